@@ -1,1 +1,3 @@
 //! Layer `base`.
+
+pub mod number;
