@@ -1,3 +1,4 @@
 //! Layer `base`.
 
+pub mod glob;
 pub mod number;
