@@ -1,4 +1,5 @@
 //! Layer `base`.
 
+pub mod crc;
 pub mod glob;
 pub mod number;
