@@ -2,4 +2,5 @@
 
 pub mod crc;
 pub mod glob;
+pub mod lzf;
 pub mod number;
