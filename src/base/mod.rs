@@ -4,4 +4,5 @@ pub mod crc;
 pub mod glob;
 pub mod lzf;
 pub mod number;
+pub mod quote;
 pub mod random;
