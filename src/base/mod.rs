@@ -2,6 +2,7 @@
 
 pub mod crc;
 pub mod glob;
+pub mod histogram;
 pub mod lzf;
 pub mod number;
 pub mod quote;
