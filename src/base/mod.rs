@@ -3,3 +3,14 @@ pub mod block;
 pub mod clock;
 pub mod memory;
 pub mod sys;
+//! Layer `base`.
+
+pub mod crc;
+pub mod glob;
+pub mod histogram;
+pub mod long_double;
+pub mod lzf;
+pub mod number;
+pub mod quote;
+pub mod random;
+mod wide;
