@@ -1,1 +1,4 @@
 //! Layer `base`.
+pub mod block;
+pub mod hash;
+pub mod time;
