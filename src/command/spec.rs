@@ -10,6 +10,9 @@ use crate::proto::args::Args;
 /// A plain function pointer: no box, no dynamic dispatch, no future.
 pub type Handler = fn(&mut Ctx<'_>, Args<'_>) -> CmdResult;
 
+/// Appends the keys of one command whose `keys` do not tell all; the name is argument 0.
+pub type KeyFinder = fn(Args<'_>, &mut Vec<KeyUse>);
+
 /// One command or subcommand.
 #[derive(Clone, Copy)]
 pub struct Command {
@@ -25,6 +28,8 @@ pub struct Command {
     pub categories: u32,
     /// Where its keys are.
     pub keys: &'static [KeySpec],
+    /// Finds its keys where `keys` are unclear or their access depends on options.
+    pub find_keys: Option<KeyFinder>,
     /// Hints for clients and proxies, such as `nondeterministic_output`.
     pub tips: &'static [&'static str],
     /// Group of the documentation.
@@ -263,6 +268,15 @@ pub struct KeySpec {
     pub notes: &'static str,
 }
 
+/// One key among the arguments of a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeyUse {
+    /// Which argument it is; the command's name is 0.
+    pub index: usize,
+    /// What happens to it; bits of [`access`].
+    pub access: u32,
+}
+
 /// Bits of [`KeySpec::access`], with the names COMMAND prints.
 pub mod access {
     /// Read and write.
@@ -389,6 +403,7 @@ pub const fn command(group: Group, name: &'static str, arity: i8, handler: Handl
         flags: 0,
         categories: 0,
         keys: &[],
+        find_keys: None,
         tips: &[],
         group,
         doc: doc("1.0.0", "O(1)", "", ""),
