@@ -48,13 +48,13 @@ pub struct HashHint {
     pub hash: u64,
 }
 
-/// The arguments of one command, the command's name first. `Copy`: two slices.
+/// The arguments of one command, the command's name first. `Copy`: slices and two words.
 #[derive(Clone, Copy)]
 pub struct Args<'b> {
     buffer: &'b [u8],
     spans: &'b [Span],
     blocks: &'b [Block],
-    hasher: KeyHasher,
+    hasher: &'b KeyHasher,
     hint: HashHint,
 }
 
@@ -65,7 +65,7 @@ impl<'b> Args<'b> {
         buffer: &'b [u8],
         spans: &'b [Span],
         blocks: &'b [Block],
-        hasher: KeyHasher,
+        hasher: &'b KeyHasher,
         hint: HashHint,
     ) -> Args<'b> {
         Args { buffer, spans, blocks, hasher, hint }
@@ -136,7 +136,7 @@ impl<'b> Args<'b> {
 
     /// The key hasher of the engine the arguments are meant for.
     #[inline]
-    pub fn hasher(self) -> KeyHasher {
+    pub fn hasher(self) -> &'b KeyHasher {
         self.hasher
     }
 }
@@ -185,7 +185,7 @@ impl OwnedArgs {
     }
 
     /// Lends the arguments.
-    pub fn lend(&self, hasher: KeyHasher) -> Args<'_> {
+    pub fn lend<'b>(&'b self, hasher: &'b KeyHasher) -> Args<'b> {
         Args::new(&self.buffer, &self.spans, &self.blocks, hasher, HashHint::default())
     }
 
@@ -194,5 +194,17 @@ impl OwnedArgs {
         self.buffer.clear();
         self.spans.clear();
         self.blocks.clear();
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests_support {
+    //! For tests of those who push spans.
+    use super::Span;
+
+    /// The bytes behind `spans`, none of which is a block.
+    pub(crate) fn resolve(buffer: &[u8], spans: &[Span]) -> Vec<Vec<u8>> {
+        let bytes = |span: &Span| buffer[span.start as usize..][..span.len as usize].to_vec();
+        spans.iter().map(bytes).collect()
     }
 }
