@@ -35,7 +35,11 @@ impl Span {
     /// The same range in a buffer that starts `offset` bytes later.
     #[inline]
     pub fn shifted_back(self, offset: usize) -> Span {
-        if self.start == Span::IN_BLOCK { self } else { Span { start: self.start - offset as u32, ..self } }
+        if self.start == Span::IN_BLOCK {
+            self
+        } else {
+            Span { start: self.start - offset as u32, ..self }
+        }
     }
 }
 
