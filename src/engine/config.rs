@@ -61,6 +61,15 @@ pub struct BindAddress<'a> {
     pub optional: bool,
 }
 
+/// The server to follow (`replicaof`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Primary {
+    /// Its address or host name.
+    pub host: Box<[u8]>,
+    /// Its port.
+    pub port: u16,
+}
+
 /// All values; what `snapshot` copies.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Values {
@@ -70,7 +79,7 @@ pub struct Values {
     pub(super) limits: OutputLimits,
     pub(super) oom_scores: [i32; 3],
     pub(super) bind: Vec<Box<[u8]>>,
-    pub(super) primary: Option<(Box<[u8]>, u16)>,
+    pub(super) primary: Option<Primary>,
     pub(super) percentiles: Vec<f64>,
     pub(super) dir: PathBuf,
 }
@@ -252,8 +261,8 @@ impl Config {
     }
 
     /// `replicaof`: host and port of the primary.
-    pub fn primary(&self) -> Option<(&[u8], u16)> {
-        self.values.primary.as_ref().map(|(host, port)| (&**host, *port))
+    pub fn primary(&self) -> Option<&Primary> {
+        self.values.primary.as_ref()
     }
 
     /// `bind`, in order; empty means that no TCP address was asked for.

@@ -8,7 +8,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use super::config::{OutputLimit, OutputLimits, SavePoint, Values};
+use super::config::{OutputLimit, OutputLimits, Primary, SavePoint, Values};
 use super::config_choice::{SHUTDOWN_NOSAVE, SHUTDOWN_SAVE};
 use super::config_notify as notify;
 use super::config_spec::{Kind, Special, Unit, VOLATILE, Words};
@@ -274,13 +274,14 @@ fn parse_scores(words: &[&[u8]]) -> Result<[i32; 3], String> {
     Ok(scores)
 }
 
-fn parse_primary(words: &[&[u8]]) -> Result<Option<(Box<[u8]>, u16)>, String> {
+fn parse_primary(words: &[&[u8]]) -> Result<Option<Primary>, String> {
     let [host, port] = words else { return Err("wrong number of arguments".into()) };
     if host.eq_ignore_ascii_case(b"no") && port.eq_ignore_ascii_case(b"one") {
         return Ok(None);
     }
     let port = parse_loose(port).and_then(|port| u16::try_from(port).ok());
-    Ok(Some(((*host).into(), port.ok_or("Invalid master port")?)))
+    let port = port.ok_or("Invalid master port")?;
+    Ok(Some(Primary { host: (*host).into(), port }))
 }
 
 fn parse_percentiles(words: &[&[u8]]) -> Result<Vec<f64>, String> {
@@ -344,7 +345,7 @@ fn show_special(values: &Values, special: Special) -> Vec<u8> {
         Special::Notify => notify::print(values.ints[Opt::NotifyKeyspaceEvents as usize] as u32),
         Special::Bind => values.bind.join(&b' '),
         Special::ReplicaOf => match &values.primary {
-            Some((host, port)) => [&**host, format!(" {port}").as_bytes()].concat(),
+            Some(Primary { host, port }) => [&**host, format!(" {port}").as_bytes()].concat(),
             None => Vec::new(),
         },
         Special::Percentiles => values
