@@ -234,6 +234,11 @@ impl Config {
         }
     }
 
+    /// Lowers `maxclients` to what the system allows, at start-up.
+    pub fn lower_maxclients(&mut self, possible: i64) {
+        self.values.ints[Opt::MaxClients as usize] = possible;
+    }
+
     /// `client-output-buffer-limit`.
     pub fn output_limits(&self) -> OutputLimits {
         self.values.limits
