@@ -2,3 +2,5 @@
 pub mod argv;
 pub mod config_file;
 pub mod error;
+#[cfg(test)]
+mod tests;

@@ -240,7 +240,7 @@ fn print_limit(class: &str, limit: OutputLimit) -> Vec<u8> {
 /// Bytes with the largest unit which needs no fraction.
 fn print_memory(bytes: u64) -> String {
     for (unit, shift) in [("gb", 30), ("mb", 20), ("kb", 10)] {
-        if bytes != 0 && bytes % (1 << shift) == 0 {
+        if bytes != 0 && bytes.is_multiple_of(1 << shift) {
             return format!("{}{unit}", bytes / (1 << shift));
         }
     }
