@@ -1,1 +1,6 @@
-//! Layer `proto`.
+//! Layer 1: bytes and their meaning. No socket, no keyspace, no clock.
+pub mod args;
+pub mod error;
+pub mod limits;
+pub mod reply;
+pub mod request;

@@ -1,0 +1,257 @@
+//! What happens around every command: the checklist.
+//!
+//! lookup → arity → protected → authentication → pause → MONITOR → run → error → statistics → slow log.
+//! The order is Redis's (`processCommand`), since clients see which error comes first.
+//! The time of a command is read from the processor's counter once: its end is the next one's beginning.
+use crate::command::monitor;
+use crate::command::spec::{Command, flag};
+use crate::command::table::CommandId;
+use crate::engine::ctx::{CmdResult, Ctx, OtherDbs};
+use crate::engine::engine::{Engine, Shared};
+use crate::engine::error::CmdError;
+use crate::engine::session::{Replies, Session, Waiting};
+use crate::base::block::Block;
+use crate::base::histogram::Histogram;
+use crate::engine::config::Opt;
+use crate::proto::args::{Args, HashHint, Span};
+use crate::proto::reply::{Output, Reply};
+
+/// A request as the network layer hands it over.
+#[derive(Clone, Copy)]
+pub struct Request<'b> {
+    /// What its spans point into.
+    pub buffer: &'b [u8],
+    /// Its arguments, the name first; at least one.
+    pub spans: &'b [Span],
+    /// Arguments too big for the buffer.
+    pub blocks: &'b [Block],
+    /// Its command, where it was looked up already.
+    pub command: Option<CommandId>,
+    /// Hash of its first key, where that was computed already.
+    pub hint: HashHint,
+}
+
+/// What became of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It ran or was refused; the reply is written.
+    Done,
+    /// It has to wait: run it again later, and nothing of this client before it.
+    Postponed,
+}
+
+impl Engine {
+    /// Runs one request of `session`, appending its reply to `out`. `started` is when the time of this command
+    /// begins, in ticks; it is moved to its end.
+    #[inline]
+    pub fn execute(
+        &mut self,
+        session: &mut Session,
+        request: Request<'_>,
+        out: &mut Output,
+        started: &mut u64,
+    ) -> Outcome {
+        let args =
+            Args::new(request.buffer, request.spans, request.blocks, &self.hasher, request.hint);
+        let shared = &mut self.shared;
+        let looked_up = request.command.or_else(|| shared.table.lookup(args.at(0)));
+        let mark = out.mark();
+        let resolved = match check(shared, session, args, looked_up) {
+            Ok(Some(resolved)) => resolved,
+            Ok(None) => return Outcome::Postponed,
+            Err(refusal) => {
+                refuse(shared, session, refusal, out);
+                *started = shared.clock.ticks();
+                return Outcome::Done;
+            }
+        };
+        let (id, command) = resolved;
+        session.last_command = Some(id);
+        let now = shared.clock.unix_ms();
+        session.active_ms = now;
+        if !shared.monitors.is_empty() && command.flags & (flag::SKIP_MONITOR | flag::ADMIN) == 0 {
+            monitor::feed(shared, session, args);
+        }
+        let Some((db, others)) = OtherDbs::around(&mut self.dbs, session.db) else {
+            // A client's index is checked when it is set.
+            return Outcome::Done;
+        };
+        db.begin(now, shared.is_lfu);
+        db.no_touch = session.is_no_touch;
+        let reply = Reply::new(out, session.resp);
+        let mut ctx = Ctx { db, others, reply, client: session, engine: shared, now };
+        let result = (command.handler)(&mut ctx, args);
+        let ended = self.shared.clock.ticks();
+        let ticks = ended.saturating_sub(*started);
+        *started = ended;
+        self.account(session, args, Ran { id, command, ticks, result, mark }, out);
+        Outcome::Done
+    }
+
+    /// Everything after the handler: its error, CLIENT REPLY, statistics, slow log.
+    #[inline]
+    fn account(&mut self, session: &mut Session, args: Args<'_>, ran: Ran, out: &mut Output) {
+        let shared = &mut self.shared;
+        let stats = &mut shared.stats;
+        stats.commands_processed += 1;
+        let is_tracking = shared.watch.is_tracking;
+        if let Some(command_stats) = stats.commands.get_mut(ran.id.index()) {
+            command_stats.calls += 1;
+            command_stats.ticks += ran.ticks;
+            if is_tracking {
+                let histogram = command_stats.histogram.get_or_insert_with(Box::<Histogram>::default);
+                histogram.record(shared.clock.nanos(ran.ticks));
+            }
+            if ran.result.is_err() {
+                command_stats.failed += 1;
+            }
+        }
+        if let Err(error) = ran.result {
+            out.rewind(ran.mark);
+            let message = error.message();
+            stats.count_error(&message);
+            Reply::new(out, session.resp).error(&message);
+        }
+        if session.replies != Replies::On {
+            filter_reply(session, ran.mark, out);
+        }
+        if ran.ticks >= shared.watch.least_ticks {
+            record_slow(shared, session, args, ran.command, ran.ticks);
+        }
+    }
+}
+
+/// A command that just ran.
+struct Ran {
+    id: CommandId,
+    command: &'static Command,
+    ticks: u64,
+    result: CmdResult,
+    mark: crate::proto::reply::Mark,
+}
+
+/// A command refused before it ran: which one, if known, and why.
+struct Refusal {
+    id: Option<CommandId>,
+    error: CmdError,
+}
+
+/// Everything that can keep a command from running; `None`: it has to wait.
+#[inline]
+fn check(
+    shared: &mut Shared,
+    session: &mut Session,
+    args: Args<'_>,
+    looked_up: Option<CommandId>,
+) -> Result<Option<(CommandId, &'static Command)>, Refusal> {
+    let (id, command) = resolve(shared, args, looked_up)?;
+    let refuse = |error| Err(Refusal { id: Some(id), error });
+    let wanted = i64::from(command.arity);
+    let given = args.len() as i64;
+    if (wanted > 0 && given != wanted) || given < -wanted {
+        return refuse(CmdError::owned(&[
+            b"ERR wrong number of arguments for '",
+            shared.table.full_name(id).as_bytes(),
+            b"' command",
+        ]));
+    }
+    if command.flags & flag::PROTECTED != 0 && !is_protected_allowed(shared, session) {
+        return refuse(CmdError::Text(
+            "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", \
+             you can run it from a local connection, otherwise you need to set this option in the \
+             configuration file, and then restart the server.",
+        ));
+    }
+    if shared.watch.needs_password
+        && !session.is_authenticated
+        && command.flags & flag::NO_AUTH == 0
+    {
+        return refuse(CmdError::Text("NOAUTH Authentication required."));
+    }
+    if shared.pause.is_some() {
+        let may_write = command.flags & (flag::WRITE | flag::MAY_REPLICATE) != 0;
+        if shared.is_paused(may_write) {
+            session.waiting = Some(Waiting::Pause);
+            return Ok(None);
+        }
+    }
+    session.waiting = None;
+    Ok(Some((id, command)))
+}
+
+/// The command or, for a container, the subcommand that is meant.
+#[inline]
+fn resolve(
+    shared: &Shared,
+    args: Args<'_>,
+    looked_up: Option<CommandId>,
+) -> Result<(CommandId, &'static Command), Refusal> {
+    let unknown = |error| Refusal { id: None, error };
+    let Some(id) = looked_up else {
+        return Err(unknown(CmdError::unknown_command(args.at(0), args.from(1))));
+    };
+    let command = shared.table.command(id);
+    if command.subcommands.is_empty() || args.len() < 2 {
+        return Ok((id, command));
+    }
+    match shared.table.subcommand(id, args.at(1)) {
+        Some(sub) => Ok((sub, shared.table.command(sub))),
+        None => Err(unknown(CmdError::unknown_subcommand(command.name, args.at(1)))),
+    }
+}
+
+/// DEBUG is allowed by `enable-debug-command`: yes, no, or for local clients.
+fn is_protected_allowed(shared: &Shared, session: &Session) -> bool {
+    shared.config.allows_protected(Opt::EnableDebugCommand, session.is_local())
+}
+
+#[cold]
+fn refuse(shared: &mut Shared, session: &mut Session, refusal: Refusal, out: &mut Output) {
+    let mark = out.mark();
+    if let Some(stats) = refusal.id.and_then(|id| shared.stats.commands.get_mut(id.index())) {
+        stats.rejected += 1;
+    }
+    let message = refusal.error.message();
+    shared.stats.count_error(&message);
+    Reply::new(out, session.resp).error(&message);
+    session.active_ms = shared.clock.unix_ms();
+    if session.replies != Replies::On {
+        filter_reply(session, mark, out);
+    }
+}
+
+/// CLIENT REPLY OFF and SKIP: takes the reply back.
+#[cold]
+fn filter_reply(session: &mut Session, mark: crate::proto::reply::Mark, out: &mut Output) {
+    match session.replies {
+        Replies::On => {}
+        Replies::Off => out.rewind(mark),
+        Replies::SkipNext => session.replies = Replies::Skip,
+        Replies::Skip => {
+            out.rewind(mark);
+            session.replies = Replies::On;
+        }
+    }
+}
+
+/// The slow log and the latency monitor; and time has moved on within the turn.
+#[cold]
+fn record_slow(
+    shared: &mut Shared,
+    session: &Session,
+    args: Args<'_>,
+    command: &Command,
+    ticks: u64,
+) {
+    shared.clock.refresh();
+    let nanos = shared.clock.nanos(ticks);
+    let unix_seconds = shared.clock.unix_ms() / 1000;
+    if ticks >= shared.watch.slow_ticks && command.flags & flag::SKIP_SLOWLOG == 0 {
+        let entries_max = shared.config.int(Opt::SlowlogMaxLen).max(0) as usize;
+        shared.slowlog.add(args, session, unix_seconds, nanos / 1000, entries_max);
+    }
+    if ticks >= shared.watch.spike_ticks {
+        let event = if command.flags & flag::FAST != 0 { "fast-command" } else { "command" };
+        shared.latency.add(event, nanos / 1_000_000, unix_seconds);
+    }
+}

@@ -1,0 +1,122 @@
+//! Work that nobody waits for: active expiry, freeing, compaction, in slices with a time budget.
+//!
+//! Promise: one call of [`Engine::background`] ends soon after its budget is spent, so a million dead keys
+//! cannot hold the loop; and it says whether more waits, so the loop comes back before it sleeps.
+use crate::engine::engine::Engine;
+
+/// Buckets looked at between two looks at the clock.
+const BUCKETS_PER_STEP: usize = 64;
+/// Entries freed between two looks at the clock.
+const FREED_PER_STEP: usize = 256;
+/// Entries moved between two looks at the clock.
+const MOVES_PER_STEP: usize = 32;
+
+/// Where the expiry cycle stands.
+#[derive(Debug, Default)]
+pub struct ExpiryCycle {
+    /// The database being swept.
+    db: usize,
+    /// Databases swept since anything dead was found.
+    clean_dbs: usize,
+    /// Share of dead ones among the keys with a TTL seen lately, in per mille (INFO `expired_stale_perc`).
+    pub stale_per_mille: u64,
+    /// Whether the next slice should come soon: the last one found dead keys.
+    is_hot: bool,
+}
+
+/// Whether background work is left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Work {
+    /// Nothing to do until the next tick.
+    Done,
+    /// The budget was spent: come back soon.
+    Left,
+}
+
+impl Engine {
+    /// One slice of background work of at most about `budget_us` microseconds.
+    pub fn background(&mut self, budget_us: u64) -> Work {
+        let start = self.shared.clock.ticks();
+        let budget_ticks = self.shared.clock.ticks_of(budget_us.saturating_mul(1000));
+        let is_spent = |engine: &Engine| engine.shared.clock.ticks() - start >= budget_ticks;
+        while !self.shared.graveyard.free_slice(FREED_PER_STEP) {
+            if is_spent(self) {
+                return Work::Left;
+            }
+        }
+        for db in 0..self.dbs.len() {
+            while !self.dbs[db].free_slice(FREED_PER_STEP) {
+                if is_spent(self) {
+                    return Work::Left;
+                }
+            }
+            while self.dbs[db].compact(MOVES_PER_STEP) > 0 {
+                if is_spent(self) {
+                    return Work::Left;
+                }
+            }
+        }
+        Work::Done
+    }
+
+    /// One slice of active expiry of at most about `budget_us` microseconds. It sweeps all databases in turn
+    /// and stops early once a whole round found nothing dead.
+    pub fn expire_slice(&mut self, budget_us: u64) -> Work {
+        if !self.shared.is_active_expire_on || self.is_expiry_paused() {
+            return Work::Done;
+        }
+        let start = self.shared.clock.ticks();
+        let budget_ticks = self.shared.clock.ticks_of(budget_us.saturating_mul(1000));
+        let (now, is_lfu) = (self.shared.clock.unix_ms(), self.shared.is_lfu);
+        let count = self.dbs.len();
+        let mut dbs_done = 0;
+        let (mut seen, mut dead) = (0u64, 0u64);
+        let mut is_capped = false;
+        while dbs_done < count {
+            let db = &mut self.dbs[self.expiry.db % count];
+            if db.expires_len() == 0 {
+                self.expiry.db = (self.expiry.db + 1) % count;
+                dbs_done += 1;
+                continue;
+            }
+            db.begin(now, is_lfu);
+            let progress = db.expire_cycle(BUCKETS_PER_STEP);
+            seen += progress.visited as u64;
+            dead += progress.expired as u64;
+            if progress.done_round {
+                self.expiry.db = (self.expiry.db + 1) % count;
+                dbs_done += 1;
+            }
+            if self.shared.clock.ticks() - start >= budget_ticks {
+                is_capped = true;
+                break;
+            }
+        }
+        if seen > 0 {
+            // A running mean, as Redis keeps it: 5 % of the new measurement.
+            let now_stale = dead * 1000 / seen;
+            self.expiry.stale_per_mille = (now_stale + self.expiry.stale_per_mille * 19) / 20;
+        }
+        let spent = self.shared.clock.nanos(self.shared.clock.ticks() - start);
+        self.shared.stats.expire_cycle_us += spent / 1000;
+        self.shared.stats.expire_cycle_capped += u64::from(is_capped);
+        // Go on at once only while it pays: more than a tenth of what was seen was dead.
+        self.expiry.is_hot = is_capped && dead * 10 > seen;
+        if self.expiry.is_hot { Work::Left } else { Work::Done }
+    }
+
+    /// Whether the last slice of expiry found many dead keys and more may wait.
+    pub fn is_expiry_hot(&self) -> bool {
+        self.expiry.is_hot
+    }
+
+    /// Share of dead keys among those with a TTL, in per cent.
+    pub fn expired_stale_percent(&self) -> f64 {
+        self.expiry.stale_per_mille as f64 / 10.0
+    }
+
+    /// CLIENT PAUSE stops expiry: nothing may change meanwhile.
+    fn is_expiry_paused(&self) -> bool {
+        self.shared.is_paused(true)
+    }
+}

@@ -1,0 +1,83 @@
+//! All clients of an engine.
+//!
+//! The client whose commands run is taken out of the registry for that long ([`Clients::checkout`]), so a
+//! handler can hold it and still look at all others. The network layer knows a client by its slot, users by its id.
+use std::collections::BTreeMap;
+
+use slab::Slab;
+
+use crate::engine::session::Session;
+
+/// The registry.
+#[derive(Debug, Default)]
+pub struct Clients {
+    /// `None` while checked out.
+    slots: Slab<Option<Box<Session>>>,
+    /// Slot of each id, in order of arrival.
+    by_id: BTreeMap<u64, usize>,
+    id_last: u64,
+}
+
+impl Clients {
+    /// Registers a client, gives it its id, and returns its slot.
+    pub fn insert(&mut self, mut session: Session) -> usize {
+        self.id_last += 1;
+        session.id = self.id_last;
+        let id = session.id;
+        let slot = self.slots.insert(Some(Box::new(session)));
+        self.by_id.insert(id, slot);
+        slot
+    }
+
+    /// Takes a client out while its commands run. `None` where it is gone or out already.
+    #[inline]
+    pub fn checkout(&mut self, slot: usize) -> Option<Box<Session>> {
+        self.slots.get_mut(slot)?.take()
+    }
+
+    /// Puts it back.
+    #[inline]
+    pub fn checkin(&mut self, slot: usize, session: Box<Session>) {
+        if let Some(place) = self.slots.get_mut(slot) {
+            *place = Some(session);
+        }
+    }
+
+    /// Forgets a client.
+    pub fn remove(&mut self, slot: usize) -> Option<Box<Session>> {
+        let session = self.slots.try_remove(slot)??;
+        self.by_id.remove(&session.id);
+        Some(session)
+    }
+
+    /// How many there are, the one checked out included.
+    pub fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
+    /// The client at `slot`, unless it is out.
+    pub fn get_mut(&mut self, slot: usize) -> Option<&mut Session> {
+        self.slots.get_mut(slot)?.as_deref_mut()
+    }
+
+    /// The client at `slot`, unless it is out.
+    pub fn get(&self, slot: usize) -> Option<&Session> {
+        self.slots.get(slot)?.as_deref()
+    }
+
+    /// The client with this id, unless it is out. O(log n).
+    pub fn by_id(&mut self, id: u64) -> Option<&mut Session> {
+        let slot = *self.by_id.get(&id)?;
+        self.get_mut(slot)
+    }
+
+    /// All clients but the one checked out, in order of arrival, with their slots.
+    pub fn iter(&self) -> impl Iterator<Item = (usize, &Session)> {
+        self.by_id.values().filter_map(|&slot| Some((slot, self.slots.get(slot)?.as_deref()?)))
+    }
+}

@@ -1,0 +1,137 @@
+//! What one command sees while it runs.
+//!
+//! The fields are separate so that a value borrowed from `db` can go straight into `reply`. A writing handler
+//! has one shape: parse all, check all, change, `changed()`, reply; nothing fails after the change.
+use crate::engine::engine::Shared;
+use crate::engine::error::CmdError;
+use crate::engine::session::Session;
+use crate::proto::reply::Reply;
+use crate::store::db::Db;
+
+/// What a handler returns: its reply is written, or the error takes the reply's place.
+pub type CmdResult = Result<(), CmdError>;
+
+/// Everything a handler may touch.
+pub struct Ctx<'a> {
+    /// The selected database.
+    pub db: &'a mut Db,
+    /// The other databases.
+    pub others: OtherDbs<'a>,
+    /// Writes into the connection's output.
+    pub reply: Reply<'a>,
+    /// The client whose command runs.
+    pub client: &'a mut Session,
+    /// Everything but databases.
+    pub engine: &'a mut Shared,
+    /// Unix time in milliseconds, the same for the whole command.
+    pub now: i64,
+}
+
+/// The databases before and after the selected one.
+pub struct OtherDbs<'a> {
+    before: &'a mut [Db],
+    after: &'a mut [Db],
+}
+
+impl<'a> Ctx<'a> {
+    /// Says that the command changed something: counted for snapshots; the place where keyspace
+    /// notifications, propagation and waiting clients attach.
+    #[inline]
+    pub fn changed(&mut self, _event: Event, _key: &[u8]) {
+        self.engine.stats.dirty += 1;
+    }
+
+    /// Index of the selected database.
+    #[inline]
+    pub fn db_index(&self) -> usize {
+        self.others.before.len()
+    }
+
+    /// How many databases there are.
+    #[inline]
+    pub fn db_count(&self) -> usize {
+        self.others.before.len() + 1 + self.others.after.len()
+    }
+
+    /// Database `index`, the selected one included, with its clock set.
+    pub fn db_at(&mut self, index: usize) -> Option<&mut Db> {
+        let selected = self.others.before.len();
+        let now = self.now;
+        let lfu = self.engine.is_lfu;
+        let db = match index.cmp(&selected) {
+            std::cmp::Ordering::Less => &mut self.others.before[index],
+            std::cmp::Ordering::Equal => return Some(self.db),
+            std::cmp::Ordering::Greater => self.others.after.get_mut(index - selected - 1)?,
+        };
+        db.begin(now, lfu);
+        Some(db)
+    }
+
+    /// The selected database and another one.
+    pub fn db_pair(&mut self, other: usize) -> Option<(&mut Db, &mut Db)> {
+        let selected = self.others.before.len();
+        let now = self.now;
+        let lfu = self.engine.is_lfu;
+        let db = match other.cmp(&selected) {
+            std::cmp::Ordering::Less => &mut self.others.before[other],
+            std::cmp::Ordering::Equal => return None,
+            std::cmp::Ordering::Greater => self.others.after.get_mut(other - selected - 1)?,
+        };
+        db.begin(now, lfu);
+        Some((self.db, db))
+    }
+
+    /// All databases in order.
+    pub fn dbs(&mut self) -> impl Iterator<Item = &mut Db> {
+        self.others
+            .before
+            .iter_mut()
+            .chain(std::iter::once(&mut *self.db))
+            .chain(self.others.after.iter_mut())
+    }
+}
+
+impl<'a> OtherDbs<'a> {
+    /// Splits `dbs` around `selected`.
+    #[inline]
+    pub fn around(dbs: &'a mut [Db], selected: usize) -> Option<(&'a mut Db, OtherDbs<'a>)> {
+        let (before, rest) = dbs.split_at_mut_checked(selected)?;
+        let (db, after) = rest.split_first_mut()?;
+        Some((db, OtherDbs { before, after }))
+    }
+}
+
+/// What happened to a key, by the names of Redis's keyspace notifications.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// `set`
+    Set,
+    /// `append`
+    Append,
+    /// `setrange`
+    SetRange,
+    /// `incrby`
+    IncrBy,
+    /// `incrbyfloat`
+    IncrByFloat,
+    /// `expire`
+    Expire,
+    /// `persist`
+    Persist,
+    /// `del`
+    Del,
+    /// `rename_from`
+    RenameFrom,
+    /// `rename_to`
+    RenameTo,
+    /// `move_from`
+    MoveFrom,
+    /// `move_to`
+    MoveTo,
+    /// `copy_to`
+    CopyTo,
+    /// `restore`
+    Restore,
+    /// A database was emptied or swapped: no key event, but a change.
+    Flush,
+}

@@ -1,0 +1,185 @@
+//! The engine: databases and everything commands share. It holds no socket.
+//!
+//! The whole server is [`Engine`] plus a layer that moves bytes. That is what makes embedding, several wire
+//! protocols, tests in process and fuzzing cheap. Running a command is `Engine::execute`, in
+//! `command::execute`, since commands are the layer above.
+use std::sync::Arc;
+
+use crate::base::clock::Clock;
+use crate::base::hash::KeyHasher;
+use crate::base::random::Random;
+use crate::command::table::CommandTable;
+use crate::engine::clients::Clients;
+use crate::engine::config::{Config, Opt};
+use crate::engine::config_choice::MaxmemoryPolicy;
+use crate::engine::graveyard::Graveyard;
+use crate::engine::host::Host;
+use crate::engine::latency::LatencyMonitor;
+use crate::engine::outbox::Outbox;
+use crate::engine::slowlog::SlowLog;
+use crate::engine::stats::Stats;
+use crate::store::db::Db;
+
+/// Databases and what commands share.
+pub struct Engine {
+    /// The databases, by index.
+    pub dbs: Vec<Db>,
+    /// Hashes keys; the same for all databases, so a hash is computed once per request.
+    pub hasher: KeyHasher,
+    /// Everything but databases.
+    pub shared: Shared,
+    /// Database and budget state of the expiry cycle.
+    pub(super) expiry: crate::engine::background::ExpiryCycle,
+}
+
+/// All but the databases.
+pub struct Shared {
+    /// Options and their values.
+    pub config: Config,
+    /// All commands, by the names clients use.
+    pub table: Arc<CommandTable>,
+    /// All clients.
+    pub clients: Clients,
+    /// For the network layer, carried out after each command.
+    pub outbox: Outbox,
+    /// Counters.
+    pub stats: Stats,
+    /// The slow log.
+    pub slowlog: SlowLog,
+    /// The latency monitor.
+    pub latency: LatencyMonitor,
+    /// Time.
+    pub clock: Clock,
+    /// Every random choice comes from here, so a seed repeats it.
+    pub random: Random,
+    /// Slots of the clients that see every command.
+    pub monitors: Vec<usize>,
+    /// CLIENT PAUSE, while it lasts.
+    pub pause: Option<Pause>,
+    /// Detached databases and values, freed in slices.
+    pub graveyard: Graveyard,
+    /// What the network layer does for commands at once (ports, limits); absent in process.
+    pub host: Option<Box<dyn Host>>,
+    /// Wall time of the start, in milliseconds since 1970.
+    pub started_ms: i64,
+    /// 40 hexadecimal digits, new at every start.
+    pub run_id: String,
+    /// Replication id: 40 hexadecimal digits; DEBUG CHANGE-REPL-ID makes a new one.
+    pub replication_id: String,
+    /// DEBUG SET-ACTIVE-EXPIRE.
+    pub is_active_expire_on: bool,
+    /// Whether keys carry an LFU counter instead of an LRU time, by `maxmemory-policy`.
+    pub is_lfu: bool,
+    /// Derived from the configuration, read for every command.
+    pub watch: Watch,
+}
+
+/// Thresholds of what is recorded per command, in ticks; `u64::MAX` for never.
+#[derive(Clone, Copy, Debug)]
+pub struct Watch {
+    /// `slowlog-log-slower-than`
+    pub slow_ticks: u64,
+    /// `latency-monitor-threshold`
+    pub spike_ticks: u64,
+    /// The smaller of both: one comparison for a command that was neither.
+    pub least_ticks: u64,
+    /// `latency-tracking`
+    pub is_tracking: bool,
+    /// Whether a password is set.
+    pub needs_password: bool,
+}
+
+/// CLIENT PAUSE.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pause {
+    /// When it ends, in milliseconds since 1970.
+    pub until_ms: i64,
+    /// Only commands that may write wait.
+    pub is_writes_only: bool,
+}
+
+impl Engine {
+    /// An engine with this configuration and clock; `seed` makes its random choices repeatable.
+    pub fn new(config: Config, clock: Clock, seed: Option<u64>) -> Engine {
+        let mut random = Random::from_seed(seed.unwrap_or_else(crate::base::random::os_seed));
+        let hasher = KeyHasher::new(random.next_u64());
+        let count = config.int(Opt::Databases).max(1) as usize;
+        let table = CommandTable::for_renames(&config.renames);
+        let mut engine = Engine {
+            dbs: (0..count).map(|_| Db::new(hasher.clone())).collect(),
+            hasher,
+            shared: Shared {
+                stats: Stats::new(table.len()),
+                table,
+                clients: Clients::default(),
+                outbox: Outbox::default(),
+                slowlog: SlowLog::default(),
+                latency: LatencyMonitor::default(),
+                started_ms: clock.unix_ms(),
+                clock,
+                run_id: random.hex_id(),
+                replication_id: random.hex_id(),
+                random,
+                monitors: Vec::new(),
+                pause: None,
+                graveyard: Graveyard::default(),
+                host: None,
+                is_active_expire_on: true,
+                is_lfu: false,
+                watch: Watch {
+                    slow_ticks: u64::MAX,
+                    spike_ticks: u64::MAX,
+                    least_ticks: u64::MAX,
+                    is_tracking: false,
+                    needs_password: false,
+                },
+                config,
+            },
+            expiry: Default::default(),
+        };
+        engine.shared.config_changed();
+        engine
+    }
+
+    /// The beginning of a turn: reads the clock.
+    #[inline]
+    pub fn begin_turn(&mut self) {
+        self.shared.clock.refresh();
+    }
+}
+
+impl Shared {
+    /// Takes over what is kept apart from the configuration; to be called after every change of it.
+    pub fn config_changed(&mut self) {
+        let config = &self.config;
+        let slow_us = config.int(Opt::SlowlogLogSlowerThan);
+        let spike_ms = config.int(Opt::LatencyMonitorThreshold);
+        let never_below = |value: i64, least: i64, nanos_each: u64| -> u64 {
+            if value < least {
+                return u64::MAX;
+            }
+            self.clock.ticks_of((value as u64).saturating_mul(nanos_each))
+        };
+        let slow_ticks = never_below(slow_us, 0, 1_000);
+        let spike_ticks = never_below(spike_ms, 1, 1_000_000);
+        self.watch = Watch {
+            slow_ticks,
+            spike_ticks,
+            least_ticks: slow_ticks.min(spike_ticks),
+            is_tracking: config.flag(Opt::LatencyTracking),
+            needs_password: !config.text(Opt::Requirepass).is_empty(),
+        };
+        self.is_lfu = matches!(
+            config.maxmemory_policy(),
+            MaxmemoryPolicy::AllkeysLfu | MaxmemoryPolicy::VolatileLfu
+        );
+        self.slowlog.shorten(self.config.int(Opt::SlowlogMaxLen).max(0) as usize);
+    }
+
+    /// Bytes in use: what was allocated, and the databases' own heaps are added by the caller that has them.
+    pub fn is_paused(&self, may_write: bool) -> bool {
+        self.pause.is_some_and(|pause| {
+            pause.until_ms > self.clock.unix_ms() && (may_write || !pause.is_writes_only)
+        })
+    }
+}

@@ -1,0 +1,44 @@
+//! What nobody can see any more and still has to be freed: databases emptied by FLUSHALL, big values.
+//!
+//! Freeing a million entries takes a tenth of a second, so it happens in slices between turns.
+use std::collections::VecDeque;
+
+use crate::store::db::Detached;
+
+/// Detached databases, oldest first.
+#[derive(Default)]
+pub struct Graveyard {
+    detached: VecDeque<Detached>,
+    /// Databases' entries freed so far (INFO `lazyfreed_objects`).
+    pub freed: u64,
+}
+
+impl Graveyard {
+    /// Takes over a database that was just emptied.
+    pub fn bury(&mut self, detached: Detached) {
+        self.detached.push_back(detached);
+    }
+
+    /// Whether nothing is left to free.
+    pub fn is_empty(&self) -> bool {
+        self.detached.is_empty()
+    }
+
+    /// Entries still to be freed (INFO `lazyfree_pending_objects`).
+    pub fn pending(&self) -> usize {
+        self.detached.iter().map(Detached::len).sum()
+    }
+
+    /// Frees about `items` entries; true once nothing is left.
+    pub fn free_slice(&mut self, items: usize) -> bool {
+        if let Some(oldest) = self.detached.front_mut() {
+            let before = oldest.len();
+            let is_done = oldest.free_slice(items);
+            self.freed += before.saturating_sub(oldest.len()) as u64;
+            if is_done {
+                self.detached.pop_front();
+            }
+        }
+        self.detached.is_empty()
+    }
+}

@@ -1,0 +1,28 @@
+//! What the engine asks of the network layer, collected while commands run and carried out after each.
+use std::sync::Arc;
+
+/// Messages and requests to the network layer.
+#[derive(Debug, Default)]
+pub struct Outbox {
+    /// Bytes for other clients: the client's slot, the encoded message.
+    pub messages: Vec<(usize, Arc<[u8]>)>,
+    /// Clients to be closed at once (CLIENT KILL), by slot.
+    pub kills: Vec<usize>,
+    /// The server is to end.
+    pub shutdown: Option<Shutdown>,
+}
+
+/// What SHUTDOWN or a signal asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shutdown {
+    /// Leave even where something cannot be saved.
+    pub is_forced: bool,
+}
+
+impl Outbox {
+    /// Whether nothing waits: the usual case, tested after every command.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.messages.is_empty() && self.kills.is_empty() && self.shutdown.is_none()
+    }
+}

@@ -1,0 +1,177 @@
+//! What the engine knows of one client: no socket, no buffer.
+//!
+//! An idle client costs little more than this, so what few clients use is behind a box.
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use crate::command::table::CommandId;
+use crate::proto::reply::Resp;
+
+/// One client.
+#[derive(Clone, Debug)]
+pub struct Session {
+    /// Unique for the life of the server, counted from 1.
+    pub id: u64,
+    /// Index of the selected database.
+    pub db: usize,
+    /// Protocol version chosen by HELLO.
+    pub resp: Resp,
+    /// Whether it may run commands: it gave the password, or none is set.
+    pub is_authenticated: bool,
+    /// Whether the connection closes once what it was sent has left (QUIT, protocol errors).
+    pub closes_after_reply: bool,
+    /// Whether it is to be closed at once, by CLIENT KILL or a limit; nothing of it runs any more.
+    pub is_killed: bool,
+    /// It sees every command (MONITOR).
+    pub is_monitor: bool,
+    /// CLIENT NO-EVICT.
+    pub is_no_evict: bool,
+    /// CLIENT NO-TOUCH: its reads do not change LRU and LFU.
+    pub is_no_touch: bool,
+    /// CLIENT REPLY.
+    pub replies: Replies,
+    /// Why it waits, if it does.
+    pub waiting: Option<Waiting>,
+    /// Wall time of its arrival, in milliseconds since 1970.
+    pub created_ms: i64,
+    /// Wall time of its last command, in milliseconds since 1970.
+    pub active_ms: i64,
+    /// The last command it sent.
+    pub last_command: Option<CommandId>,
+    /// CLIENT SETNAME; empty where it has none.
+    pub name: Box<[u8]>,
+    /// CLIENT SETINFO.
+    pub library: Option<Box<Library>>,
+    /// Both ends of its connection.
+    pub address: Address,
+    /// The connection's key in the network layer.
+    pub connection: usize,
+    /// File descriptor, as CLIENT LIST shows it; -1 in process.
+    pub fd: i32,
+    /// Its buffers, as the network layer last saw them.
+    pub io: IoFigures,
+}
+
+/// What CLIENT REPLY lets through.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Replies {
+    /// Every reply.
+    #[default]
+    On,
+    /// None until it is switched on again.
+    Off,
+    /// Not that of the command running now; then not that of the next one.
+    SkipNext,
+    /// Not that of this command.
+    Skip,
+}
+
+/// Why a client's next command does not run yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Waiting {
+    /// CLIENT PAUSE holds its command back.
+    Pause,
+}
+
+/// What a client says of the library it uses.
+#[derive(Clone, Debug, Default)]
+pub struct Library {
+    /// `lib-name`
+    pub name: Box<[u8]>,
+    /// `lib-ver`
+    pub version: Box<[u8]>,
+}
+
+/// Both ends of a connection.
+#[derive(Clone, Debug)]
+pub enum Address {
+    /// TCP.
+    Tcp {
+        /// The client's end.
+        peer: SocketAddr,
+        /// Our end.
+        local: SocketAddr,
+    },
+    /// A Unix socket at this path; its clients have no address.
+    Unix(Arc<str>),
+    /// The engine is called in process.
+    InProcess,
+}
+
+impl Address {
+    /// The client's end, as CLIENT LIST prints it.
+    pub fn peer(&self) -> String {
+        match self {
+            Address::Tcp { peer, .. } => tcp(peer),
+            Address::Unix(path) => format!("{path}:0"),
+            Address::InProcess => "in-process:0".to_owned(),
+        }
+    }
+
+    /// Our end.
+    pub fn local(&self) -> String {
+        match self {
+            Address::Tcp { local, .. } => tcp(local),
+            Address::Unix(path) => format!("{path}:0"),
+            Address::InProcess => "in-process:0".to_owned(),
+        }
+    }
+}
+
+/// Redis writes IPv4-mapped peers as they arrive and IPv6 in brackets.
+fn tcp(address: &SocketAddr) -> String {
+    address.to_string()
+}
+
+/// What the network layer holds for a client; all in bytes but where said.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct IoFigures {
+    /// Received and not yet executed.
+    pub query_bytes: usize,
+    /// Allocated for that and not used.
+    pub query_free_bytes: usize,
+    /// Arguments of a command that is not complete yet.
+    pub args_bytes: usize,
+    /// Waiting to be sent, copied.
+    pub reply_bytes: usize,
+    /// Number of values waiting to be sent by reference.
+    pub reply_blocks: usize,
+    /// Their bytes.
+    pub reply_block_bytes: usize,
+}
+
+impl Session {
+    /// A client that has just come, with its id still 0: [`Clients::insert`] gives it one.
+    ///
+    /// [`Clients::insert`]: crate::engine::clients::Clients::insert
+    pub fn new(address: Address, now_ms: i64) -> Session {
+        Session {
+            id: 0,
+            db: 0,
+            resp: Resp::V2,
+            is_authenticated: false,
+            closes_after_reply: false,
+            is_killed: false,
+            is_monitor: false,
+            is_no_evict: false,
+            is_no_touch: false,
+            replies: Replies::On,
+            waiting: None,
+            created_ms: now_ms,
+            active_ms: now_ms,
+            last_command: None,
+            name: Box::default(),
+            library: None,
+            address,
+            connection: usize::MAX,
+            fd: -1,
+            io: IoFigures::default(),
+        }
+    }
+
+    /// Whether what it runs now is answered.
+    #[inline]
+    pub fn is_answered(&self) -> bool {
+        matches!(self.replies, Replies::On | Replies::SkipNext)
+    }
+}

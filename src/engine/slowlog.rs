@@ -1,0 +1,93 @@
+//! The slow log: the last commands that took longer than `slowlog-log-slower-than`.
+//! <https://redis.io/docs/latest/commands/slowlog/>
+use std::collections::VecDeque;
+
+use crate::engine::session::Session;
+use crate::proto::args::Args;
+
+/// Arguments kept of one command (`SLOWLOG_ENTRY_MAX_ARGC`).
+const ARGUMENTS_MAX: usize = 32;
+/// Bytes kept of one argument (`SLOWLOG_ENTRY_MAX_STRING`).
+const ARGUMENT_BYTES_MAX: usize = 128;
+
+/// One slow command.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// Counted up, never reused.
+    pub id: u64,
+    /// When it ran, in seconds since 1970.
+    pub unix_seconds: i64,
+    /// How long it took.
+    pub micros: u64,
+    /// Its arguments, shortened.
+    pub arguments: Vec<Vec<u8>>,
+    /// Address of its client.
+    pub peer: String,
+    /// Name of its client.
+    pub client_name: Vec<u8>,
+}
+
+/// The log; newest first.
+#[derive(Debug, Default)]
+pub struct SlowLog {
+    entries: VecDeque<Entry>,
+    id_next: u64,
+}
+
+impl SlowLog {
+    /// Adds a command and drops what is over `entries_max`.
+    pub fn add(
+        &mut self,
+        args: Args<'_>,
+        client: &Session,
+        unix_seconds: i64,
+        micros: u64,
+        entries_max: usize,
+    ) {
+        self.entries.push_front(Entry {
+            id: self.id_next,
+            unix_seconds,
+            micros,
+            arguments: shortened(args),
+            peer: client.address.peer(),
+            client_name: client.name.to_vec(),
+        });
+        self.id_next += 1;
+        self.entries.truncate(entries_max);
+    }
+
+    /// The entries, newest first.
+    pub fn entries(&self) -> impl ExactSizeIterator<Item = &Entry> {
+        self.entries.iter()
+    }
+
+    /// Drops all entries.
+    pub fn reset(&mut self) {
+        self.entries.clear();
+    }
+
+    /// Drops what is over `entries_max`.
+    pub fn shorten(&mut self, entries_max: usize) {
+        self.entries.truncate(entries_max);
+    }
+}
+
+fn shortened(args: Args<'_>) -> Vec<Vec<u8>> {
+    let kept = if args.len() > ARGUMENTS_MAX { ARGUMENTS_MAX - 1 } else { args.len() };
+    let mut list: Vec<Vec<u8>> = args
+        .from(0)
+        .take(kept)
+        .map(|argument| match argument.len().checked_sub(ARGUMENT_BYTES_MAX) {
+            None | Some(0) => argument.to_vec(),
+            Some(more) => {
+                let mut text = argument[..ARGUMENT_BYTES_MAX].to_vec();
+                text.extend_from_slice(format!("... ({more} more bytes)").as_bytes());
+                text
+            }
+        })
+        .collect();
+    if kept < args.len() {
+        list.push(format!("... ({} more arguments)", args.len() - kept).into_bytes());
+    }
+    list
+}

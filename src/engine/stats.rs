@@ -1,0 +1,137 @@
+//! Counters: what INFO, LATENCY HISTOGRAM and CONFIG RESETSTAT read and reset.
+use std::collections::BTreeMap;
+
+use crate::base::histogram::Histogram;
+
+/// Counters of one command.
+#[derive(Debug, Default)]
+pub struct CommandStats {
+    /// Times it ran.
+    pub calls: u64,
+    /// Ticks of the clock's counter it took in all.
+    pub ticks: u64,
+    /// Times it was refused before it ran.
+    pub rejected: u64,
+    /// Times it ran and answered an error.
+    pub failed: u64,
+    /// Durations; made at its first call while `latency-tracking` is on.
+    pub histogram: Option<Box<Histogram>>,
+}
+
+/// Most kinds of errors counted apart; beyond them only the total grows, so clients cannot fill memory.
+const ERROR_KINDS_MAX: usize = 128;
+/// Measurements from which the rates per second are taken (`STATS_METRIC_SAMPLES`).
+const RATE_SAMPLES: usize = 16;
+
+/// Counters of the engine.
+#[derive(Debug, Default)]
+pub struct Stats {
+    /// Connections accepted.
+    pub connections_received: u64,
+    /// Connections refused at `maxclients`.
+    pub connections_rejected: u64,
+    /// Commands that ran.
+    pub commands_processed: u64,
+    /// Bytes received.
+    pub net_input_bytes: u64,
+    /// Bytes sent.
+    pub net_output_bytes: u64,
+    /// Error replies.
+    pub error_replies: u64,
+    /// Error replies by code.
+    pub errors: BTreeMap<Box<[u8]>, u64>,
+    /// Replies to commands that were executed (INFO `total_reads_processed`): reads from sockets.
+    pub reads_processed: u64,
+    /// Writes to sockets.
+    pub writes_processed: u64,
+    /// Clients closed for a query buffer above its limit.
+    pub query_buffer_disconnections: u64,
+    /// Clients closed for an output buffer above its limit.
+    pub output_buffer_disconnections: u64,
+    /// Changes since the start (`rdb_changes_since_last_save` until snapshots exist).
+    pub dirty: u64,
+    /// Times the expiry cycle stopped because its budget was spent.
+    pub expire_cycle_capped: u64,
+    /// CPU time the expiry cycle took, in microseconds.
+    pub expire_cycle_us: u64,
+    /// Highest `used_memory` seen, in bytes.
+    pub peak_memory_bytes: usize,
+    /// Turns of the event loop.
+    pub turns: u64,
+    /// Longest turn of the event loop, without waiting, in microseconds.
+    pub turn_max_us: u64,
+    /// By command id.
+    pub commands: Vec<CommandStats>,
+    rates: [Rate; 3],
+    rate_index: usize,
+    rate_time_ms: i64,
+}
+
+/// What is measured per second.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Metric {
+    /// Commands.
+    Commands = 0,
+    /// Bytes received.
+    NetInput = 1,
+    /// Bytes sent.
+    NetOutput = 2,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Rate {
+    last: u64,
+    per_second: [u64; RATE_SAMPLES],
+}
+
+impl Stats {
+    /// Counters for `commands` commands.
+    pub fn new(commands: usize) -> Stats {
+        let mut stats = Stats::default();
+        stats.commands.resize_with(commands, CommandStats::default);
+        stats
+    }
+
+    /// Counts an error reply by its first word.
+    pub fn count_error(&mut self, message: &[u8]) {
+        self.error_replies += 1;
+        let end = message.iter().position(|&byte| byte == b' ').unwrap_or(message.len());
+        let code = &message[..end];
+        if let Some(count) = self.errors.get_mut(code) {
+            *count += 1;
+        } else if self.errors.len() < ERROR_KINDS_MAX {
+            self.errors.insert(code.into(), 1);
+        }
+    }
+
+    /// CONFIG RESETSTAT: everything but what describes the present.
+    pub fn reset(&mut self) {
+        let mut fresh = Stats::new(self.commands.len());
+        fresh.dirty = self.dirty;
+        fresh.turns = self.turns;
+        fresh.peak_memory_bytes = self.peak_memory_bytes;
+        fresh.rate_time_ms = self.rate_time_ms;
+        *self = fresh;
+    }
+
+    /// Takes a measurement for the rates; to be called about every 100 ms.
+    pub fn sample_rates(&mut self, now_ms: i64) {
+        let elapsed_ms = (now_ms - self.rate_time_ms).max(1) as u64;
+        let is_first = self.rate_time_ms == 0;
+        self.rate_time_ms = now_ms;
+        let totals = [self.commands_processed, self.net_input_bytes, self.net_output_bytes];
+        for (rate, total) in self.rates.iter_mut().zip(totals) {
+            let grown = total.saturating_sub(rate.last);
+            rate.last = total;
+            if !is_first {
+                rate.per_second[self.rate_index] = grown * 1000 / elapsed_ms;
+            }
+        }
+        self.rate_index = (self.rate_index + 1) % RATE_SAMPLES;
+    }
+
+    /// Mean rate per second over the last 1.6 seconds.
+    pub fn rate(&self, metric: Metric) -> u64 {
+        self.rates[metric as usize].per_second.iter().sum::<u64>() / RATE_SAMPLES as u64
+    }
+}

@@ -1,0 +1,213 @@
+//! The arguments of one command: spans of the buffer that received them.
+//!
+//! Nothing is copied per argument; the bytes are copied once, when a key or a value enters the keyspace.
+//! A bulk string too big for that was read straight into a [`Block`], which the keyspace takes over by
+//! reference ([`Args::block`]). What must outlive its request is an [`OwnedArgs`], which lends the same
+//! [`Args`].
+use crate::base::block::Block;
+use crate::base::hash::{Key, KeyHasher};
+
+/// Place of one argument: a range of the buffer, or the index of a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// First byte in the buffer, or [`Span::IN_BLOCK`].
+    start: u32,
+    /// Length in bytes; for a block its index.
+    len: u32,
+}
+
+impl Span {
+    const IN_BLOCK: u32 = u32::MAX;
+
+    /// A range of the buffer. Buffers stay below 4 GiB (`limits::BUFFER_BYTES_MAX`).
+    #[inline]
+    pub fn new(start: usize, len: usize) -> Span {
+        debug_assert!(start < Span::IN_BLOCK as usize && len <= u32::MAX as usize);
+        Span { start: start as u32, len: len as u32 }
+    }
+
+    /// The argument is the block at `index`.
+    #[inline]
+    pub fn block(index: usize) -> Span {
+        Span { start: Span::IN_BLOCK, len: index as u32 }
+    }
+
+    /// The same argument after the first `bytes` of the buffer and the first `blocks` blocks were dropped.
+    #[inline]
+    pub fn shifted_back(self, bytes: usize, blocks: usize) -> Span {
+        if self.start == Span::IN_BLOCK {
+            return Span { len: self.len - blocks as u32, ..self };
+        }
+        Span { start: self.start - bytes as u32, ..self }
+    }
+}
+
+/// The hash of one argument, computed before the command runs so that its bucket could be prefetched.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct HashHint {
+    /// Which argument, 0 where none was hashed.
+    pub index: u32,
+    /// Its hash.
+    pub hash: u64,
+}
+
+/// The arguments of one command, the command's name first. `Copy`: slices and two words.
+#[derive(Clone, Copy)]
+pub struct Args<'b> {
+    buffer: &'b [u8],
+    spans: &'b [Span],
+    blocks: &'b [Block],
+    hasher: &'b KeyHasher,
+    hint: HashHint,
+}
+
+impl<'b> Args<'b> {
+    /// Arguments at `spans` of `buffer`, those too big for it in `blocks`.
+    #[inline]
+    pub fn new(
+        buffer: &'b [u8],
+        spans: &'b [Span],
+        blocks: &'b [Block],
+        hasher: &'b KeyHasher,
+        hint: HashHint,
+    ) -> Args<'b> {
+        Args { buffer, spans, blocks, hasher, hint }
+    }
+
+    /// How many, the name included.
+    #[inline]
+    pub fn len(self) -> usize {
+        self.spans.len()
+    }
+
+    /// Only an empty request has none, and that never reaches a handler.
+    #[inline]
+    pub fn is_empty(self) -> bool {
+        self.spans.is_empty()
+    }
+
+    /// Argument `index`; the name is 0. Past the end: empty, so no request can make a handler panic.
+    #[inline]
+    pub fn at(self, index: usize) -> &'b [u8] {
+        match self.spans.get(index) {
+            Some(span) => self.resolve(*span),
+            None => &[],
+        }
+    }
+
+    #[inline]
+    fn resolve(self, span: Span) -> &'b [u8] {
+        if span.start != Span::IN_BLOCK {
+            &self.buffer[span.start as usize..][..span.len as usize]
+        } else {
+            self.blocks.get(span.len as usize).map_or(&[], |block| block.as_slice())
+        }
+    }
+
+    /// Argument `index` with its hash: the prefetched one where it is, else computed now.
+    #[inline]
+    pub fn key(self, index: usize) -> Key<'b> {
+        let bytes = self.at(index);
+        if index as u32 == self.hint.index {
+            return Key { bytes, hash: self.hint.hash };
+        }
+        Key { bytes, hash: self.hasher.hash(bytes) }
+    }
+
+    /// The block behind argument `index`, where it was big enough for one: a value can be kept by reference.
+    #[inline]
+    pub fn block(self, index: usize) -> Option<&'b Block> {
+        let span = self.spans.get(index)?;
+        if span.start == Span::IN_BLOCK { self.blocks.get(span.len as usize) } else { None }
+    }
+
+    /// All arguments from `first` on.
+    #[inline]
+    pub fn from(self, first: usize) -> impl ExactSizeIterator<Item = &'b [u8]> + Clone {
+        self.spans.get(first..).unwrap_or(&[]).iter().map(move |span| self.resolve(*span))
+    }
+
+    /// Total bytes of all arguments. O(arguments).
+    pub fn bytes_total(self) -> usize {
+        self.from(0).map(<[u8]>::len).sum()
+    }
+
+    /// The key hasher of the engine the arguments are meant for.
+    #[inline]
+    pub fn hasher(self) -> &'b KeyHasher {
+        self.hasher
+    }
+}
+
+/// Arguments that outlive their request, in one buffer.
+#[derive(Clone, Debug, Default)]
+pub struct OwnedArgs {
+    buffer: Vec<u8>,
+    spans: Vec<Span>,
+    blocks: Vec<Block>,
+}
+
+impl OwnedArgs {
+    /// Copies `parts` (blocks by reference where there are any).
+    pub fn copy_of(args: Args<'_>) -> OwnedArgs {
+        let mut owned = OwnedArgs::default();
+        for index in 0..args.len() {
+            match args.block(index) {
+                Some(block) => owned.push_block(block.clone()),
+                None => owned.push(args.at(index)),
+            }
+        }
+        owned
+    }
+
+    /// Copies a list of strings.
+    pub fn from_parts<'p>(parts: impl IntoIterator<Item = &'p [u8]>) -> OwnedArgs {
+        let mut owned = OwnedArgs::default();
+        parts.into_iter().for_each(|part| owned.push(part));
+        owned
+    }
+
+    /// Appends a copy of `part`; one that would overflow the buffer's 4 GiB goes to a block.
+    pub fn push(&mut self, part: &[u8]) {
+        if part.len() + self.buffer.len() >= Span::IN_BLOCK as usize {
+            return self.push_block(Block::new(part.to_vec()));
+        }
+        self.spans.push(Span::new(self.buffer.len(), part.len()));
+        self.buffer.extend_from_slice(part);
+    }
+
+    /// Appends a block by reference.
+    pub fn push_block(&mut self, block: Block) {
+        self.spans.push(Span::block(self.blocks.len()));
+        self.blocks.push(block);
+    }
+
+    /// Buffer, spans and blocks.
+    pub fn parts(&self) -> (&[u8], &[Span], &[Block]) {
+        (&self.buffer, &self.spans, &self.blocks)
+    }
+
+    /// Lends the arguments.
+    pub fn lend<'b>(&'b self, hasher: &'b KeyHasher) -> Args<'b> {
+        Args::new(&self.buffer, &self.spans, &self.blocks, hasher, HashHint::default())
+    }
+
+    /// Empties it, keeping its memory.
+    pub fn clear(&mut self) {
+        self.buffer.clear();
+        self.spans.clear();
+        self.blocks.clear();
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests_support {
+    //! For tests of those who push spans.
+    use super::Span;
+
+    /// The bytes behind `spans`, none of which is a block.
+    pub(crate) fn resolve(buffer: &[u8], spans: &[Span]) -> Vec<Vec<u8>> {
+        let bytes = |span: &Span| buffer[span.start as usize..][..span.len as usize].to_vec();
+        spans.iter().map(bytes).collect()
+    }
+}

@@ -1,0 +1,44 @@
+//! What a client can send that is no request. Each closes the connection after the reply.
+use std::fmt;
+
+/// A violation of the protocol, in Redis's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProtocolError {
+    /// An inline request longer than 64 KiB without a line end.
+    InlineTooBig,
+    /// An inline request whose quotes do not match.
+    UnbalancedQuotes,
+    /// A count line longer than 64 KiB.
+    CountTooBig,
+    /// `*` followed by no number or one out of range.
+    BadCount,
+    /// As before, by a client that has not authenticated.
+    UnauthenticatedCount,
+    /// A length line longer than 64 KiB.
+    LengthTooBig,
+    /// Something other than `$` where a bulk string had to begin.
+    ExpectedBulk(u8),
+    /// `$` followed by no number or one out of range.
+    BadLength,
+    /// As before, by a client that has not authenticated.
+    UnauthenticatedLength,
+}
+
+impl fmt::Display for ProtocolError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            ProtocolError::InlineTooBig => "too big inline request",
+            ProtocolError::UnbalancedQuotes => "unbalanced quotes in request",
+            ProtocolError::CountTooBig => "too big mbulk count string",
+            ProtocolError::BadCount => "invalid multibulk length",
+            ProtocolError::UnauthenticatedCount => "unauthenticated multibulk length",
+            ProtocolError::LengthTooBig => "too big bulk count string",
+            ProtocolError::ExpectedBulk(found) => {
+                // Redis prints the byte with %c; a NUL there ends its string, we keep the byte visible.
+                return write!(out, "expected '$', got '{}'", *found as char);
+            }
+            ProtocolError::BadLength => "invalid bulk length",
+            ProtocolError::UnauthenticatedLength => "unauthenticated bulk length",
+        })
+    }
+}

@@ -1,0 +1,18 @@
+//! Every limit of the wire, with its reason.
+
+/// Longest line that is not a bulk string: inline commands, counts, lengths (`PROTO_INLINE_MAX_SIZE`).
+pub const INLINE_BYTES_MAX: usize = 64 * 1024;
+/// Most arguments of one request; Redis: `INT_MAX` in a multibulk count.
+pub const ARGUMENTS_MAX: i64 = i32::MAX as i64;
+/// Most arguments before the client has authenticated: a stranger must not make us allocate.
+pub const ARGUMENTS_UNAUTHENTICATED_MAX: i64 = 10;
+/// Longest bulk string before the client has authenticated.
+pub const BULK_UNAUTHENTICATED_BYTES_MAX: i64 = 16 * 1024;
+/// A bulk string of this size or more is read straight into the block that will hold the value
+/// (`PROTO_MBULK_BIG_ARG`).
+pub const BULK_BLOCK_BYTES: usize = 32 * 1024;
+/// A value of this size or more leaves by reference instead of by copy.
+pub const REPLY_BLOCK_BYTES: usize = 16 * 1024;
+/// Spans are 32-bit, so one connection's unfinished request stays below this; Redis's own
+/// `client-query-buffer-limit` (1 GiB by default) is reached first.
+pub const BUFFER_BYTES_MAX: usize = 0xf000_0000;
