@@ -1,4 +1,5 @@
 //! Layer 5: the commands of Redis, declared and handled. No family imports another.
+pub mod config;
 pub mod introspect;
 pub mod keys;
 pub mod spec;
@@ -8,4 +9,4 @@ pub mod table;
 use spec::Command;
 
 /// All commands by family. A family not listed here is dead code, which the compiler refuses.
-pub(crate) const FAMILIES: &[&[Command]] = &[introspect::COMMANDS];
+pub(crate) const FAMILIES: &[&[Command]] = &[config::COMMANDS, introspect::COMMANDS];

@@ -79,7 +79,7 @@ pub(super) fn assign(
 }
 
 /// What C sees of a text: it ends at the first zero byte.
-fn c_string(text: &[u8]) -> &[u8] {
+pub(super) fn c_string(text: &[u8]) -> &[u8] {
     text.split(|&byte| byte == 0).next().unwrap_or_default()
 }
 
