@@ -4,3 +4,5 @@ pub mod config_file;
 pub mod error;
 pub mod logging;
 pub mod start;
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,6 @@
 //! Layer 5: the commands of Redis, declared and handled. No family imports another.
 pub mod execute;
+pub mod config;
 pub mod introspect;
 pub mod keys;
 mod monitor;
@@ -10,4 +11,4 @@ pub mod table;
 use spec::Command;
 
 /// All commands by family. A family not listed here is dead code, which the compiler refuses.
-pub(crate) const FAMILIES: &[&[Command]] = &[introspect::COMMANDS];
+pub(crate) const FAMILIES: &[&[Command]] = &[config::COMMANDS, introspect::COMMANDS];

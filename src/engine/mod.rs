@@ -21,3 +21,6 @@ pub mod outbox;
 pub mod session;
 pub mod slowlog;
 pub mod stats;
+#[cfg(test)]
+mod config_tests;
+pub(crate) mod config_value;
