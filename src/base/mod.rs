@@ -1,9 +1,9 @@
-<<<<<<< HEAD
 //! Layer 0: what could be another project's. Imports std and crates only.
 pub mod block;
 pub mod clock;
 pub mod crc;
 pub mod glob;
+pub mod hash;
 pub mod histogram;
 pub mod long_double;
 pub mod lzf;
@@ -12,10 +12,5 @@ pub mod number;
 pub mod quote;
 pub mod random;
 pub mod sys;
-mod wide;
-=======
-//! Layer `base`.
-pub mod block;
-pub mod hash;
 pub mod time;
->>>>>>> w-store
+mod wide;
