@@ -7,7 +7,7 @@ use crate::base::glob::{Case, glob_match};
 use crate::command::keys::{has_keys, keys_of};
 use crate::command::spec::flag::{LOADING, STALE};
 use crate::command::spec::{
- Begin, Command, Doc, Find, Group, KeySpec, access, category, command, doc, flag,
+    Begin, Command, Doc, Find, Group, KeySpec, access, category, command, doc, flag,
 };
 use crate::command::syntax::{self, Argument, Kind};
 use crate::command::table::{CommandEntry, CommandTable, LegacyRange};
@@ -15,7 +15,6 @@ use crate::engine::ctx::{CmdResult, Ctx};
 use crate::engine::error::CmdError;
 use crate::proto::args::Args;
 use crate::proto::reply::Reply;
-
 
 /// The table of contents of this family.
 pub(super) const COMMANDS: &[Command] = &[COMMAND];
@@ -125,7 +124,7 @@ const COMMAND_LIST: Command = Command {
 
 /// The two parts of `ctx` used here.
 fn parts<'c, 'a>(ctx: &'c mut Ctx<'a>) -> (&'c CommandTable, &'c mut Reply<'a>) {
-    (&ctx.engine.commands, &mut ctx.reply)
+    (&ctx.engine.table, &mut ctx.reply)
 }
 
 fn command_all(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
@@ -250,7 +249,7 @@ fn write_keys(
     write: impl Fn(&mut Reply<'_>, &[u8], u32),
 ) -> CmdResult {
     let (table, reply) = parts(ctx);
-    let Ok(entry) = table.resolve(request) else {
+    let Some(entry) = table.resolve(request) else {
         return Err(CmdError::Text("ERR Invalid command specified"));
     };
     if !has_keys(entry.command) {

@@ -272,7 +272,9 @@ fn write_repeated(line: &mut String, argument: &Argument<'_>) {
     let mut value = String::new();
     match argument.kind {
         Kind::PureToken => {}
-        Kind::OneOf if argument.is_optional && argument.token.is_none() && !argument.is_multiple => {
+        Kind::OneOf
+            if argument.is_optional && argument.token.is_none() && !argument.is_multiple =>
+        {
             write_all(&mut value, &argument.members, " | ");
         }
         Kind::OneOf => {
@@ -313,21 +315,26 @@ mod tests {
 
     #[test]
     fn reads_choices_blocks_and_quotes() {
-        let [choice, block, quoted] = &parse("w(NX|'='=equal) d(k:key#1 v:string)... '*'=auto").unwrap()[..]
+        let [choice, block, quoted] =
+            &parse("w(NX|'='=equal) d(k:key#1 v:string)... '*'=auto").unwrap()[..]
         else {
             panic!("three arguments");
         };
         assert_eq!((choice.kind, choice.members.len()), (Kind::OneOf, 2));
         assert_eq!((&*choice.members[0].name, choice.members[0].token), ("nx", Some("NX")));
         assert_eq!((&*choice.members[1].name, choice.members[1].token), ("equal", Some("=")));
-        assert_eq!((block.kind, block.is_multiple, block.is_token_repeated), (Kind::Block, true, false));
+        assert_eq!(
+            (block.kind, block.is_multiple, block.is_token_repeated),
+            (Kind::Block, true, false)
+        );
         assert_eq!(block.members[0].key_spec, Some(1));
         assert_eq!((quoted.kind, quoted.token), (Kind::PureToken, Some("*")));
     }
 
     #[test]
     fn tells_where_the_mistake_is() {
-        for (text, at) in [("key:nothing", 11), ("a:key ", 6), ("[NX", 3), ("w(A|B", 5), ("'x'", 3)] {
+        for (text, at) in [("key:nothing", 11), ("a:key ", 6), ("[NX", 3), ("w(A|B", 5), ("'x'", 3)]
+        {
             assert_eq!(parse(text), Err(SyntaxError { at }), "{text}");
         }
         assert_eq!(parse("w(A|B c:key)"), Err(SyntaxError { at: 5 }), "mixed separators");

@@ -62,10 +62,7 @@ impl CmdError {
     }
 
     /// `ERR unknown command …`, with as much of the arguments as Redis shows (128 bytes each part).
-    pub fn unknown_command<'a>(
-        name: &[u8],
-        arguments: impl Iterator<Item = &'a [u8]>,
-    ) -> CmdError {
+    pub fn unknown_command<'a>(name: &[u8], arguments: impl Iterator<Item = &'a [u8]>) -> CmdError {
         const SHOWN_BYTES: usize = 128;
         let mut shown = Vec::new();
         for argument in arguments {
@@ -78,12 +75,7 @@ impl CmdError {
             shown.extend_from_slice(b"' ");
         }
         let name = up_to_nul(&name[..name.len().min(SHOWN_BYTES)]);
-        CmdError::owned(&[
-            b"ERR unknown command '",
-            name,
-            b"', with args beginning with: ",
-            &shown,
-        ])
+        CmdError::owned(&[b"ERR unknown command '", name, b"', with args beginning with: ", &shown])
     }
 
     /// `ERR unknown subcommand …`, as every container command answers.
