@@ -12,7 +12,6 @@ pub mod outbox;
 pub mod session;
 pub mod slowlog;
 pub mod stats;
-//! Layer `engine`.
 pub mod config;
 mod config_check;
 pub mod config_choice;
