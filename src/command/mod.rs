@@ -4,7 +4,14 @@ pub mod config;
 pub mod introspect;
 pub mod keys;
 mod monitor;
+mod lcs;
+mod options;
 pub mod spec;
+mod string;
+mod string_number;
+mod string_range;
+mod string_set;
+mod string_value;
 pub mod syntax;
 pub mod table;
 
@@ -12,3 +19,11 @@ use spec::Command;
 
 /// All commands by family. A family not listed here is dead code, which the compiler refuses.
 pub(crate) const FAMILIES: &[&[Command]] = &[config::COMMANDS, introspect::COMMANDS];
+pub(crate) const FAMILIES: &[&[Command]] = &[
+    introspect::COMMANDS,
+    string::COMMANDS,
+    string_set::COMMANDS,
+    string_number::COMMANDS,
+    string_range::COMMANDS,
+    lcs::COMMANDS,
+];
