@@ -18,12 +18,12 @@ pub mod table;
 use spec::Command;
 
 /// All commands by family. A family not listed here is dead code, which the compiler refuses.
-pub(crate) const FAMILIES: &[&[Command]] = &[config::COMMANDS, introspect::COMMANDS];
 pub(crate) const FAMILIES: &[&[Command]] = &[
-    introspect::COMMANDS,
     string::COMMANDS,
     string_set::COMMANDS,
     string_number::COMMANDS,
     string_range::COMMANDS,
     lcs::COMMANDS,
+    config::COMMANDS,
+    introspect::COMMANDS,
 ];

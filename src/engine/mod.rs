@@ -9,6 +9,8 @@ pub mod config_notify;
 pub mod config_rewrite;
 pub mod config_spec;
 pub mod config_table;
+#[cfg(test)]
+mod config_tests;
 pub(crate) mod config_value;
 pub mod ctx;
 #[allow(clippy::module_inception)]
@@ -21,6 +23,3 @@ pub mod outbox;
 pub mod session;
 pub mod slowlog;
 pub mod stats;
-#[cfg(test)]
-mod config_tests;
-pub(crate) mod config_value;
