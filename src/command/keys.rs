@@ -1,8 +1,8 @@
 //! Which arguments of a request are keys, and what happens to them.
 //!
-//! Read from the key specifications of the command (`Command::keys`), or from its `find_keys` where they
-//! cannot say it or the access depends on options. COMMAND GETKEYS, ACL rules, held keys and cluster slots
-//! all ask here, so they cannot disagree.
+//! Read from the key specifications of the command (`Command::keys`), or from its `find_keys` where
+//! they cannot say it or the access depends on options. COMMAND GETKEYS, ACL rules, held keys and
+//! cluster slots all ask here, so they cannot disagree.
 use crate::base::number::parse_i64;
 use crate::command::spec::{Begin, Command, Find, KeySpec, KeyUse, access};
 use crate::proto::args::Args;
@@ -44,7 +44,8 @@ pub fn keys_of(
     Ok(())
 }
 
-/// Appends the keys of one specification; false where it is incomplete or the request too short for it.
+/// Appends the keys of one specification; false where it is incomplete or the request too short for
+/// it.
 fn push_keys(spec: &KeySpec, args: Args<'_>, found: &mut Vec<KeyUse>) -> bool {
     let count = args.len() as i64;
     let begin = match spec.begin {
@@ -72,7 +73,8 @@ fn push_keys(spec: &KeySpec, args: Args<'_>, found: &mut Vec<KeyUse>) -> bool {
                 Ok(index) if number_index < count => parse_i64(args.at(index)),
                 _ => None,
             };
-            // More keys than arguments is unclear anyway; checked here so that nothing overflows below.
+            // More keys than arguments is unclear anyway; checked here so that nothing overflows
+            // below.
             let Some(number) = number.filter(|number| (0..=count).contains(number)) else {
                 return false;
             };

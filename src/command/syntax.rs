@@ -1,7 +1,7 @@
 //! The notation in which a command declares its arguments, and its parser.
 //!
-//! COMMAND DOCS tells the arguments of a command as a tree of maps, 20 lines for `[NX|XX]`. Declarations
-//! write the same tree as one line (`Doc::syntax`), parsed here when somebody asks:
+//! COMMAND DOCS tells the arguments of a command as a tree of maps, 20 lines for `[NX|XX]`.
+//! Declarations write the same tree as one line (`Doc::syntax`), parsed here when somebody asks:
 //!
 //! | written | meaning |
 //! |---|---|
