@@ -14,8 +14,7 @@
 //!
 //! Lookup packs a name of up to 16 bytes into two words, lower-cased eight letters at a time,
 //! hashes them by one multiplication and compares two words: about 5 ns and two cache lines. Longer
-//! names, of which Redis has two, and renamed ones are compared one by one. Building a table takes
-//! some microseconds.
+//! names, of which Redis has two, are compared one by one. Building a table takes some microseconds.
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 

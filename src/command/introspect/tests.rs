@@ -238,8 +238,8 @@ fn catalogue() -> String {
     let mut text = String::from(
         "# Commands\n\n\
          Written by the tests from the declarations in `src/command`: do not edit, run\n\
-         `UPDATE_DOCS=1 cargo test catalogue`. Behaviour is that of Redis 7.0.15, or of the version\n\
-         given where that is later.\n",
+         `UPDATE_DOCS=1 cargo test catalogue`. Behaviour is that of Redis 7.0.15, or of\n\
+         the version given where that is later.\n",
     );
     let mut group = "";
     for entry in entries {
