@@ -127,11 +127,9 @@ impl<'b> Args<'b> {
         self.spans.get(first..).unwrap_or(&[]).iter().map(move |span| self.resolve(*span))
     }
 
-    /// The arguments after the first `count`: a command within a command (COMMAND GETKEYS). The prefetched
-    /// hash stays behind.
+    /// The arguments after the first `count`: a command within a command (COMMAND GETKEYS). No hash comes along.
     pub fn skip(self, count: usize) -> Args<'b> {
-        let spans = self.spans.get(count..).unwrap_or(&[]);
-        Args { spans, hint: HashHint::default(), ..self }
+        Args { spans: self.spans.get(count..).unwrap_or(&[]), hint: HashHint::default(), ..self }
     }
 
     /// Total bytes of all arguments. O(arguments).
