@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::base::clock::Clock;
 use crate::base::hash::KeyHasher;
-use crate::base::random::{Random, hex_id};
+use crate::base::random::Random;
 use crate::command::table::CommandTable;
 use crate::engine::clients::Clients;
 use crate::engine::config::{Config, Opt};
@@ -117,8 +117,8 @@ impl Engine {
                 latency: LatencyMonitor::default(),
                 started_ms: clock.unix_ms(),
                 clock,
-                run_id: hex_id(),
-                replication_id: hex_id(),
+                run_id: random.hex_id(),
+                replication_id: random.hex_id(),
                 random,
                 monitors: Vec::new(),
                 pause: None,
