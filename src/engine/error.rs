@@ -2,6 +2,7 @@
 use std::borrow::Cow;
 
 use crate::proto::limits::INLINE_BYTES_MAX;
+use crate::store::{EditError, OutOfMemory, WrongType};
 
 /// An error reply. The first word is its code, which `INFO errorstats` counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,6 +103,27 @@ impl CmdError {
             upper.as_bytes(),
             b" HELP.",
         ])
+    }
+}
+
+impl From<WrongType> for CmdError {
+    fn from(_: WrongType) -> CmdError {
+        CmdError::WrongType
+    }
+}
+
+impl From<OutOfMemory> for CmdError {
+    fn from(_: OutOfMemory) -> CmdError {
+        CmdError::OutOfMemory
+    }
+}
+
+impl From<EditError> for CmdError {
+    fn from(error: EditError) -> CmdError {
+        match error {
+            EditError::WrongType => CmdError::WrongType,
+            EditError::OutOfMemory => CmdError::OutOfMemory,
+        }
     }
 }
 
