@@ -77,6 +77,7 @@ impl<'a> Loader<'a> {
             Some(file) => self.read(file.as_os_str().as_bytes())?,
             None => Vec::new(),
         };
+        end_line(&mut text);
         text.extend_from_slice(input);
         text.push(b'\n');
         text.extend_from_slice(options);
@@ -163,6 +164,7 @@ impl<'a> Loader<'a> {
                 path: shown.clone().unwrap_or(file),
                 reason: os_reason(&error),
             })?;
+            end_line(&mut text);
             text.extend(part);
         }
         Ok(text)
@@ -196,6 +198,13 @@ impl From<String> for Failure {
 impl From<&str> for Failure {
     fn from(reason: &str) -> Failure {
         Failure::Here(reason.into())
+    }
+}
+
+/// Lets the last line end, so that what follows does not become a part of it.
+fn end_line(text: &mut Vec<u8>) {
+    if text.last().is_some_and(|&byte| byte != b'\n') {
+        text.push(b'\n');
     }
 }
 

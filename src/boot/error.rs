@@ -1,6 +1,6 @@
 //! Why the server cannot start.
 //!
-//! `Display` gives the whole text for standard error. Errors of the configuration have Redis's
+//! `message` gives the whole text for standard error. Errors of the configuration have Redis's
 //! form to the letter, version included: tools look for it. The program then exits with 1.
 
 use std::path::PathBuf;
@@ -29,22 +29,35 @@ pub enum BootError {
     Sentinel,
 }
 
-impl std::fmt::Display for BootError {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl BootError {
+    /// The text to print, with what was read as it was read, whatever its encoding.
+    pub fn message(&self) -> Vec<u8> {
         match self {
             BootError::Config { line, reason } => {
-                writeln!(out, "\n*** FATAL CONFIG FILE ERROR (Redis {REDIS_VERSION}) ***")?;
-                if let Some((number, text)) = line {
-                    writeln!(out, "Reading the configuration file, at line {number}")?;
-                    writeln!(out, ">>> '{}'", String::from_utf8_lossy(text))?;
+                let head = "\n*** FATAL CONFIG FILE ERROR (Redis ";
+                let mut text = format!("{head}{REDIS_VERSION}) ***\n").into_bytes();
+                if let Some((number, line)) = line {
+                    let place = format!("Reading the configuration file, at line {number}\n>>> '");
+                    text.extend_from_slice(place.as_bytes());
+                    text.extend_from_slice(line);
+                    text.extend_from_slice(b"'\n");
                 }
-                writeln!(out, "{reason}")
+                text.extend_from_slice(reason.as_bytes());
+                text.push(b'\n');
+                text
             }
             BootError::Open { path, reason } => {
-                writeln!(out, "Fatal error, can't open config file '{}': {reason}", path.display())
+                let path = path.display();
+                format!("Fatal error, can't open config file '{path}': {reason}\n").into_bytes()
             }
-            BootError::Sentinel => writeln!(out, "Rufous has no Sentinel mode"),
+            BootError::Sentinel => b"Rufous has no Sentinel mode\n".to_vec(),
         }
+    }
+}
+
+impl std::fmt::Display for BootError {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str(&String::from_utf8_lossy(&self.message()))
     }
 }
 

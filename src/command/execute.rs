@@ -3,16 +3,16 @@
 //! lookup → arity → protected → authentication → pause → MONITOR → run → error → statistics → slow log.
 //! The order is Redis's (`processCommand`), since clients see which error comes first.
 //! The time of a command is read from the processor's counter once: its end is the next one's beginning.
+use crate::base::block::Block;
+use crate::base::histogram::Histogram;
 use crate::command::monitor;
 use crate::command::spec::{Command, flag};
 use crate::command::table::CommandId;
+use crate::engine::config::Opt;
 use crate::engine::ctx::{CmdResult, Ctx, OtherDbs};
 use crate::engine::engine::{Engine, Shared};
 use crate::engine::error::CmdError;
 use crate::engine::session::{Replies, Session, Waiting};
-use crate::base::block::Block;
-use crate::base::histogram::Histogram;
-use crate::engine::config::Opt;
 use crate::proto::args::{Args, HashHint, Span};
 use crate::proto::reply::{Output, Reply};
 
@@ -81,43 +81,12 @@ impl Engine {
         let reply = Reply::new(out, session.resp);
         let mut ctx = Ctx { db, others, reply, client: session, engine: shared, now };
         let result = (command.handler)(&mut ctx, args);
-        let ended = self.shared.clock.ticks();
+        let shared = &mut self.shared;
+        let ended = shared.clock.ticks();
         let ticks = ended.saturating_sub(*started);
         *started = ended;
-        self.account(session, args, Ran { id, command, ticks, result, mark }, out);
+        account(shared, session, args, Ran { id, command, ticks, result, mark }, out);
         Outcome::Done
-    }
-
-    /// Everything after the handler: its error, CLIENT REPLY, statistics, slow log.
-    #[inline]
-    fn account(&mut self, session: &mut Session, args: Args<'_>, ran: Ran, out: &mut Output) {
-        let shared = &mut self.shared;
-        let stats = &mut shared.stats;
-        stats.commands_processed += 1;
-        let is_tracking = shared.watch.is_tracking;
-        if let Some(command_stats) = stats.commands.get_mut(ran.id.index()) {
-            command_stats.calls += 1;
-            command_stats.ticks += ran.ticks;
-            if is_tracking {
-                let histogram = command_stats.histogram.get_or_insert_with(Box::<Histogram>::default);
-                histogram.record(shared.clock.nanos(ran.ticks));
-            }
-            if ran.result.is_err() {
-                command_stats.failed += 1;
-            }
-        }
-        if let Err(error) = ran.result {
-            out.rewind(ran.mark);
-            let message = error.message();
-            stats.count_error(&message);
-            Reply::new(out, session.resp).error(&message);
-        }
-        if session.replies != Replies::On {
-            filter_reply(session, ran.mark, out);
-        }
-        if ran.ticks >= shared.watch.least_ticks {
-            record_slow(shared, session, args, ran.command, ran.ticks);
-        }
     }
 }
 
@@ -128,6 +97,37 @@ struct Ran {
     ticks: u64,
     result: CmdResult,
     mark: crate::proto::reply::Mark,
+}
+
+/// Everything after the handler: its error, CLIENT REPLY, statistics, slow log.
+#[inline]
+fn account(shared: &mut Shared, session: &mut Session, args: Args<'_>, ran: Ran, out: &mut Output) {
+    let stats = &mut shared.stats;
+    stats.commands_processed += 1;
+    let is_tracking = shared.watch.is_tracking;
+    if let Some(command_stats) = stats.commands.get_mut(ran.id.index()) {
+        command_stats.calls += 1;
+        command_stats.ticks += ran.ticks;
+        if is_tracking {
+            let histogram = command_stats.histogram.get_or_insert_with(Box::<Histogram>::default);
+            histogram.record(shared.clock.nanos(ran.ticks));
+        }
+        if ran.result.is_err() {
+            command_stats.failed += 1;
+        }
+    }
+    if let Err(error) = ran.result {
+        out.rewind(ran.mark);
+        let message = error.message();
+        stats.count_error(&message);
+        Reply::new(out, session.resp).error(&message);
+    }
+    if session.replies != Replies::On {
+        filter_reply(session, ran.mark, out);
+    }
+    if ran.ticks >= shared.watch.least_ticks {
+        record_slow(shared, session, args, ran.command, ran.ticks);
+    }
 }
 
 /// A command refused before it ran: which one, if known, and why.

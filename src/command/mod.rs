@@ -1,6 +1,9 @@
 //! Layer 5: the commands of Redis, declared and handled. No family imports another.
+pub mod execute;
+pub mod config;
 pub mod introspect;
 pub mod keys;
+mod monitor;
 mod lcs;
 mod options;
 pub mod spec;
@@ -16,10 +19,11 @@ use spec::Command;
 
 /// All commands by family. A family not listed here is dead code, which the compiler refuses.
 pub(crate) const FAMILIES: &[&[Command]] = &[
-    introspect::COMMANDS,
     string::COMMANDS,
     string_set::COMMANDS,
     string_number::COMMANDS,
     string_range::COMMANDS,
     lcs::COMMANDS,
+    config::COMMANDS,
+    introspect::COMMANDS,
 ];

@@ -10,7 +10,7 @@
 //! | `NX` | a bare word: `NX` itself is sent, its name is `nx` |
 //! | `CH=change` | `CH` itself is sent, its name is `change` |
 //! | `EX=seconds:integer` | `EX` is sent before the value |
-//! | `'*'=auto-id` | a word of other characters than letters, digits and `-` is quoted |
+//! | `'*'=auto-id` | a word of other characters than letters, digits and `-`, or of none, is quoted |
 //! | `when(NX\|XX)` | one of these |
 //! | `data(key:key value:string)` | all of these |
 //! | `[…]` | optional |
@@ -285,7 +285,8 @@ fn write_repeated(line: &mut String, argument: &Argument<'_>) {
         Kind::Block => write_all(&mut value, &argument.members, " "),
         _ => value.push_str(&argument.name),
     }
-    let mut whole = String::from(argument.token.unwrap_or_default());
+    let token = argument.token.unwrap_or_default();
+    let mut whole = String::from(if argument.token == Some("") { "\"\"" } else { token });
     if !whole.is_empty() && !value.is_empty() {
         whole.push(' ');
     }

@@ -62,8 +62,7 @@ pub(super) fn assign(
         }
         Kind::Choice { words: known, many, .. } => parse_choice(known, many, words)?,
         Kind::Text { default, binary, check } => {
-            let end = if binary { None } else { first.iter().position(|&byte| byte == 0) };
-            let value = &first[..end.unwrap_or(first.len())];
+            let value = if binary { first } else { c_string(first) };
             check.map_or(Ok(()), |check| check(value))?;
             let new = (default.is_some() || !value.is_empty()).then(|| value.into());
             let slot = &mut values.texts[opt as usize];
@@ -77,6 +76,11 @@ pub(super) fn assign(
     let changed = *slot != int || spec.has(VOLATILE);
     *slot = int;
     Ok(changed)
+}
+
+/// What C sees of a text: it ends at the first zero byte.
+pub(super) fn c_string(text: &[u8]) -> &[u8] {
+    text.split(|&byte| byte == 0).next().unwrap_or_default()
 }
 
 fn parse_flag(text: &[u8]) -> Result<bool, String> {
@@ -193,7 +197,7 @@ fn assign_special(
                 return Err("Too many bind addresses specified.".into());
             }
             let words = if words == [b""] { &[] } else { words };
-            values.bind = words.iter().map(|&word| word.into()).collect();
+            values.bind = words.iter().map(|word| c_string(word).into()).collect();
         }
         Special::ReplicaOf => values.primary = parse_primary(words)?,
         Special::Percentiles => values.percentiles = parse_percentiles(words)?,
@@ -366,9 +370,7 @@ pub(super) fn print_percentile(value: f64) -> String {
 
 /// Whether `opt` has the same value in both.
 pub(super) fn same(left: &Values, right: &Values, opt: Opt) -> bool {
-    match opt.spec().kind {
-        Kind::Special(_) => show(left, opt) == show(right, opt),
-        Kind::Text { .. } => left.texts[opt as usize] == right.texts[opt as usize],
-        _ => left.ints[opt as usize] == right.ints[opt as usize],
-    }
+    left.ints[opt as usize] == right.ints[opt as usize]
+        && left.texts[opt as usize] == right.texts[opt as usize]
+        && (!matches!(opt.spec().kind, Kind::Special(_)) || show(left, opt) == show(right, opt))
 }

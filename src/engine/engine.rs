@@ -18,7 +18,7 @@ use crate::engine::latency::LatencyMonitor;
 use crate::engine::outbox::Outbox;
 use crate::engine::slowlog::SlowLog;
 use crate::engine::stats::Stats;
-use crate::store::db::Db;
+use crate::store::Db;
 
 /// Databases and what commands share.
 pub struct Engine {
@@ -141,6 +141,18 @@ impl Engine {
         engine
     }
 
+    /// Bytes in use: what was allocated, and the heaps of the databases, which are mapped.
+    pub fn used_memory(&self) -> usize {
+        let heaps: usize = self.dbs.iter().map(|db| db.memory().heap_page_bytes).sum();
+        crate::base::memory::allocated_bytes() + heaps
+    }
+
+    /// Keeps the highest use of memory.
+    pub fn note_peak_memory(&mut self) {
+        let used = self.used_memory();
+        self.shared.stats.peak_memory_bytes = self.shared.stats.peak_memory_bytes.max(used);
+    }
+
     /// The beginning of a turn: reads the clock.
     #[inline]
     pub fn begin_turn(&mut self) {
@@ -167,7 +179,7 @@ impl Shared {
             spike_ticks,
             least_ticks: slow_ticks.min(spike_ticks),
             is_tracking: config.flag(Opt::LatencyTracking),
-            needs_password: !config.text(Opt::Requirepass).is_empty(),
+            needs_password: !config.text(Opt::RequirePass).is_empty(),
         };
         self.is_lfu = matches!(
             config.maxmemory_policy(),
@@ -176,7 +188,7 @@ impl Shared {
         self.slowlog.shorten(self.config.int(Opt::SlowlogMaxLen).max(0) as usize);
     }
 
-    /// Bytes in use: what was allocated, and the databases' own heaps are added by the caller that has them.
+    /// Whether CLIENT PAUSE holds commands back that may (or may not) write.
     pub fn is_paused(&self, may_write: bool) -> bool {
         self.pause.is_some_and(|pause| {
             pause.until_ms > self.clock.unix_ms() && (may_write || !pause.is_writes_only)

@@ -169,6 +169,14 @@ impl Session {
         }
     }
 
+    /// Whether it runs on this machine, for what is allowed to local clients only.
+    pub fn is_local(&self) -> bool {
+        match &self.address {
+            Address::Tcp { peer, .. } => peer.ip().to_canonical().is_loopback(),
+            Address::Unix(_) | Address::InProcess => true,
+        }
+    }
+
     /// Whether what it runs now is answered.
     #[inline]
     pub fn is_answered(&self) -> bool {

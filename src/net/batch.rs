@@ -185,7 +185,9 @@ impl Reactor {
             current.is_postponing = true;
             return;
         }
-        if current.hard_limit_bytes != 0 && current.output.len() - conn.sent > current.hard_limit_bytes {
+        if current.hard_limit_bytes != 0
+            && current.output.len() - conn.sent > current.hard_limit_bytes
+        {
             conn.is_dead = true;
             super::flush::log_output_limit(engine, &current.session);
         }
@@ -203,7 +205,8 @@ impl Reactor {
         }
         let hard_limit_bytes = self.engine.shared.config.output_limits().normal.hard_bytes as usize;
         let is_postponing = false;
-        self.current = Some(Current { conn: key, session, output, hard_limit_bytes, is_postponing });
+        self.current =
+            Some(Current { conn: key, session, output, hard_limit_bytes, is_postponing });
     }
 
     /// Puts both back.
@@ -212,7 +215,8 @@ impl Reactor {
         let Some(conn) = self.conns.get_mut(current.conn) else { return };
         conn.output = current.output;
         conn.db = current.session.db;
-        conn.is_trusted = current.session.is_authenticated || !self.engine.shared.watch.needs_password;
+        conn.is_trusted =
+            current.session.is_authenticated || !self.engine.shared.watch.needs_password;
         conn.is_closing |= current.session.closes_after_reply;
         conn.is_dead |= current.session.is_killed;
         if !conn.is_dirty {

@@ -134,11 +134,6 @@ impl Conn {
             }
         }
     }
-
-    /// Bytes not sent yet.
-    pub fn unsent_bytes(&self) -> usize {
-        self.output.len() - self.sent
-    }
 }
 
 impl Partial {

@@ -59,7 +59,8 @@ impl Reactor {
             let mut output = std::mem::take(&mut conn.output);
             conn.sent = 0;
             conn.over_soft_limit_ms = 0;
-            if self.output_pool.len() < POOL_MAX && output.bytes_mut().capacity() <= POOLED_BYTES_MAX
+            if self.output_pool.len() < POOL_MAX
+                && output.bytes_mut().capacity() <= POOLED_BYTES_MAX
             {
                 output.clear();
                 self.output_pool.push(output);
@@ -71,6 +72,11 @@ impl Reactor {
             }
             self.check_output_limit(key);
         }
+    }
+
+    /// As time passes, output above the soft limit becomes too much.
+    pub(super) fn recheck_output_limit(&mut self, key: usize) {
+        self.check_output_limit(key);
     }
 
     /// `client-output-buffer-limit normal`: cuts a client that does not read.

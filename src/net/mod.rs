@@ -2,6 +2,7 @@
 mod batch;
 mod conn;
 mod flush;
+pub mod host;
 pub mod listener;
 pub mod reactor;
 mod read;

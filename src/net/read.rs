@@ -9,7 +9,7 @@ use std::io::{ErrorKind, Read};
 use crate::base::block::Block;
 use crate::net::batch::{Entry, Source};
 use crate::net::conn::{Conn, Growing, Partial, Postponed};
-use crate::net::reactor::{Reactor, READ_BYTES_MAX};
+use crate::net::reactor::{READ_BYTES_MAX, Reactor};
 use crate::proto::args::{HashHint, Span};
 use crate::proto::error::ProtocolError;
 use crate::proto::limits::BUFFER_BYTES_MAX;
@@ -333,9 +333,10 @@ impl Reactor {
         let shared = &mut self.engine.shared;
         shared.stats.query_buffer_disconnections += 1;
         if let Some(session) = shared.clients.get(conn.client) {
-            let first = conn.partial.as_ref().map_or(&[][..], |partial| {
-                &partial.buffer[..partial.buffer.len().min(64)]
-            });
+            let first = conn
+                .partial
+                .as_ref()
+                .map_or(&[][..], |partial| &partial.buffer[..partial.buffer.len().min(64)]);
             log::warn!(
                 "Closing client that reached max query buffer length: id={} addr={} name={} \
                  qbuf={} (qbuf initial bytes: \"{}\")",
