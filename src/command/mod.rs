@@ -1,11 +1,17 @@
 //! Layer 5: the commands of Redis, declared and handled. No family imports another.
-pub mod execute;
 pub mod config;
+mod database;
+mod dump;
+pub mod execute;
+mod expire;
 pub mod introspect;
+mod key;
 pub mod keys;
-mod monitor;
 mod lcs;
+mod monitor;
+mod object;
 mod options;
+mod scan;
 pub mod spec;
 mod string;
 mod string_number;
@@ -24,6 +30,12 @@ pub(crate) const FAMILIES: &[&[Command]] = &[
     string_number::COMMANDS,
     string_range::COMMANDS,
     lcs::COMMANDS,
+    key::COMMANDS,
+    expire::COMMANDS,
+    scan::COMMANDS,
+    object::COMMANDS,
+    dump::COMMANDS,
+    database::COMMANDS,
     config::COMMANDS,
     introspect::COMMANDS,
 ];
