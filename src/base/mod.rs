@@ -1,5 +1,11 @@
 //! Layer 0: what could be another project's. Imports std and crates only.
 pub mod block;
 pub mod clock;
+pub mod crc;
+pub mod glob;
+pub mod lzf;
 pub mod memory;
+pub mod number;
+pub mod quote;
+pub mod random;
 pub mod sys;
