@@ -4,10 +4,14 @@
 //! these: lookup, arity errors, COMMAND and its subcommands, ACL categories, statistics, `docs/commands.md`.
 //! Field meanings are those of <https://redis.io/docs/latest/commands/command/>.
 use crate::engine::ctx::{CmdResult, Ctx};
+use crate::engine::error::CmdError;
 use crate::proto::args::Args;
 
 /// A plain function pointer: no box, no dynamic dispatch, no future.
 pub type Handler = fn(&mut Ctx<'_>, Args<'_>) -> CmdResult;
+
+/// Appends the keys of one command whose `keys` do not tell all; the name is argument 0.
+pub type KeyFinder = fn(Args<'_>, &mut Vec<KeyUse>);
 
 /// One command or subcommand.
 #[derive(Clone, Copy)]
@@ -24,6 +28,8 @@ pub struct Command {
     pub categories: u32,
     /// Where its keys are.
     pub keys: &'static [KeySpec],
+    /// Finds its keys where `keys` are unclear or their access depends on options.
+    pub find_keys: Option<KeyFinder>,
     /// Hints for clients and proxies, such as `nondeterministic_output`.
     pub tips: &'static [&'static str],
     /// Group of the documentation.
@@ -80,8 +86,33 @@ pub mod flag {
     pub const PROTECTED: u32 = 1 << 20;
     /// May touch keys that are not among its arguments.
     pub const TOUCHES_ARBITRARY_KEYS: u32 = 1 << 21;
-    /// Its arguments may hold secrets; only ours: never shown in logs.
+    /// Writes more or fewer than one reply; only ours, never printed.
     pub const MANY_REPLIES: u32 = 1 << 22;
+    /// Internal to Redis, not for clients; COMMAND DOCS prints it among its `doc_flags`.
+    pub const SYSCMD: u32 = 1 << 23;
+
+    /// Names in the order COMMAND prints them; bits that are not here it keeps to itself.
+    pub const NAMES: &[(u32, &str)] = &[
+        (WRITE, "write"),
+        (READONLY, "readonly"),
+        (DENYOOM, "denyoom"),
+        (ADMIN, "admin"),
+        (PUBSUB, "pubsub"),
+        (NOSCRIPT, "noscript"),
+        (BLOCKING, "blocking"),
+        (LOADING, "loading"),
+        (STALE, "stale"),
+        (SKIP_MONITOR, "skip_monitor"),
+        (SKIP_SLOWLOG, "skip_slowlog"),
+        (ASKING, "asking"),
+        (FAST, "fast"),
+        (NO_AUTH, "no_auth"),
+        (NO_MANDATORY_KEYS, "no_mandatory_keys"),
+        (NO_ASYNC_LOADING, "no_async_loading"),
+        (NO_MULTI, "no_multi"),
+        (MOVABLEKEYS, "movablekeys"),
+        (ALLOW_BUSY, "allow_busy"),
+    ];
 }
 
 /// Bits of [`Command::categories`].
@@ -128,6 +159,31 @@ pub mod category {
     pub const TRANSACTION: u32 = 1 << 19;
     /// `@scripting`
     pub const SCRIPTING: u32 = 1 << 20;
+
+    /// Names without `@`, in the order COMMAND and ACL CAT print them.
+    pub const NAMES: &[(u32, &str)] = &[
+        (KEYSPACE, "keyspace"),
+        (READ, "read"),
+        (WRITE, "write"),
+        (SET, "set"),
+        (SORTEDSET, "sortedset"),
+        (LIST, "list"),
+        (HASH, "hash"),
+        (STRING, "string"),
+        (BITMAP, "bitmap"),
+        (HYPERLOGLOG, "hyperloglog"),
+        (GEO, "geo"),
+        (STREAM, "stream"),
+        (PUBSUB, "pubsub"),
+        (ADMIN, "admin"),
+        (FAST, "fast"),
+        (SLOW, "slow"),
+        (BLOCKING, "blocking"),
+        (DANGEROUS, "dangerous"),
+        (CONNECTION, "connection"),
+        (TRANSACTION, "transaction"),
+        (SCRIPTING, "scripting"),
+    ];
 }
 
 /// Groups of the documentation.
@@ -153,6 +209,52 @@ pub enum Group {
     Bitmap,
 }
 
+impl Group {
+    /// As COMMAND DOCS prints it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Group::Generic => "generic",
+            Group::String => "string",
+            Group::List => "list",
+            Group::Set => "set",
+            Group::SortedSet => "sorted-set",
+            Group::Hash => "hash",
+            Group::Pubsub => "pubsub",
+            Group::Transactions => "transactions",
+            Group::Connection => "connection",
+            Group::Server => "server",
+            Group::Scripting => "scripting",
+            Group::Hyperloglog => "hyperloglog",
+            Group::Cluster => "cluster",
+            Group::Sentinel => "sentinel",
+            Group::Geo => "geo",
+            Group::Stream => "stream",
+            Group::Bitmap => "bitmap",
+        }
+    }
+
+    /// The ACL category its commands are in by default, as a bit of [`category`]; 0 for none.
+    pub const fn category(self) -> u32 {
+        match self {
+            Group::Generic => category::KEYSPACE,
+            Group::String => category::STRING,
+            Group::List => category::LIST,
+            Group::Set => category::SET,
+            Group::SortedSet => category::SORTEDSET,
+            Group::Hash => category::HASH,
+            Group::Transactions => category::TRANSACTION,
+            Group::Connection => category::CONNECTION,
+            Group::Scripting => category::SCRIPTING,
+            Group::Hyperloglog => category::HYPERLOGLOG,
+            Group::Geo => category::GEO,
+            Group::Stream => category::STREAM,
+            Group::Bitmap => category::BITMAP,
+            // Publishing commands get theirs from the PUBSUB flag; these others have none.
+            Group::Pubsub | Group::Server | Group::Cluster | Group::Sentinel => 0,
+        }
+    }
+}
+
 /// Where some keys of a command are, and what it does with them.
 #[derive(Clone, Copy, Debug)]
 pub struct KeySpec {
@@ -164,6 +266,15 @@ pub struct KeySpec {
     pub find: Find,
     /// A note for readers of COMMAND INFO; empty for most.
     pub notes: &'static str,
+}
+
+/// One key among the arguments of a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeyUse {
+    /// Which argument it is; the command's name is 0.
+    pub index: usize,
+    /// What happens to it; bits of [`access`].
+    pub access: u32,
 }
 
 /// Bits of [`KeySpec::access`], with the names COMMAND prints.
@@ -190,6 +301,21 @@ pub mod access {
     pub const INCOMPLETE: u32 = 1 << 9;
     /// Options can change `RO` into `RW` and the like.
     pub const VARIABLE_FLAGS: u32 = 1 << 10;
+
+    /// Names in the order COMMAND prints them.
+    pub const NAMES: &[(u32, &str)] = &[
+        (RO, "RO"),
+        (RW, "RW"),
+        (OW, "OW"),
+        (RM, "RM"),
+        (ACCESS, "access"),
+        (UPDATE, "update"),
+        (INSERT, "insert"),
+        (DELETE, "delete"),
+        (NOT_KEY, "not_key"),
+        (INCOMPLETE, "incomplete"),
+        (VARIABLE_FLAGS, "variable_flags"),
+    ];
 }
 
 /// Where the keys begin.
@@ -250,7 +376,7 @@ pub struct Doc {
     pub since: &'static str,
     /// Cost, in Redis's words.
     pub complexity: &'static str,
-    /// Arguments in the notation of `introspect`: one line from which COMMAND DOCS is built.
+    /// Arguments in the notation of `syntax`: one line from which COMMAND DOCS is built.
     pub syntax: &'static str,
     /// Changes of behaviour: version, what.
     pub history: &'static [(&'static str, &'static str)],
@@ -259,7 +385,12 @@ pub struct Doc {
 }
 
 /// A documentation with nothing but the necessary.
-pub const fn doc(since: &'static str, complexity: &'static str, syntax: &'static str, summary: &'static str) -> Doc {
+pub const fn doc(
+    since: &'static str,
+    complexity: &'static str,
+    syntax: &'static str,
+    summary: &'static str,
+) -> Doc {
     Doc { summary, since, complexity, syntax, history: &[], deprecated: None }
 }
 
@@ -272,9 +403,24 @@ pub const fn command(group: Group, name: &'static str, arity: i8, handler: Handl
         flags: 0,
         categories: 0,
         keys: &[],
+        find_keys: None,
         tips: &[],
         group,
         doc: doc("1.0.0", "O(1)", "", ""),
         subcommands: &[],
     }
+}
+
+/// A command that is nothing but its subcommands, such as CLIENT. It takes at least one argument, so arity
+/// and subcommand lookup answer for it, and its handler is never reached.
+pub const fn container(
+    group: Group,
+    name: &'static str,
+    subcommands: &'static [Command],
+) -> Command {
+    Command { subcommands, ..command(group, name, -2, needs_subcommand) }
+}
+
+fn needs_subcommand(_ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
+    Err(CmdError::Syntax)
 }

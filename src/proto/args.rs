@@ -124,6 +124,11 @@ impl<'b> Args<'b> {
         self.spans.get(first..).unwrap_or(&[]).iter().map(move |span| self.resolve(*span))
     }
 
+    /// The arguments after the first `count`: a command within a command (COMMAND GETKEYS). No hash comes along.
+    pub fn skip(self, count: usize) -> Args<'b> {
+        Args { spans: self.spans.get(count..).unwrap_or(&[]), hint: HashHint::default(), ..self }
+    }
+
     /// Total bytes of all arguments. O(arguments).
     pub fn bytes_total(self) -> usize {
         self.from(0).map(<[u8]>::len).sum()
