@@ -1,1 +1,75 @@
-//! Layer `store`.
+//! Layer `store`: the keyspace.
+//!
+//! A database (`Db`) is a table of handles (`table`), the heap those handles point into (`heap`),
+//! and the large values that do not fit there (`blocks`). `entry` is the byte layout of one key
+//! with its value. Everything above this layer sees keys, values and TTLs only.
+
+use std::fmt;
+
+mod blocks;
+mod compact;
+mod db;
+mod db_string;
+mod entry;
+mod expire;
+mod flush;
+mod heap;
+mod owned;
+mod scan;
+mod table;
+mod view;
+
+pub use db::{Db, DbMemory, DbStats};
+pub use db_string::{NewString, Replaced, Ttl};
+pub use entry::Kind;
+pub use expire::ExpireProgress;
+pub use flush::Detached;
+pub use heap::Handle;
+pub use owned::{OwnedEntry, OwnedValue};
+pub use table::{Slot, Table};
+pub use view::{EntryRef, StringRef};
+
+/// Memory for the operation could not be had; nothing was changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutOfMemory;
+
+impl fmt::Display for OutOfMemory {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("out of memory")
+    }
+}
+
+impl std::error::Error for OutOfMemory {}
+
+/// The key holds a value of another kind than the operation wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WrongType;
+
+impl fmt::Display for WrongType {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("value of another type")
+    }
+}
+
+impl std::error::Error for WrongType {}
+
+/// Why an edit of a value was refused; nothing was changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EditError {
+    /// The key holds another kind of value.
+    WrongType,
+    /// No memory for the result.
+    OutOfMemory,
+}
+
+impl From<WrongType> for EditError {
+    fn from(_: WrongType) -> EditError {
+        EditError::WrongType
+    }
+}
+
+impl From<OutOfMemory> for EditError {
+    fn from(_: OutOfMemory) -> EditError {
+        EditError::OutOfMemory
+    }
+}

@@ -1,0 +1,57 @@
+//! Emptying a database in O(1), and freeing what it held slice by slice.
+
+use super::blocks::{Blocks, Graveyard};
+use super::db::Db;
+use super::heap::Heap;
+use super::table::Table;
+use std::mem;
+
+/// Heap pages given back per item of budget (about 10 us).
+const PAGES_PER_ITEM: usize = 1;
+
+/// What a flushed database held. Dropping it frees everything at once.
+pub struct Detached {
+    table: Table,
+    heap: Heap,
+    blocks: Blocks,
+    graveyard: Graveyard,
+    keys: usize,
+}
+
+impl Db {
+    /// Empties the database. O(1): the caller frees the returned rest in slices.
+    pub fn flush(&mut self) -> Detached {
+        let keys = self.len();
+        self.stats.changes += keys as u64;
+        (self.expires, self.expire_cursor, self.ttl_mean_ms) = (0, 0, 0);
+        Detached {
+            table: mem::take(&mut self.table),
+            heap: mem::replace(&mut self.heap, Heap::new()),
+            blocks: mem::replace(&mut self.blocks, Blocks::new()),
+            graveyard: mem::replace(&mut self.graveyard, Graveyard::new()),
+            keys,
+        }
+    }
+}
+
+impl Detached {
+    /// Number of keys it held.
+    #[must_use]
+    pub fn keys(&self) -> usize {
+        self.keys
+    }
+
+    /// Frees about `budget_items` pages of 64 KiB or large values; true when nothing is left.
+    pub fn free_slice(&mut self, budget_items: usize) -> bool {
+        for _ in 0..budget_items {
+            let done = self.graveyard.free_slice(1)
+                && !self.blocks.dismantle(&mut self.graveyard)
+                && self.heap.dismantle(PAGES_PER_ITEM)
+                && self.table.dismantle(1);
+            if done {
+                return true;
+            }
+        }
+        false
+    }
+}
