@@ -54,7 +54,9 @@ impl Engine {
         let args =
             Args::new(request.buffer, request.spans, request.blocks, &self.hasher, request.hint);
         let shared = &mut self.shared;
-        let looked_up = request.command.or_else(|| shared.table.lookup(args.at(0)));
+        let looked_up = request
+            .command
+            .or_else(|| shared.table.lookup(args.at(0)).map(|entry| entry.id));
         let mark = out.mark();
         let resolved = match check(shared, session, args, looked_up) {
             Ok(Some(resolved)) => resolved,
@@ -81,43 +83,49 @@ impl Engine {
         let reply = Reply::new(out, session.resp);
         let mut ctx = Ctx { db, others, reply, client: session, engine: shared, now };
         let result = (command.handler)(&mut ctx, args);
-        let ended = self.shared.clock.ticks();
+        let shared = &mut self.shared;
+        let ended = shared.clock.ticks();
         let ticks = ended.saturating_sub(*started);
         *started = ended;
-        self.account(session, args, Ran { id, command, ticks, result, mark }, out);
+        account(shared, session, args, Ran { id, command, ticks, result, mark }, out);
         Outcome::Done
     }
+}
 
-    /// Everything after the handler: its error, CLIENT REPLY, statistics, slow log.
-    #[inline]
-    fn account(&mut self, session: &mut Session, args: Args<'_>, ran: Ran, out: &mut Output) {
-        let shared = &mut self.shared;
-        let stats = &mut shared.stats;
-        stats.commands_processed += 1;
-        let is_tracking = shared.watch.is_tracking;
-        if let Some(command_stats) = stats.commands.get_mut(ran.id.index()) {
-            command_stats.calls += 1;
-            command_stats.ticks += ran.ticks;
-            if is_tracking {
-                let histogram = command_stats.histogram.get_or_insert_with(Box::<Histogram>::default);
-                histogram.record(shared.clock.nanos(ran.ticks));
-            }
-            if ran.result.is_err() {
-                command_stats.failed += 1;
-            }
+/// Everything after the handler: its error, CLIENT REPLY, statistics, slow log.
+#[inline]
+fn account(
+    shared: &mut Shared,
+    session: &mut Session,
+    args: Args<'_>,
+    ran: Ran,
+    out: &mut Output,
+) {
+    let stats = &mut shared.stats;
+    stats.commands_processed += 1;
+    let is_tracking = shared.watch.is_tracking;
+    if let Some(command_stats) = stats.commands.get_mut(ran.id.index()) {
+        command_stats.calls += 1;
+        command_stats.ticks += ran.ticks;
+        if is_tracking {
+            let histogram = command_stats.histogram.get_or_insert_with(Box::<Histogram>::default);
+            histogram.record(shared.clock.nanos(ran.ticks));
         }
-        if let Err(error) = ran.result {
-            out.rewind(ran.mark);
-            let message = error.message();
-            stats.count_error(&message);
-            Reply::new(out, session.resp).error(&message);
+        if ran.result.is_err() {
+            command_stats.failed += 1;
         }
-        if session.replies != Replies::On {
-            filter_reply(session, ran.mark, out);
-        }
-        if ran.ticks >= shared.watch.least_ticks {
-            record_slow(shared, session, args, ran.command, ran.ticks);
-        }
+    }
+    if let Err(error) = ran.result {
+        out.rewind(ran.mark);
+        let message = error.message();
+        stats.count_error(&message);
+        Reply::new(out, session.resp).error(&message);
+    }
+    if session.replies != Replies::On {
+        filter_reply(session, ran.mark, out);
+    }
+    if ran.ticks >= shared.watch.least_ticks {
+        record_slow(shared, session, args, ran.command, ran.ticks);
     }
 }
 
@@ -151,7 +159,7 @@ fn check(
     if (wanted > 0 && given != wanted) || given < -wanted {
         return refuse(CmdError::owned(&[
             b"ERR wrong number of arguments for '",
-            shared.table.full_name(id).as_bytes(),
+            shared.table.entry(id).full_name.as_bytes(),
             b"' command",
         ]));
     }
@@ -190,12 +198,13 @@ fn resolve(
     let Some(id) = looked_up else {
         return Err(unknown(CmdError::unknown_command(args.at(0), args.from(1))));
     };
-    let command = shared.table.command(id);
+    let entry = shared.table.entry(id);
+    let command = entry.command;
     if command.subcommands.is_empty() || args.len() < 2 {
         return Ok((id, command));
     }
-    match shared.table.subcommand(id, args.at(1)) {
-        Some(sub) => Ok((sub, shared.table.command(sub))),
+    match shared.table.subcommand(entry, args.at(1)) {
+        Some(sub) => Ok((sub.id, sub.command)),
         None => Err(unknown(CmdError::unknown_subcommand(command.name, args.at(1)))),
     }
 }

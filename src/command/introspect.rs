@@ -125,7 +125,7 @@ const COMMAND_LIST: Command = Command {
 
 /// The two parts of `ctx` used here.
 fn parts<'c, 'a>(ctx: &'c mut Ctx<'a>) -> (&'c CommandTable, &'c mut Reply<'a>) {
-    (&ctx.engine.commands, &mut ctx.reply)
+    (&ctx.engine.table, &mut ctx.reply)
 }
 
 fn command_all(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {

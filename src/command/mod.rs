@@ -1,6 +1,8 @@
 //! Layer 5: the commands of Redis, declared and handled. No family imports another.
+pub mod execute;
 pub mod introspect;
 pub mod keys;
+pub mod monitor;
 pub mod spec;
 pub mod syntax;
 pub mod table;

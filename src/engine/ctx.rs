@@ -6,7 +6,7 @@ use crate::engine::engine::Shared;
 use crate::engine::error::CmdError;
 use crate::engine::session::Session;
 use crate::proto::reply::Reply;
-use crate::store::db::Db;
+use crate::store::Db;
 
 /// What a handler returns: its reply is written, or the error takes the reply's place.
 pub type CmdResult = Result<(), CmdError>;

@@ -18,7 +18,7 @@ use crate::engine::latency::LatencyMonitor;
 use crate::engine::outbox::Outbox;
 use crate::engine::slowlog::SlowLog;
 use crate::engine::stats::Stats;
-use crate::store::db::Db;
+use crate::store::Db;
 
 /// Databases and what commands share.
 pub struct Engine {
@@ -104,12 +104,18 @@ impl Engine {
         let mut random = Random::from_seed(seed.unwrap_or_else(crate::base::random::os_seed));
         let hasher = KeyHasher::new(random.next_u64());
         let count = config.int(Opt::Databases).max(1) as usize;
-        let table = CommandTable::for_renames(&config.renames);
+        let mut table = CommandTable::new();
+        for rename in &config.renames {
+            if let Err(error) = table.rename(&rename.from, &rename.to) {
+                log::warn!("rename-command: {error}");
+            }
+        }
+        let table = Arc::new(table);
         let mut engine = Engine {
             dbs: (0..count).map(|_| Db::new(hasher.clone())).collect(),
             hasher,
             shared: Shared {
-                stats: Stats::new(table.len()),
+                stats: Stats::new(table.id_count()),
                 table,
                 clients: Clients::default(),
                 outbox: Outbox::default(),
@@ -117,8 +123,8 @@ impl Engine {
                 latency: LatencyMonitor::default(),
                 started_ms: clock.unix_ms(),
                 clock,
-                run_id: random.hex_id(),
-                replication_id: random.hex_id(),
+                run_id: crate::base::random::hex_id(),
+                replication_id: crate::base::random::hex_id(),
                 random,
                 monitors: Vec::new(),
                 pause: None,
@@ -167,7 +173,7 @@ impl Shared {
             spike_ticks,
             least_ticks: slow_ticks.min(spike_ticks),
             is_tracking: config.flag(Opt::LatencyTracking),
-            needs_password: !config.text(Opt::Requirepass).is_empty(),
+            needs_password: !config.text(Opt::RequirePass).is_empty(),
         };
         self.is_lfu = matches!(
             config.maxmemory_policy(),

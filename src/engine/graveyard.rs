@@ -3,7 +3,7 @@
 //! Freeing a million entries takes a tenth of a second, so it happens in slices between turns.
 use std::collections::VecDeque;
 
-use crate::store::db::Detached;
+use crate::store::Detached;
 
 /// Detached databases, oldest first.
 #[derive(Default)]
@@ -26,16 +26,15 @@ impl Graveyard {
 
     /// Entries still to be freed (INFO `lazyfree_pending_objects`).
     pub fn pending(&self) -> usize {
-        self.detached.iter().map(Detached::len).sum()
+        self.detached.iter().map(Detached::keys).sum()
     }
 
     /// Frees about `items` entries; true once nothing is left.
     pub fn free_slice(&mut self, items: usize) -> bool {
         if let Some(oldest) = self.detached.front_mut() {
-            let before = oldest.len();
-            let is_done = oldest.free_slice(items);
-            self.freed += before.saturating_sub(oldest.len()) as u64;
-            if is_done {
+            let keys = oldest.keys();
+            if oldest.free_slice(items) {
+                self.freed += keys as u64;
                 self.detached.pop_front();
             }
         }

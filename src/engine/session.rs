@@ -169,6 +169,14 @@ impl Session {
         }
     }
 
+    /// Whether it comes from this machine: by loopback, a Unix socket, or in process.
+    pub fn is_local(&self) -> bool {
+        match &self.address {
+            Address::Tcp { peer, .. } => peer.ip().to_canonical().is_loopback(),
+            Address::Unix(_) | Address::InProcess => true,
+        }
+    }
+
     /// Whether what it runs now is answered.
     #[inline]
     pub fn is_answered(&self) -> bool {
