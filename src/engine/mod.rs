@@ -11,13 +11,18 @@ pub mod config_spec;
 pub mod config_table;
 pub(crate) mod config_value;
 pub mod ctx;
+pub mod debug_settings;
 #[allow(clippy::module_inception)]
 pub mod engine;
 pub mod error;
 pub mod graveyard;
 pub mod host;
+pub mod info;
+mod info_load;
+pub mod info_memory;
 pub mod latency;
 pub mod outbox;
+pub mod redact;
 pub mod session;
 pub mod slowlog;
 pub mod stats;
