@@ -1,10 +1,10 @@
-//! Big strings, shared by reference.
+//! Large strings, shared by reference count.
 //!
-//! A value above the heap's largest class lives in a `Block`: the keyspace, a request that carried it in
-//! and a reply that carries it out hold references to the same bytes, so a big value is never copied
-//! between socket and keyspace. A writer edits it in place while nobody else looks, and copies otherwise
-//! (`Arc::make_mut`).
+//! A value above a few KiB lives in a block of its own, so a reply can leave by reference while
+//! the key is overwritten, and COPY and SET of a large argument move a pointer, not bytes. Whoever
+//! edits a block must own it alone (`Arc::get_mut`) or copy it first.
+
 use std::sync::Arc;
 
-/// A refcounted string. `Arc`, not `Rc`, so that an engine may be moved to another thread.
+/// A reference-counted large string. Cloning is one counter increment.
 pub type Block = Arc<Vec<u8>>;

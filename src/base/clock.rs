@@ -102,7 +102,9 @@ impl TickRate {
                 let ticks = sys::time_stamp().saturating_sub(ticks_start);
                 if nanos >= MEASURE_NANOS {
                     let fixed = (u128::from(nanos) << 32) / u128::from(ticks.max(1));
-                    return TickRate { nanos_fixed: u64::try_from(fixed).unwrap_or(1 << 32).max(1) };
+                    return TickRate {
+                        nanos_fixed: u64::try_from(fixed).unwrap_or(1 << 32).max(1),
+                    };
                 }
             }
         })
@@ -137,7 +139,8 @@ mod tests {
         let clock = Clock::real();
         let (nanos, ticks) = (sys::monotonic_nanos(), clock.ticks());
         while sys::monotonic_nanos() - nanos < 3_000_000 {}
-        let (by_clock, by_ticks) = (sys::monotonic_nanos() - nanos, clock.nanos(clock.ticks() - ticks));
+        let (by_clock, by_ticks) =
+            (sys::monotonic_nanos() - nanos, clock.nanos(clock.ticks() - ticks));
         assert!(by_ticks.abs_diff(by_clock) < by_clock / 20, "{by_ticks} ticks-ns, {by_clock} ns");
         let there_and_back = clock.nanos(clock.ticks_of(1_000_000));
         assert!(there_and_back.abs_diff(1_000_000) < 10);

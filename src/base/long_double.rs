@@ -195,12 +195,8 @@ fn from_decimal(decimal: &DecimalFloat<'_>) -> Option<Magnitude> {
     }
     // 10^scale = 5^scale · 2^scale. The digits number at most TEXT_MAX, so scale is bounded now.
     let power = Wide::power_of_5(scale.unsigned_abs() as usize);
-    let (mantissa, exponent, sticky) = if scale >= 0 {
-        let (mantissa, exponent, sticky) = digits.product(&power).top_bits();
-        (mantissa, exponent, sticky)
-    } else {
-        digits.quotient_bits(&power)
-    };
+    let (mantissa, exponent, sticky) =
+        if scale >= 0 { digits.product(&power).top_bits() } else { digits.quotient_bits(&power) };
     in_range(rounded(mantissa, exponent + scale, sticky))
 }
 

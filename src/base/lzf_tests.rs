@@ -43,7 +43,7 @@ fn agrees_with_redis_on_a_large_input() {
     while input.len() < 60_000 {
         state = state.wrapping_mul(1_103_515_245).wrapping_add(12_345);
         let choice = (state >> 16) as usize;
-        if choice % 3 == 0 || input.len() < 100 {
+        if choice.is_multiple_of(3) || input.len() < 100 {
             input.extend((0..choice % 50).map(|step| (choice >> 3) as u8 ^ (step * 7) as u8));
         } else {
             let from = choice * 31 % (input.len() - 60);

@@ -1,7 +1,7 @@
 //! A small, fast, seedable random number generator (xoshiro256++), for sampling and tests.
 //!
 //! Promise: the same seed gives the same sequence on every machine. It is not for secrets; what
-//! must not be guessed comes from the operating system ([`os_seed`], [`hex_id`]).
+//! must differ from run to run is seeded by the operating system ([`os_seed`]).
 //! Cost: 32 bytes of state, about 1 ns per number.
 
 use std::fs::File;
@@ -57,6 +57,13 @@ impl Random {
             chunk.copy_from_slice(&word[..chunk.len()]);
         }
     }
+
+    /// A run id: 40 random hexadecimal digits in lower case. As hard to guess as the seed.
+    pub fn hex_id(&mut self) -> String {
+        let mut bytes = [0u8; HEX_ID_LENGTH];
+        self.fill(&mut bytes);
+        bytes.iter().map(|byte| char::from(b"0123456789abcdef"[usize::from(byte & 15)])).collect()
+    }
 }
 
 /// 64 bits nobody can guess, from the operating system. Costs a system call or three.
@@ -64,13 +71,6 @@ pub fn os_seed() -> u64 {
     let mut bytes = [0u8; 8];
     fill_from_os(&mut bytes);
     u64::from_ne_bytes(bytes)
-}
-
-/// A fresh run id: 40 random hexadecimal digits in lower case.
-pub fn hex_id() -> String {
-    let mut bytes = [0u8; HEX_ID_LENGTH];
-    fill_from_os(&mut bytes);
-    bytes.iter().map(|byte| char::from(b"0123456789abcdef"[usize::from(byte & 15)])).collect()
 }
 
 fn fill_from_os(bytes: &mut [u8]) {
@@ -129,10 +129,11 @@ mod tests {
 
     #[test]
     fn run_ids_are_hexadecimal_and_differ() {
-        let id = hex_id();
+        let mut random = Random::from_seed(os_seed());
+        let id = random.hex_id();
         assert_eq!(id.len(), 40);
         assert!(id.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')));
-        assert_ne!(id, hex_id());
+        assert_ne!(id, random.hex_id());
         assert_ne!(os_seed(), os_seed());
     }
 }

@@ -147,3 +147,43 @@ pub fn trim_malloc() {
 pub fn processors_allowed() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
+
+/// A point in time by the local calendar.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LocalTime {
+    /// Such as 2026.
+    pub year: i32,
+    /// 0 is January.
+    pub month: i32,
+    /// 1 to 31.
+    pub day: i32,
+    /// 0 to 23.
+    pub hour: i32,
+    /// 0 to 59.
+    pub minute: i32,
+    /// 0 to 60.
+    pub second: i32,
+}
+
+/// The local calendar's time for seconds since 1970.
+pub fn local_time(unix_seconds: i64) -> LocalTime {
+    let seconds = unix_seconds as libc::time_t;
+    // SAFETY: an all-zero tm is a valid value: integers and a null zone name.
+    let mut fields: libc::tm = unsafe { std::mem::zeroed() };
+    // SAFETY: both point to valid values; localtime_r keeps nothing of them.
+    unsafe { libc::localtime_r(&seconds, &mut fields) };
+    LocalTime {
+        year: fields.tm_year + 1900,
+        month: fields.tm_mon,
+        day: fields.tm_mday,
+        hour: fields.tm_hour,
+        minute: fields.tm_min,
+        second: fields.tm_sec,
+    }
+}
+
+/// Sets the mask of permissions for files this process makes, and returns the one before.
+pub fn set_umask(mask: u32) -> u32 {
+    // SAFETY: umask always succeeds; it affects only this process.
+    unsafe { libc::umask(mask as libc::mode_t) as u32 }
+}

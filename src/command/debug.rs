@@ -7,7 +7,7 @@ use std::io;
 use std::time::Duration;
 
 use crate::base::glob::{Case, glob_match};
-use crate::base::{lzf, number, random};
+use crate::base::{lzf, number};
 use crate::command::debug_digest::Digest;
 use crate::command::help;
 use crate::command::spec::flag::{ADMIN, LOADING, NOSCRIPT, PROTECTED, STALE, SYSCMD};
@@ -42,7 +42,7 @@ fn debug(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
         (b"object", 3) => object(ctx, args),
         (b"change-repl-id", 2) => {
             log::warn!("Changing replication IDs after receiving DEBUG change-repl-id");
-            ctx.engine.replication_id = random::hex_id();
+            ctx.engine.replication_id = ctx.engine.random.hex_id();
             done(ctx)
         }
         (b"log", 3) => {

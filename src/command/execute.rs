@@ -3,16 +3,16 @@
 //! lookup → arity → protected → authentication → pause → run → error → statistics → MONITOR → slow log.
 //! The order is Redis's (`processCommand`), since clients see which error comes first.
 //! The time of a command is read from the processor's counter once: its end is the next one's beginning.
+use crate::base::block::Block;
+use crate::base::histogram::Histogram;
 use crate::command::monitor;
 use crate::command::spec::{Command, flag};
 use crate::command::table::CommandId;
+use crate::engine::config::Opt;
 use crate::engine::ctx::{CmdResult, Ctx, OtherDbs};
 use crate::engine::engine::{Engine, Shared};
 use crate::engine::error::CmdError;
 use crate::engine::session::{Replies, Session, Waiting};
-use crate::base::block::Block;
-use crate::base::histogram::Histogram;
-use crate::engine::config::Opt;
 use crate::proto::args::{Args, HashHint, Span};
 use crate::proto::reply::{Output, Reply};
 
@@ -54,9 +54,7 @@ impl Engine {
         let args =
             Args::new(request.buffer, request.spans, request.blocks, &self.hasher, request.hint);
         let shared = &mut self.shared;
-        let looked_up = request
-            .command
-            .or_else(|| shared.table.lookup(args.at(0)).map(|entry| entry.id));
+        let looked_up = request.command.or_else(|| shared.table.lookup(args.at(0)));
         let mark = out.mark();
         let resolved = match check(shared, session, args, looked_up) {
             Ok(Some(resolved)) => resolved,
@@ -89,15 +87,18 @@ impl Engine {
     }
 }
 
+/// A command that just ran.
+struct Ran {
+    id: CommandId,
+    command: &'static Command,
+    ticks: u64,
+    result: CmdResult,
+    mark: crate::proto::reply::Mark,
+}
+
 /// Everything after the handler: its error, CLIENT REPLY, statistics, slow log.
 #[inline]
-fn account(
-    shared: &mut Shared,
-    session: &mut Session,
-    args: Args<'_>,
-    ran: Ran,
-    out: &mut Output,
-) {
+fn account(shared: &mut Shared, session: &mut Session, args: Args<'_>, ran: Ran, out: &mut Output) {
     let stats = &mut shared.stats;
     stats.commands_processed += 1;
     let is_tracking = shared.watch.is_tracking;
@@ -131,15 +132,6 @@ fn account(
     }
 }
 
-/// A command that just ran.
-struct Ran {
-    id: CommandId,
-    command: &'static Command,
-    ticks: u64,
-    result: CmdResult,
-    mark: crate::proto::reply::Mark,
-}
-
 /// A command refused before it ran: which one, if known, and why.
 struct Refusal {
     id: Option<CommandId>,
@@ -161,7 +153,7 @@ fn check(
     if (wanted > 0 && given != wanted) || given < -wanted {
         return refuse(CmdError::owned(&[
             b"ERR wrong number of arguments for '",
-            shared.table.entry(id).full_name.as_bytes(),
+            shared.table.full_name(id).as_bytes(),
             b"' command",
         ]));
     }
@@ -204,13 +196,12 @@ fn resolve(
     let Some(id) = looked_up else {
         return Err(unknown(CmdError::unknown_command(args.at(0), args.from(1))));
     };
-    let entry = shared.table.entry(id);
-    let command = entry.command;
+    let command = shared.table.command(id);
     if command.subcommands.is_empty() || args.len() < 2 {
         return Ok((id, command));
     }
-    match shared.table.subcommand(entry, args.at(1)) {
-        Some(sub) => Ok((sub.id, sub.command)),
+    match shared.table.subcommand(id, args.at(1)) {
+        Some(sub) => Ok((sub, shared.table.command(sub))),
         None => Err(unknown(CmdError::unknown_subcommand(command.name, args.at(1)))),
     }
 }
@@ -263,7 +254,7 @@ fn record_slow(
     let unix_seconds = shared.clock.unix_ms() / 1000;
     if ticks >= shared.watch.slow_ticks && command.flags & flag::SKIP_SLOWLOG == 0 {
         let entries_max = shared.config.int(Opt::SlowlogMaxLen).max(0) as usize;
-        let name = session.last_command.map_or("", |id| shared.table.entry(id).full_name);
+        let name = session.last_command.map_or("", |id| shared.table.full_name(id));
         shared.slowlog.add(name, args, session, unix_seconds, nanos / 1000, entries_max);
     }
     if ticks >= shared.watch.spike_ticks {

@@ -7,7 +7,7 @@ use crate::base::glob::{Case, glob_match};
 use crate::command::keys::{has_keys, keys_of};
 use crate::command::spec::flag::{LOADING, STALE};
 use crate::command::spec::{
- Begin, Command, Doc, Find, Group, KeySpec, access, category, command, doc, flag,
+    Begin, Command, Doc, Find, Group, KeySpec, KeyUse, access, category, command, doc, flag,
 };
 use crate::command::syntax::{self, Argument, Kind};
 use crate::command::table::{CommandEntry, CommandTable, LegacyRange};
@@ -15,7 +15,6 @@ use crate::engine::ctx::{CmdResult, Ctx};
 use crate::engine::error::CmdError;
 use crate::proto::args::Args;
 use crate::proto::reply::Reply;
-
 
 /// The table of contents of this family.
 pub(super) const COMMANDS: &[Command] = &[COMMAND];
@@ -144,14 +143,8 @@ fn command_info(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     let (table, reply) = parts(ctx);
     if args.len() == 2 {
         write_info_of_all(table, reply);
-        return Ok(());
-    }
-    reply.array(args.len() - 2);
-    for name in args.from(2) {
-        match table.lookup_full(name) {
-            Some(entry) => write_info(table, reply, entry),
-            None => reply.null(),
-        }
+    } else {
+        write_info_of(table, reply, args);
     }
     Ok(())
 }
@@ -232,27 +225,32 @@ fn command_list(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
 }
 
 fn command_getkeys(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
-    write_keys(ctx, args.skip(2), |reply, key, _| reply.bulk(key))
+    let (table, reply) = parts(ctx);
+    let request = args.skip(2);
+    let keys = keys_in(table, request)?;
+    reply.array(keys.len());
+    for key in keys {
+        reply.bulk(request.at(key.index));
+    }
+    Ok(())
 }
 
 fn command_getkeysandflags(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
-    write_keys(ctx, args.skip(2), |reply, key, bits| {
+    let (table, reply) = parts(ctx);
+    let request = args.skip(2);
+    let keys = keys_in(table, request)?;
+    reply.array(keys.len());
+    for key in keys {
         reply.array(2);
-        reply.bulk(key);
-        write_names(reply, bits, access::NAMES, "");
-    })
+        reply.bulk(request.at(key.index));
+        write_names(reply, key.access, access::NAMES, "");
+    }
+    Ok(())
 }
 
-/// The keys of `request`, each as `write` has it.
-fn write_keys(
-    ctx: &mut Ctx<'_>,
-    request: Args<'_>,
-    write: impl Fn(&mut Reply<'_>, &[u8], u32),
-) -> CmdResult {
-    let (table, reply) = parts(ctx);
-    let Ok(entry) = table.resolve(request) else {
-        return Err(CmdError::Text("ERR Invalid command specified"));
-    };
+/// The keys of a request that does not run.
+fn keys_in(table: &CommandTable, request: Args<'_>) -> Result<Vec<KeyUse>, CmdError> {
+    let entry = table.resolve(request).ok_or(CmdError::Text("ERR Invalid command specified"))?;
     if !has_keys(entry.command) {
         return Err(CmdError::Text("ERR The command has no key arguments"));
     }
@@ -264,11 +262,7 @@ fn write_keys(
     if !is_clear && !entry.has(flag::NO_MANDATORY_KEYS) {
         return Err(CmdError::Text("ERR Invalid arguments specified for command"));
     }
-    reply.array(keys.len());
-    for key in keys {
-        write(reply, request.at(key.index), key.access);
-    }
-    Ok(())
+    Ok(keys)
 }
 
 fn command_help(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
@@ -307,6 +301,16 @@ fn write_info_of_all(table: &CommandTable, reply: &mut Reply<'_>) {
     reply.array(table.commands().len());
     for entry in table.commands() {
         write_info(table, reply, entry);
+    }
+}
+
+fn write_info_of(table: &CommandTable, reply: &mut Reply<'_>, args: Args<'_>) {
+    reply.array(args.len() - 2);
+    for name in args.from(2) {
+        match table.lookup_full(name) {
+            Some(entry) => write_info(table, reply, entry),
+            None => reply.null(),
+        }
     }
 }
 
@@ -482,7 +486,11 @@ fn write_arguments(reply: &mut Reply<'_>, arguments: &[Argument<'_>]) {
             reply.bulk(b"key_spec_index");
             reply.int(index.into());
         }
-        write_text(reply, "token", argument.token.unwrap_or_default());
+        if let Some(token) = argument.token {
+            // May be empty: MIGRATE takes "" instead of a key.
+            reply.bulk(b"token");
+            reply.bulk(token.as_bytes());
+        }
         write_text(reply, "since", argument.since.unwrap_or_default());
         write_text(reply, "deprecated_since", argument.deprecated_since.unwrap_or_default());
         if flags != 0 {

@@ -13,7 +13,8 @@ pub struct KeysUnclear;
 
 /// Whether requests of this command name keys at all.
 pub fn has_keys(command: &Command) -> bool {
-    command.find_keys.is_some() || command.keys.iter().any(|spec| spec.access & access::NOT_KEY == 0)
+    command.find_keys.is_some()
+        || command.keys.iter().any(|spec| spec.access & access::NOT_KEY == 0)
 }
 
 /// Appends the keys of the request `args` to `found`, in the order of the key specifications.

@@ -1,6 +1,7 @@
 //! Layer 5: the commands of Redis, declared and handled. No family imports another.
 mod client;
 mod client_list;
+pub mod config;
 mod connection;
 mod debug;
 mod debug_digest;
@@ -9,12 +10,19 @@ mod help;
 pub mod introspect;
 pub mod keys;
 mod latency_report;
+mod lcs;
 mod lolwut;
 mod memory;
-pub mod monitor;
+mod monitor;
 mod observe;
+mod options;
 mod server;
 pub mod spec;
+mod string;
+mod string_number;
+mod string_range;
+mod string_set;
+mod string_value;
 pub mod syntax;
 pub mod table;
 
@@ -23,10 +31,16 @@ use spec::Command;
 /// All commands by family. A family not listed here is dead code, which the compiler refuses.
 pub(crate) const FAMILIES: &[&[Command]] = &[
     client::COMMANDS,
+    config::COMMANDS,
     connection::COMMANDS,
     debug::COMMANDS,
     introspect::COMMANDS,
+    lcs::COMMANDS,
     memory::COMMANDS,
     observe::COMMANDS,
     server::COMMANDS,
+    string::COMMANDS,
+    string_number::COMMANDS,
+    string_range::COMMANDS,
+    string_set::COMMANDS,
 ];

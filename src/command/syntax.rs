@@ -10,7 +10,7 @@
 //! | `NX` | a bare word: `NX` itself is sent, its name is `nx` |
 //! | `CH=change` | `CH` itself is sent, its name is `change` |
 //! | `EX=seconds:integer` | `EX` is sent before the value |
-//! | `'*'=auto-id` | a word of other characters than letters, digits and `-` is quoted |
+//! | `'*'=auto-id` | a word of other characters than letters, digits and `-`, or of none, is quoted |
 //! | `when(NX\|XX)` | one of these |
 //! | `data(key:key value:string)` | all of these |
 //! | `[…]` | optional |
@@ -272,7 +272,9 @@ fn write_repeated(line: &mut String, argument: &Argument<'_>) {
     let mut value = String::new();
     match argument.kind {
         Kind::PureToken => {}
-        Kind::OneOf if argument.is_optional && argument.token.is_none() && !argument.is_multiple => {
+        Kind::OneOf
+            if argument.is_optional && argument.token.is_none() && !argument.is_multiple =>
+        {
             write_all(&mut value, &argument.members, " | ");
         }
         Kind::OneOf => {
@@ -283,7 +285,8 @@ fn write_repeated(line: &mut String, argument: &Argument<'_>) {
         Kind::Block => write_all(&mut value, &argument.members, " "),
         _ => value.push_str(&argument.name),
     }
-    let mut whole = String::from(argument.token.unwrap_or_default());
+    let token = argument.token.unwrap_or_default();
+    let mut whole = String::from(if argument.token == Some("") { "\"\"" } else { token });
     if !whole.is_empty() && !value.is_empty() {
         whole.push(' ');
     }
@@ -313,21 +316,26 @@ mod tests {
 
     #[test]
     fn reads_choices_blocks_and_quotes() {
-        let [choice, block, quoted] = &parse("w(NX|'='=equal) d(k:key#1 v:string)... '*'=auto").unwrap()[..]
+        let [choice, block, quoted] =
+            &parse("w(NX|'='=equal) d(k:key#1 v:string)... '*'=auto").unwrap()[..]
         else {
             panic!("three arguments");
         };
         assert_eq!((choice.kind, choice.members.len()), (Kind::OneOf, 2));
         assert_eq!((&*choice.members[0].name, choice.members[0].token), ("nx", Some("NX")));
         assert_eq!((&*choice.members[1].name, choice.members[1].token), ("equal", Some("=")));
-        assert_eq!((block.kind, block.is_multiple, block.is_token_repeated), (Kind::Block, true, false));
+        assert_eq!(
+            (block.kind, block.is_multiple, block.is_token_repeated),
+            (Kind::Block, true, false)
+        );
         assert_eq!(block.members[0].key_spec, Some(1));
         assert_eq!((quoted.kind, quoted.token), (Kind::PureToken, Some("*")));
     }
 
     #[test]
     fn tells_where_the_mistake_is() {
-        for (text, at) in [("key:nothing", 11), ("a:key ", 6), ("[NX", 3), ("w(A|B", 5), ("'x'", 3)] {
+        for (text, at) in [("key:nothing", 11), ("a:key ", 6), ("[NX", 3), ("w(A|B", 5), ("'x'", 3)]
+        {
             assert_eq!(parse(text), Err(SyntaxError { at }), "{text}");
         }
         assert_eq!(parse("w(A|B c:key)"), Err(SyntaxError { at: 5 }), "mixed separators");

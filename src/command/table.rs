@@ -15,10 +15,11 @@
 //! by one multiplication and compares two words: about 3 ns and two cache lines. Longer names, of which Redis
 //! has two, and renamed ones are compared one by one. Building a table takes some microseconds.
 use std::fmt;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use crate::command::FAMILIES;
 use crate::command::spec::{Begin, Command, Find, Handler, access, category, flag};
+use crate::engine::config::Rename;
 use crate::proto::args::Args;
 
 /// A command or subcommand. The same in every server of one program, so statistics can be indexed by it.
@@ -26,7 +27,7 @@ use crate::proto::args::Args;
 pub struct CommandId(u16);
 
 impl CommandId {
-    /// Position in arrays of [`CommandTable::id_count`] elements.
+    /// Position in arrays of [`CommandTable::len`] elements.
     #[inline]
     pub const fn index(self) -> usize {
         self.0 as usize
@@ -90,15 +91,6 @@ impl fmt::Debug for CommandEntry {
     }
 }
 
-/// Why a request names no command.
-#[derive(Clone, Copy, Debug)]
-pub enum Unresolved<'t> {
-    /// No command has this name.
-    Command,
-    /// This container has no such subcommand.
-    Subcommand(&'t CommandEntry),
-}
-
 /// Why a `rename-command` is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RenameError {
@@ -139,6 +131,16 @@ impl Default for CommandTable {
 }
 
 impl CommandTable {
+    /// The table of a server whose configuration renames these. A rename that cannot be made is skipped;
+    /// whoever reads configurations refuses it before, by [`CommandTable::rename`].
+    pub fn for_renames(renames: &[Rename]) -> Arc<CommandTable> {
+        let mut table = CommandTable::new();
+        for rename in renames {
+            let _ = table.rename(&rename.from, &rename.to);
+        }
+        Arc::new(table)
+    }
+
     /// All commands under their own names.
     pub fn new() -> CommandTable {
         let entries: Box<[CommandEntry]> = catalogue().into();
@@ -160,7 +162,7 @@ impl CommandTable {
 
     /// Directive `rename-command`: `old` becomes `new`, or disappears where `new` is empty.
     pub fn rename(&mut self, old: &[u8], new: &[u8]) -> Result<(), RenameError> {
-        let id = self.lookup(old).ok_or(RenameError::NoSuchCommand)?.id;
+        let id = self.lookup(old).ok_or(RenameError::NoSuchCommand)?;
         if new.eq_ignore_ascii_case(old) {
             return Ok(());
         }
@@ -178,7 +180,7 @@ impl CommandTable {
 
     /// The command of this name in any case. About 3 ns.
     #[inline]
-    pub fn lookup(&self, name: &[u8]) -> Option<&CommandEntry> {
+    pub fn lookup(&self, name: &[u8]) -> Option<CommandId> {
         let Some(packed) = pack(name) else {
             return self.lookup_long(name);
         };
@@ -187,42 +189,43 @@ impl CommandTable {
             // EMPTY is no id, so an empty slot ends the search here.
             let entry = self.entries.get(usize::from(self.slots[slot]))?;
             if entry.name == packed && usize::from(entry.name_len) == name.len() {
-                return Some(entry);
+                return Some(entry.id);
             }
             slot = next_slot(slot);
         }
     }
 
     #[cold]
-    fn lookup_long(&self, name: &[u8]) -> Option<&CommandEntry> {
-        let (_, id) = self.long.iter().find(|(known, _)| known.eq_ignore_ascii_case(name))?;
-        Some(self.entry(*id))
+    fn lookup_long(&self, name: &[u8]) -> Option<CommandId> {
+        let mut long = self.long.iter();
+        long.find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, id)| *id)
     }
 
     /// The subcommand of `container` of this name in any case. O(its subcommands).
-    pub fn subcommand(&self, container: &CommandEntry, name: &[u8]) -> Option<&CommandEntry> {
-        let mut children = self.children(container).iter();
-        children.find(|child| child.command.name.as_bytes().eq_ignore_ascii_case(name))
+    pub fn subcommand(&self, container: CommandId, name: &[u8]) -> Option<CommandId> {
+        let mut children = self.children(self.entry(container)).iter();
+        let named =
+            |child: &&CommandEntry| child.command.name.as_bytes().eq_ignore_ascii_case(name);
+        children.find(named).map(|child| child.id)
     }
 
     /// What a request means: its command, or the subcommand where one is named.
-    #[inline]
-    pub fn resolve(&self, args: Args<'_>) -> Result<&CommandEntry, Unresolved<'_>> {
-        let entry = self.lookup(args.at(0)).ok_or(Unresolved::Command)?;
+    pub fn resolve(&self, args: Args<'_>) -> Option<&CommandEntry> {
+        let entry = self.entry(self.lookup(args.at(0))?);
         if !entry.is_container() || args.len() == 1 {
-            return Ok(entry);
+            return Some(entry);
         }
-        self.subcommand(entry, args.at(1)).ok_or(Unresolved::Subcommand(entry))
+        Some(self.entry(self.subcommand(entry.id, args.at(1))?))
     }
 
     /// The command called `client|list` or `get`, in any case.
     pub fn lookup_full(&self, name: &[u8]) -> Option<&CommandEntry> {
         let mut parts = name.splitn(2, |byte| *byte == b'|');
-        let entry = self.lookup(parts.next()?)?;
-        match parts.next() {
-            Some(subcommand) => self.subcommand(entry, subcommand),
-            None => Some(entry),
-        }
+        let command = self.lookup(parts.next()?)?;
+        Some(self.entry(match parts.next() {
+            Some(subcommand) => self.subcommand(command, subcommand)?,
+            None => command,
+        }))
     }
 
     /// The entry of `id`.
@@ -232,9 +235,31 @@ impl CommandTable {
         &self.entries[id.index()]
     }
 
+    /// The declaration of `id`.
+    #[inline]
+    pub fn command(&self, id: CommandId) -> &'static Command {
+        self.entry(id).command
+    }
+
+    /// The argument of `id` that is its first key; 0 where that depends on the request or there is none.
+    #[inline]
+    pub fn first_key(&self, id: CommandId) -> usize {
+        self.entry(id).first_key_index.into()
+    }
+
+    /// The name of `id` with that of its container: `client|list`.
+    pub fn full_name(&self, id: CommandId) -> &'static str {
+        self.entry(id).full_name
+    }
+
     /// How many ids there are, subcommands and removed commands included.
-    pub fn id_count(&self) -> usize {
+    pub fn len(&self) -> usize {
         self.entries.len()
+    }
+
+    /// Whether there are no commands; there are.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
     }
 
     /// Commands without their subcommands, in the order of their ids.
@@ -457,7 +482,8 @@ impl LegacyRange {
         let mut range = LegacyRange::default();
         for spec in command.keys {
             range.is_movable |= spec.access & access::INCOMPLETE != 0;
-            let (Begin::Index(first), Find::Range { last, step, .. }) = (spec.begin, spec.find) else {
+            let (Begin::Index(first), Find::Range { last, step, .. }) = (spec.begin, spec.find)
+            else {
                 range.is_movable = true;
                 continue;
             };

@@ -16,8 +16,6 @@ const MOVES_PER_STEP: usize = 32;
 pub struct ExpiryCycle {
     /// The database being swept.
     db: usize,
-    /// Databases swept since anything dead was found.
-    clean_dbs: usize,
     /// Share of dead ones among the keys with a TTL seen lately, in per mille (INFO `expired_stale_perc`).
     pub stale_per_mille: u64,
     /// Whether the next slice should come soon: the last one found dead keys.

@@ -89,12 +89,6 @@ impl Clients {
 }
 
 impl Shared {
-    /// Forgets a client whose connection has gone, and what refers to it.
-    pub fn remove_client(&mut self, slot: usize) -> Option<Box<Session>> {
-        self.monitors.retain(|monitor| *monitor != slot);
-        self.clients.remove(slot)
-    }
-
     /// Has the network layer close a client at once, as CLIENT KILL does; nothing of it runs any more.
     /// False where it is gone, closing already, or the one whose command runs.
     pub fn kill_client(&mut self, slot: usize) -> bool {

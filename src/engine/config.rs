@@ -17,7 +17,7 @@ use super::config_spec::{
 };
 use super::config_table::ALL;
 pub use super::config_table::{COUNT, Opt};
-use super::config_value::{self, Source};
+use super::config_value::{self, Source, c_string};
 use crate::base::glob::{Case, glob_match};
 use crate::base::quote::split_args;
 
@@ -61,6 +61,15 @@ pub struct BindAddress<'a> {
     pub optional: bool,
 }
 
+/// The server to follow (`replicaof`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Primary {
+    /// Its address or host name.
+    pub host: Box<[u8]>,
+    /// Its port.
+    pub port: u16,
+}
+
 /// All values; what `snapshot` copies.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Values {
@@ -70,7 +79,7 @@ pub struct Values {
     pub(super) limits: OutputLimits,
     pub(super) oom_scores: [i32; 3],
     pub(super) bind: Vec<Box<[u8]>>,
-    pub(super) primary: Option<(Box<[u8]>, u16)>,
+    pub(super) primary: Option<Primary>,
     pub(super) percentiles: Vec<f64>,
     pub(super) dir: PathBuf,
 }
@@ -93,7 +102,7 @@ pub struct Origin {
     pub loading: bool,
 }
 
-/// Why CONFIG SET was refused. `Display` gives the error as sent to the client, code included.
+/// Why CONFIG SET was refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SetError {
     /// The option does not exist.
@@ -116,21 +125,19 @@ impl SetError {
     }
 }
 
-impl std::fmt::Display for SetError {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl SetError {
+    /// The error as sent to the client, code included, with names as the client sent them.
+    pub fn message(&self) -> Vec<u8> {
         match self {
             SetError::Unknown(name) => {
-                let name = String::from_utf8_lossy(name);
-                write!(out, "ERR Unknown option or number of arguments for CONFIG SET - '{name}'")
+                let text = b"ERR Unknown option or number of arguments for CONFIG SET - '";
+                [&text[..], c_string(name), b"'"].concat()
             }
             SetError::Failed { name, reason } => {
-                let name = String::from_utf8_lossy(name);
-                write!(
-                    out,
-                    "ERR CONFIG SET failed (possibly related to argument '{name}') - {reason}"
-                )
+                let text = b"ERR CONFIG SET failed (possibly related to argument '";
+                [&text[..], c_string(name), b"') - ", reason.as_bytes()].concat()
             }
-            SetError::Loading => write!(out, "LOADING Redis is loading the dataset in memory"),
+            SetError::Loading => b"LOADING Redis is loading the dataset in memory".to_vec(),
         }
     }
 }
@@ -225,6 +232,11 @@ impl Config {
         }
     }
 
+    /// Lowers `maxclients` to what the system allows, at start-up.
+    pub fn lower_maxclients(&mut self, possible: i64) {
+        self.values.ints[Opt::MaxClients as usize] = possible;
+    }
+
     /// `client-output-buffer-limit`.
     pub fn output_limits(&self) -> OutputLimits {
         self.values.limits
@@ -252,8 +264,8 @@ impl Config {
     }
 
     /// `replicaof`: host and port of the primary.
-    pub fn primary(&self) -> Option<(&[u8], u16)> {
-        self.values.primary.as_ref().map(|(host, port)| (&**host, *port))
+    pub fn primary(&self) -> Option<&Primary> {
+        self.values.primary.as_ref()
     }
 
     /// `bind`, in order; empty means that no TCP address was asked for.

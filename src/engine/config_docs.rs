@@ -5,7 +5,6 @@ use super::config_spec::{Effect, IMMUTABLE, Kind, Special, Unit, Words};
 use super::config_table::{ALL, Opt};
 use super::config_value::show;
 
-/// Where values shown in the documentation are cut into units.
 fn default_of(opt: Opt) -> String {
     let values = Values::defaults("./".into());
     String::from_utf8_lossy(&show(&values, opt)).into_owned()

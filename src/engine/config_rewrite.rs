@@ -13,6 +13,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use super::config::{Config, OutputLimit, Values};
+use super::config_notify::NEW;
 use super::config_spec::{Kind, Special, Unit};
 use super::config_table::{ALL, Opt};
 use super::config_value::{os_reason, print_percentile, same, show};
@@ -166,7 +167,7 @@ fn option_lines(values: &Values, defaults: &Values, opt: Opt) -> Vec<Line> {
         Kind::Number { unit: Unit::Memory | Unit::MemoryOrPercent, .. }
             if values.ints[opt as usize] >= 0 =>
         {
-            print_memory(values.ints[opt as usize]).into_bytes()
+            print_memory(values.ints[opt as usize] as u64).into_bytes()
         }
         Kind::Flag(_) | Kind::Number { .. } | Kind::Choice { .. } => shown,
         Kind::Text { .. } => match &values.texts[opt as usize] {
@@ -201,7 +202,13 @@ fn special_lines(values: &Values, defaults: &Values, opt: Opt, special: Special)
             .map(|(class, now, usual)| line(&print_limit(class, now), now != usual))
             .into()
         }
-        Special::Notify => vec![line(&quoted(&shown), needed)],
+        Special::Notify => {
+            let bits = values.ints[opt as usize] as u32;
+            // CONFIG GET leaves `n` out beside `A`; the file must not lose it.
+            let hidden = shown.first() == Some(&b'A') && bits & NEW != 0;
+            let text = if hidden { [&shown[..], b"n"].concat() } else { shown };
+            vec![line(&quoted(&text), needed)]
+        }
         Special::Bind if !needed => Vec::new(),
         Special::Bind if shown.is_empty() => vec![line(b"\"\"", true)],
         Special::ReplicaOf => match values.primary {
@@ -225,15 +232,15 @@ fn quoted(text: &[u8]) -> Vec<u8> {
 }
 
 fn print_limit(class: &str, limit: OutputLimit) -> Vec<u8> {
-    let hard = print_memory(limit.hard_bytes as i64);
-    let soft = print_memory(limit.soft_bytes as i64);
+    let hard = print_memory(limit.hard_bytes);
+    let soft = print_memory(limit.soft_bytes);
     format!("{class} {hard} {soft} {}", limit.soft_seconds).into_bytes()
 }
 
 /// Bytes with the largest unit which needs no fraction.
-fn print_memory(bytes: i64) -> String {
+fn print_memory(bytes: u64) -> String {
     for (unit, shift) in [("gb", 30), ("mb", 20), ("kb", 10)] {
-        if bytes != 0 && bytes % (1 << shift) == 0 {
+        if bytes != 0 && bytes.is_multiple_of(1 << shift) {
             return format!("{}{unit}", bytes / (1 << shift));
         }
     }

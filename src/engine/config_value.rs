@@ -8,7 +8,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use super::config::{OutputLimit, OutputLimits, SavePoint, Values};
+use super::config::{OutputLimit, OutputLimits, Primary, SavePoint, Values};
 use super::config_choice::{SHUTDOWN_NOSAVE, SHUTDOWN_SAVE};
 use super::config_notify as notify;
 use super::config_spec::{Kind, Special, Unit, VOLATILE, Words};
@@ -62,8 +62,7 @@ pub(super) fn assign(
         }
         Kind::Choice { words: known, many, .. } => parse_choice(known, many, words)?,
         Kind::Text { default, binary, check } => {
-            let end = if binary { None } else { first.iter().position(|&byte| byte == 0) };
-            let value = &first[..end.unwrap_or(first.len())];
+            let value = if binary { first } else { c_string(first) };
             check.map_or(Ok(()), |check| check(value))?;
             let new = (default.is_some() || !value.is_empty()).then(|| value.into());
             let slot = &mut values.texts[opt as usize];
@@ -77,6 +76,11 @@ pub(super) fn assign(
     let changed = *slot != int || spec.has(VOLATILE);
     *slot = int;
     Ok(changed)
+}
+
+/// What C sees of a text: it ends at the first zero byte.
+pub(super) fn c_string(text: &[u8]) -> &[u8] {
+    text.split(|&byte| byte == 0).next().unwrap_or_default()
 }
 
 fn parse_flag(text: &[u8]) -> Result<bool, String> {
@@ -193,7 +197,7 @@ fn assign_special(
                 return Err("Too many bind addresses specified.".into());
             }
             let words = if words == [b""] { &[] } else { words };
-            values.bind = words.iter().map(|&word| word.into()).collect();
+            values.bind = words.iter().map(|word| c_string(word).into()).collect();
         }
         Special::ReplicaOf => values.primary = parse_primary(words)?,
         Special::Percentiles => values.percentiles = parse_percentiles(words)?,
@@ -274,13 +278,14 @@ fn parse_scores(words: &[&[u8]]) -> Result<[i32; 3], String> {
     Ok(scores)
 }
 
-fn parse_primary(words: &[&[u8]]) -> Result<Option<(Box<[u8]>, u16)>, String> {
+fn parse_primary(words: &[&[u8]]) -> Result<Option<Primary>, String> {
     let [host, port] = words else { return Err("wrong number of arguments".into()) };
     if host.eq_ignore_ascii_case(b"no") && port.eq_ignore_ascii_case(b"one") {
         return Ok(None);
     }
     let port = parse_loose(port).and_then(|port| u16::try_from(port).ok());
-    Ok(Some(((*host).into(), port.ok_or("Invalid master port")?)))
+    let port = port.ok_or("Invalid master port")?;
+    Ok(Some(Primary { host: (*host).into(), port }))
 }
 
 fn parse_percentiles(words: &[&[u8]]) -> Result<Vec<f64>, String> {
@@ -344,7 +349,7 @@ fn show_special(values: &Values, special: Special) -> Vec<u8> {
         Special::Notify => notify::print(values.ints[Opt::NotifyKeyspaceEvents as usize] as u32),
         Special::Bind => values.bind.join(&b' '),
         Special::ReplicaOf => match &values.primary {
-            Some((host, port)) => [&**host, format!(" {port}").as_bytes()].concat(),
+            Some(Primary { host, port }) => [&**host, format!(" {port}").as_bytes()].concat(),
             None => Vec::new(),
         },
         Special::Percentiles => values
@@ -365,9 +370,7 @@ pub(super) fn print_percentile(value: f64) -> String {
 
 /// Whether `opt` has the same value in both.
 pub(super) fn same(left: &Values, right: &Values, opt: Opt) -> bool {
-    match opt.spec().kind {
-        Kind::Special(_) => show(left, opt) == show(right, opt),
-        Kind::Text { .. } => left.texts[opt as usize] == right.texts[opt as usize],
-        _ => left.ints[opt as usize] == right.ints[opt as usize],
-    }
+    left.ints[opt as usize] == right.ints[opt as usize]
+        && left.texts[opt as usize] == right.texts[opt as usize]
+        && (!matches!(opt.spec().kind, Kind::Special(_)) || show(left, opt) == show(right, opt))
 }

@@ -106,6 +106,8 @@ impl<'a> OtherDbs<'a> {
 pub enum Event {
     /// `set`
     Set,
+    /// `set`, then `expire`: one change of two names
+    SetExpiring,
     /// `append`
     Append,
     /// `setrange`

@@ -120,7 +120,7 @@ impl Engine {
             dbs: (0..count).map(|_| Db::new(hasher.clone())).collect(),
             hasher,
             shared: Shared {
-                stats: Stats::new(table.id_count()),
+                stats: Stats::new(table.len()),
                 table,
                 clients: Clients::default(),
                 outbox: Outbox::default(),
@@ -128,8 +128,8 @@ impl Engine {
                 latency: LatencyMonitor::default(),
                 started_ms: clock.unix_ms(),
                 clock,
-                run_id: crate::base::random::hex_id(),
-                replication_id: crate::base::random::hex_id(),
+                run_id: random.hex_id(),
+                replication_id: random.hex_id(),
                 random,
                 monitors: Vec::new(),
                 pause: None,
@@ -153,6 +153,18 @@ impl Engine {
         engine.shared.config_changed();
         engine.shared.startup_memory_bytes = crate::base::memory::allocated_bytes();
         engine
+    }
+
+    /// Bytes in use: what was allocated, and the heaps of the databases, which are mapped.
+    pub fn used_memory(&self) -> usize {
+        let heaps: usize = self.dbs.iter().map(|db| db.memory().heap_page_bytes).sum();
+        crate::base::memory::allocated_bytes() + heaps
+    }
+
+    /// Keeps the highest use of memory.
+    pub fn note_peak_memory(&mut self) {
+        let used = self.used_memory();
+        self.shared.stats.peak_memory_bytes = self.shared.stats.peak_memory_bytes.max(used);
     }
 
     /// The beginning of a turn: reads the clock.
@@ -190,7 +202,7 @@ impl Shared {
         self.slowlog.shorten(self.config.int(Opt::SlowlogMaxLen).max(0) as usize);
     }
 
-    /// Bytes in use: what was allocated, and the databases' own heaps are added by the caller that has them.
+    /// Whether CLIENT PAUSE holds commands back that may (or may not) write.
     pub fn is_paused(&self, may_write: bool) -> bool {
         self.pause.is_some_and(|pause| {
             pause.until_ms > self.clock.unix_ms() && (may_write || !pause.is_writes_only)

@@ -2,6 +2,7 @@
 use std::borrow::Cow;
 
 use crate::proto::limits::INLINE_BYTES_MAX;
+use crate::store::{EditError, OutOfMemory, WrongType};
 
 /// An error reply. The first word is its code, which `INFO errorstats` counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,10 +63,7 @@ impl CmdError {
     }
 
     /// `ERR unknown command …`, with as much of the arguments as Redis shows (128 bytes each part).
-    pub fn unknown_command<'a>(
-        name: &[u8],
-        arguments: impl Iterator<Item = &'a [u8]>,
-    ) -> CmdError {
+    pub fn unknown_command<'a>(name: &[u8], arguments: impl Iterator<Item = &'a [u8]>) -> CmdError {
         const SHOWN_BYTES: usize = 128;
         let mut shown = Vec::new();
         for argument in arguments {
@@ -78,12 +76,7 @@ impl CmdError {
             shown.extend_from_slice(b"' ");
         }
         let name = up_to_nul(&name[..name.len().min(SHOWN_BYTES)]);
-        CmdError::owned(&[
-            b"ERR unknown command '",
-            name,
-            b"', with args beginning with: ",
-            &shown,
-        ])
+        CmdError::owned(&[b"ERR unknown command '", name, b"', with args beginning with: ", &shown])
     }
 
     /// `ERR unknown subcommand …`, as every container command answers.
@@ -110,6 +103,27 @@ impl CmdError {
             upper.as_bytes(),
             b" HELP.",
         ])
+    }
+}
+
+impl From<WrongType> for CmdError {
+    fn from(_: WrongType) -> CmdError {
+        CmdError::WrongType
+    }
+}
+
+impl From<OutOfMemory> for CmdError {
+    fn from(_: OutOfMemory) -> CmdError {
+        CmdError::OutOfMemory
+    }
+}
+
+impl From<EditError> for CmdError {
+    fn from(error: EditError) -> CmdError {
+        match error {
+            EditError::WrongType => CmdError::WrongType,
+            EditError::OutOfMemory => CmdError::OutOfMemory,
+        }
     }
 }
 

@@ -1,11 +1,11 @@
 //! Where memory is: the figures behind INFO memory, MEMORY STATS and MEMORY DOCTOR.
 //!
 //! ```text
-//!   resident   ─ what the system gave us
-//!   active     ─ what we hold: in use, and free slots of the keyspace's pages
-//!   used       ─ what the allocator was asked for, and live slots of the keyspace's heaps
-//!     overhead ─ of that: what was there at the start, tables, clients, the slow log
-//!     dataset  ─ the rest: keys and values
+//!   resident    ─ what the system gave us
+//!   used        ─ what the allocator was asked for, and the pages of the keyspace's heaps
+//!     allocated ─ of that: without the free slots of those pages
+//!     overhead  ─ of that: what was there at the start, tables, clients
+//!     dataset   ─ the rest: keys and values
 //! ```
 //!
 //! The keyspace's heaps are mapped from the system, so the allocator does not count them. Cost: one file read
@@ -37,8 +37,8 @@ pub struct MemoryReport {
     pub startup: usize,
     /// Resident set.
     pub resident: usize,
-    /// In use or held free by the keyspace.
-    pub active: usize,
+    /// In use, without the keyspace's free slots.
+    pub allocated: usize,
     /// Connections and what is known of clients.
     pub clients: usize,
     /// All that is not keys and values.
@@ -68,10 +68,11 @@ impl MemoryReport {
             }
         }
         // Without the counting allocator (embedded) the keyspace is all that is known.
-        let used = match memory::allocated_bytes() {
+        let allocated = match memory::allocated_bytes() {
             0 => data,
             allocated => allocated + heap_live,
         };
+        let used = allocated + heap_free;
         let shared = &mut *ctx.engine;
         shared.stats.peak_memory_bytes = shared.stats.peak_memory_bytes.max(used);
         let others: usize = shared.clients.iter().map(|(_, session)| session.memory_bytes()).sum();
@@ -82,7 +83,7 @@ impl MemoryReport {
             peak: shared.stats.peak_memory_bytes,
             startup: shared.startup_memory_bytes,
             resident: memory::resident_bytes(),
-            active: used + heap_free,
+            allocated,
             clients,
             overhead,
             dataset: used - overhead,
@@ -108,12 +109,12 @@ impl MemoryReport {
 
     /// Free slots of the keyspace: what compaction can return.
     pub fn fragmentation(&self) -> Ratio {
-        Ratio::of(self.active, self.used)
+        Ratio::of(self.used, self.allocated)
     }
 
     /// Resident beyond what we hold: the allocator's free lists, code, stacks.
     pub fn allocator_overhead(&self) -> Ratio {
-        Ratio::of(self.resident, self.active)
+        Ratio::of(self.resident, self.used)
     }
 
     /// Resident against in use: all overhead together.
@@ -152,8 +153,8 @@ pub(super) fn section(ctx: &mut Ctx<'_>, text: &mut InfoText) {
     text.field("used_memory_startup", report.startup);
     text.field("used_memory_dataset", report.dataset);
     text.field("used_memory_dataset_perc", format_args!("{:.2}%", report.dataset_percent()));
-    text.field("allocator_allocated", report.used);
-    text.field("allocator_active", report.active);
+    text.field("allocator_allocated", report.allocated);
+    text.field("allocator_active", report.used);
     text.field("allocator_resident", report.resident);
     text.bytes_field("total_system_memory", sys::memory_total());
     scripts(text);

@@ -9,6 +9,8 @@ pub mod config_notify;
 pub mod config_rewrite;
 pub mod config_spec;
 pub mod config_table;
+#[cfg(test)]
+mod config_tests;
 pub(crate) mod config_value;
 pub mod ctx;
 pub mod debug_settings;

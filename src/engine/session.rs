@@ -209,7 +209,7 @@ impl Session {
         std::mem::size_of::<Session>() + self.name.len() + library + self.io.total_bytes()
     }
 
-    /// Whether it comes from this machine: by loopback, a Unix socket, or in process.
+    /// Whether it runs on this machine, for what is allowed to local clients only.
     pub fn is_local(&self) -> bool {
         match &self.address {
             Address::Tcp { peer, .. } => peer.ip().to_canonical().is_loopback(),

@@ -1,1 +1,10 @@
-//! Layer `net`.
+//! Layer 6: the only layer with sockets. It moves bytes between clients and the engine and knows no command.
+mod batch;
+mod conn;
+mod flush;
+pub mod host;
+pub mod listener;
+pub mod reactor;
+mod read;
+mod timers;
+mod transport;

@@ -32,10 +32,13 @@ impl Span {
         Span { start: Span::IN_BLOCK, len: index as u32 }
     }
 
-    /// The same range in a buffer that starts `offset` bytes later.
+    /// The same argument after the first `bytes` of the buffer and the first `blocks` blocks were dropped.
     #[inline]
-    pub fn shifted_back(self, offset: usize) -> Span {
-        if self.start == Span::IN_BLOCK { self } else { Span { start: self.start - offset as u32, ..self } }
+    pub fn shifted_back(self, bytes: usize, blocks: usize) -> Span {
+        if self.start == Span::IN_BLOCK {
+            return Span { len: self.len - blocks as u32, ..self };
+        }
+        Span { start: self.start - bytes as u32, ..self }
     }
 }
 
@@ -182,6 +185,11 @@ impl OwnedArgs {
     pub fn push_block(&mut self, block: Block) {
         self.spans.push(Span::block(self.blocks.len()));
         self.blocks.push(block);
+    }
+
+    /// Buffer, spans and blocks.
+    pub fn parts(&self) -> (&[u8], &[Span], &[Block]) {
+        (&self.buffer, &self.spans, &self.blocks)
     }
 
     /// Lends the arguments.

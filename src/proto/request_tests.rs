@@ -17,7 +17,8 @@ fn parse(input: &[u8], cuts: &[usize], limits: Limits) -> Meaning {
         loop {
             match parser.next(&buffer, &mut spans, limits) {
                 Step::Request => {
-                    let args: Vec<Vec<u8>> = crate::proto::args::tests_support::resolve(&buffer, &spans);
+                    let args: Vec<Vec<u8>> =
+                        crate::proto::args::tests_support::resolve(&buffer, &spans);
                     requests.push(args);
                     spans.clear();
                 }

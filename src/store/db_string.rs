@@ -31,6 +31,8 @@ pub enum NewString<'a> {
     Block(Block),
     /// Bytes as they are, with encoding `raw`, even if they spell an integer.
     Raw(&'a [u8]),
+    /// Bytes as they are, even if they spell an integer, with the encoding their length gives them.
+    Text(&'a [u8]),
 }
 
 /// What a write does to the TTL of the key.
@@ -76,7 +78,10 @@ impl Db {
             NewString::Raw(bytes) if fits(key, bytes.len()) => {
                 self.set_stored(key, Stored::Bytes(bytes), true, ttl)
             }
-            NewString::Raw(bytes) => self.set_large(key, bytes, ttl),
+            NewString::Text(bytes) if fits(key, bytes.len()) => {
+                self.set_stored(key, Stored::Bytes(bytes), false, ttl)
+            }
+            NewString::Raw(bytes) | NewString::Text(bytes) => self.set_large(key, bytes, ttl),
             NewString::Block(block) if fits(key, block.len()) => self.set_bytes(key, &block, ttl),
             NewString::Block(block) => {
                 let number = self.blocks.add(block).map_err(|(_, error)| error)?;

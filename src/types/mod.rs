@@ -1,1 +1,2 @@
 //! Layer `types`.
+pub mod lcs;

@@ -1,0 +1,85 @@
+//! Log lines, in the form that tools which read Redis's logs know:
+//!
+//! ```text
+//! 4711:M 20 Nov 2026 10:52:57.123 * Ready to accept connections
+//! ```
+//!
+//! Levels are Redis's: `debug`, `verbose`, `notice`, `warning`, shown as `.`, `-`, `*` and `#`. They are the
+//! `log` crate's debug (and trace), debug, info and warn. `RUST_LOG` overrules `loglevel` where it is set.
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::path::Path;
+
+use env_logger::{Builder, Target};
+use log::{Level, LevelFilter};
+
+use crate::base::sys;
+use crate::engine::config_choice::LogLevel;
+
+/// Starts logging to `file`, or to standard output where it is `None`. Does nothing if a logger is set already
+/// (an embedding program has its own).
+pub fn start(level: LogLevel, file: Option<&Path>) -> std::io::Result<()> {
+    let mut builder = Builder::new();
+    builder.filter_level(filter(level));
+    if let Ok(directives) = std::env::var("RUST_LOG") {
+        builder.parse_filters(&directives);
+    }
+    match file {
+        None => builder.target(Target::Stdout),
+        Some(path) => {
+            let opened = OpenOptions::new().create(true).append(true).open(path)?;
+            builder.target(Target::Pipe(Box::new(opened)))
+        }
+    };
+    let pid = std::process::id();
+    builder.format(move |out, record| {
+        writeln!(out, "{pid}:M {} {} {}", timestamp(), sign(record.level()), record.args())
+    });
+    // Fails only where there is a logger.
+    let _ = builder.try_init();
+    Ok(())
+}
+
+/// Changes the level at run time (CONFIG SET loglevel).
+pub fn set_level(level: LogLevel) {
+    if std::env::var_os("RUST_LOG").is_none() {
+        log::set_max_level(filter(level));
+    }
+}
+
+fn filter(level: LogLevel) -> LevelFilter {
+    match level {
+        LogLevel::Debug => LevelFilter::Trace,
+        LogLevel::Verbose => LevelFilter::Debug,
+        LogLevel::Notice => LevelFilter::Info,
+        LogLevel::Warning => LevelFilter::Warn,
+    }
+}
+
+fn sign(level: Level) -> char {
+    match level {
+        Level::Trace => '.',
+        Level::Debug => '-',
+        Level::Info => '*',
+        Level::Warn | Level::Error => '#',
+    }
+}
+
+/// `20 Nov 2026 10:52:57.123`, local time.
+fn timestamp() -> String {
+    const MONTHS: [&str; 12] =
+        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let now = std::time::SystemTime::now();
+    let since_epoch = now.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let local = sys::local_time(since_epoch.as_secs() as i64);
+    let month = MONTHS.get(local.month as usize).unwrap_or(&"???");
+    format!(
+        "{:02} {month} {} {:02}:{:02}:{:02}.{:03}",
+        local.day,
+        local.year,
+        local.hour,
+        local.minute,
+        local.second,
+        since_epoch.subsec_millis()
+    )
+}

@@ -1,0 +1,191 @@
+//! Strings read whole: GET and its relatives that also delete or change the time to live, and the conditional
+//! DELEX with the DIGEST it compares.
+//!
+//! GET is what a cache does most: one lookup, and the value goes from the keyspace into the reply, a big one
+//! by reference.
+use crate::command::keys;
+use crate::command::options::{Options, TimeForm, TtlOption, TtlWord};
+use crate::command::spec::access::{ACCESS, DELETE, RO, RW, UPDATE, VARIABLE_FLAGS};
+use crate::command::spec::flag::{FAST, READONLY, WRITE};
+use crate::command::spec::{Command, Group, KeySpec, command, doc};
+use crate::command::string_value::{Comparison, digest, reply_value, reply_value_or_null};
+use crate::engine::ctx::{CmdResult, Ctx, Event};
+use crate::engine::error::CmdError;
+use crate::proto::args::Args;
+use crate::store::Kind;
+
+/// The table of contents of this family.
+pub(super) const COMMANDS: &[Command] = &[GET, GETEX, GETDEL, MGET, DELEX, DIGEST];
+
+const GET: Command = Command {
+    flags: READONLY | FAST,
+    keys: &[KeySpec::first(RO | ACCESS)],
+    doc: doc("1.0.0", "O(1)", "key:key", "Get the value of a key"),
+    ..command(Group::String, "get", 2, get)
+};
+
+const GETEX: Command = Command {
+    flags: WRITE | FAST,
+    keys: &[KeySpec {
+        notes: "RW and UPDATE because it changes the TTL",
+        ..KeySpec::first(RW | ACCESS | UPDATE)
+    }],
+    doc: doc(
+        "6.2.0",
+        "O(1)",
+        "key:key [expiration(EX=seconds:integer|PX=milliseconds:integer|\
+        EXAT=unix-time-seconds:unix-time|PXAT=unix-time-milliseconds:unix-time|PERSIST)]",
+        "Get the value of a key and optionally set its expiration",
+    ),
+    ..command(Group::String, "getex", -2, getex)
+};
+
+const GETDEL: Command = Command {
+    flags: WRITE | FAST,
+    keys: &[KeySpec::first(RW | ACCESS | DELETE)],
+    doc: doc("6.2.0", "O(1)", "key:key", "Get the value of a key and delete the key"),
+    ..command(Group::String, "getdel", 2, getdel)
+};
+
+const MGET: Command = Command {
+    flags: READONLY | FAST,
+    keys: &[KeySpec::range(RO | ACCESS, 1, -1, 1)],
+    tips: &["request_policy:multi_shard"],
+    doc: doc(
+        "1.0.0",
+        "O(N) where N is the number of keys to retrieve.",
+        "key:key...",
+        "Get the values of all the given keys",
+    ),
+    ..command(Group::String, "mget", -2, mget)
+};
+
+const DELEX: Command = Command {
+    flags: WRITE | FAST,
+    keys: &[KeySpec::first(RW | DELETE | VARIABLE_FLAGS)],
+    find_keys: Some(keys::delex_keys),
+    doc: doc(
+        "8.4.0",
+        "O(1) for IFEQ/IFNE, O(N) for IFDEQ/IFDNE where N is the length of the string value.",
+        "key:key [condition(IFEQ=ifeq-value:string|IFNE=ifne-value:string|\
+        IFDEQ=ifdeq-digest:string|IFDNE=ifdne-digest:string)]",
+        "Conditionally removes the specified key based on value or digest comparison",
+    ),
+    ..command(Group::String, "delex", -2, delex)
+};
+
+const DIGEST: Command = Command {
+    flags: READONLY | FAST,
+    keys: &[KeySpec::first(RO | ACCESS)],
+    doc: doc(
+        "8.4.0",
+        "O(N) where N is the length of the string value.",
+        "key:key",
+        "Returns the XXH3 hash of a string value",
+    ),
+    ..command(Group::String, "digest", 2, digest_of)
+};
+
+fn get(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
+    let value = ctx.db.string(args.key(1))?;
+    reply_value_or_null(&mut ctx.reply, value);
+    Ok(())
+}
+
+fn getex(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
+    let mut ttl = TtlOption::Absent;
+    let mut options = Options::new(args, 2);
+    while let Some(word) = options.next() {
+        if !ttl.take(word, TtlWord::Persist, &mut options)? {
+            return Err(CmdError::Syntax);
+        }
+    }
+    let key = args.key(1);
+    let Some(value) = ctx.db.string(key)? else {
+        // A bad number goes unnoticed where there is no key, as in Redis.
+        ctx.reply.null();
+        return Ok(());
+    };
+    let deadline = match ttl {
+        TtlOption::Deadline(form, text) => Some((form, form.deadline(text, ctx.now, "getex")?)),
+        TtlOption::Absent | TtlOption::Keep | TtlOption::Persist => None,
+    };
+    // The value leaves before the key may.
+    reply_value(&mut ctx.reply, value);
+    match deadline {
+        Some((TimeForm::AtSeconds | TimeForm::AtMillis, at)) if at <= ctx.now => {
+            ctx.db.remove(key);
+            ctx.changed(Event::Del, key.bytes);
+        }
+        Some((_, at)) => {
+            ctx.db.set_expiry(key, Some(at))?;
+            ctx.changed(Event::Expire, key.bytes);
+        }
+        None if ttl == TtlOption::Persist && ctx.db.expiry(key).flatten().is_some() => {
+            ctx.db.set_expiry(key, None)?;
+            ctx.changed(Event::Persist, key.bytes);
+        }
+        None => {}
+    }
+    Ok(())
+}
+
+fn getdel(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
+    let key = args.key(1);
+    let value = ctx.db.string(key)?;
+    reply_value_or_null(&mut ctx.reply, value);
+    if ctx.db.remove(key) {
+        ctx.changed(Event::Del, key.bytes);
+    }
+    Ok(())
+}
+
+fn mget(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
+    ctx.reply.array(args.len() - 1);
+    for index in 1..args.len() {
+        // What is no string is null here, not an error.
+        let value = ctx.db.string(args.key(index)).unwrap_or_default();
+        reply_value_or_null(&mut ctx.reply, value);
+    }
+    Ok(())
+}
+
+fn delex(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
+    if args.len() != 2 && args.len() != 4 {
+        return Err(CmdError::Arity("delex"));
+    }
+    let key = args.key(1);
+    let is_met = args.len() == 2 || is_condition_met(ctx, args)?;
+    let is_removed = is_met && ctx.db.remove(key);
+    if is_removed {
+        ctx.changed(Event::Del, key.bytes);
+    }
+    ctx.reply.int(is_removed.into());
+    Ok(())
+}
+
+/// Whether the key of DELEX exists and compares as its condition says. An absent key comes before any error in
+/// the condition, as in Redis.
+fn is_condition_met(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<bool, CmdError> {
+    let Some(entry) = ctx.db.read_for_write(args.key(1)) else { return Ok(false) };
+    let Some(value) = entry.string() else {
+        debug_assert_ne!(entry.kind(), Kind::String);
+        return Err(CmdError::Text(
+            "ERR Key should be of string type if conditions are specified",
+        ));
+    };
+    match Comparison::of(args.at(2)) {
+        Some(comparison) => comparison.holds(value, args.at(3)),
+        None => {
+            Err(CmdError::Text("ERR Invalid condition. Use IFEQ, IFNE, IFDEQ, or IFDNE"))
+        }
+    }
+}
+
+fn digest_of(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
+    match ctx.db.string(args.key(1))? {
+        Some(value) => ctx.reply.bulk(&digest(value)),
+        None => ctx.reply.null(),
+    }
+    Ok(())
+}

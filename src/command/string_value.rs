@@ -1,0 +1,142 @@
+//! What the families of string commands share: a value from the arguments, a value to the reply, and the
+//! comparisons of SET and DELEX.
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::command::options::is;
+use crate::engine::ctx::Ctx;
+use crate::engine::error::CmdError;
+use crate::proto::args::Args;
+use crate::proto::reply::Reply;
+use crate::engine::config::Opt;
+use crate::store::{NewString, StringRef};
+
+/// Hexadecimal digits of a digest.
+const DIGEST_DIGITS: usize = 16;
+
+/// Argument `index` as a value to store: a big one by reference.
+#[inline]
+pub(super) fn value_at(args: Args<'_>, index: usize) -> NewString<'_> {
+    match args.block(index) {
+        Some(block) => NewString::Block(block.clone()),
+        None => NewString::Bytes(args.at(index)),
+    }
+}
+
+/// Replies with a value: a big one by reference.
+#[inline]
+pub(super) fn reply_value(reply: &mut Reply<'_>, value: StringRef<'_>) {
+    match value {
+        StringRef::Bytes(bytes) => reply.bulk(bytes),
+        StringRef::Int(number) => reply.bulk_int(number),
+        StringRef::Block(block) => reply.bulk_block(block),
+    }
+}
+
+/// Replies with a value or, where there is none, null.
+#[inline]
+pub(super) fn reply_value_or_null(reply: &mut Reply<'_>, value: Option<StringRef<'_>>) {
+    match value {
+        Some(value) => reply_value(reply, value),
+        None => reply.null(),
+    }
+}
+
+/// Refuses a string that would become longer than `proto-max-bulk-len`.
+pub(super) fn check_length(ctx: &Ctx<'_>, before: usize, added: usize) -> Result<(), CmdError> {
+    let length_max = ctx.engine.config.int(Opt::ProtoMaxBulkLen).max(0) as usize;
+    match before.checked_add(added) {
+        Some(length) if length <= length_max => Ok(()),
+        _ => Err(CmdError::Text(
+            "ERR string exceeds maximum allowed size (proto-max-bulk-len)",
+        )),
+    }
+}
+
+/// The digest of a value: XXH3 (64 bits) in 16 hexadecimal digits. O(n).
+pub(super) fn digest(value: StringRef<'_>) -> [u8; DIGEST_DIGITS] {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    let hash = xxh3_64(value.as_bytes(&mut itoa::Buffer::new()));
+    std::array::from_fn(|at| HEX[(hash >> (60 - 4 * at)) as usize & 0xf])
+}
+
+/// How a value has to compare for SET or DELEX to go ahead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Comparison {
+    /// IFEQ: it is equal.
+    Equal,
+    /// IFNE: it is different.
+    Different,
+    /// IFDEQ: its digest is equal.
+    DigestEqual,
+    /// IFDNE: its digest is different.
+    DigestDifferent,
+}
+
+impl Comparison {
+    /// The comparison an option word stands for.
+    pub(super) fn of(word: &[u8]) -> Option<Comparison> {
+        match word.len() {
+            4 if is(word, "ifeq") => Some(Comparison::Equal),
+            4 if is(word, "ifne") => Some(Comparison::Different),
+            5 if is(word, "ifdeq") => Some(Comparison::DigestEqual),
+            5 if is(word, "ifdne") => Some(Comparison::DigestDifferent),
+            _ => None,
+        }
+    }
+
+    /// Whether it holds where there is no value: nothing is different from anything.
+    pub(super) fn holds_for_nothing(self) -> bool {
+        matches!(self, Comparison::Different | Comparison::DigestDifferent)
+    }
+
+    /// Whether `value` compares with `operand` so. O(n). A digest of any other length than 16 is an error;
+    /// digits are compared without regard to case.
+    pub(super) fn holds(self, value: StringRef<'_>, operand: &[u8]) -> Result<bool, CmdError> {
+        let is_equal = || value.as_bytes(&mut itoa::Buffer::new()) == operand;
+        let is_digest_equal = || {
+            if operand.len() != DIGEST_DIGITS {
+                return Err(CmdError::Text("ERR must be exactly 16 hexadecimal characters"));
+            }
+            Ok(digest(value).eq_ignore_ascii_case(operand))
+        };
+        match self {
+            Comparison::Equal => Ok(is_equal()),
+            Comparison::Different => Ok(!is_equal()),
+            Comparison::DigestEqual => is_digest_equal(),
+            Comparison::DigestDifferent => is_digest_equal().map(|is_equal| !is_equal),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digests_are_those_of_redis() {
+        let zeros = b"v8lf0c11xh8ymlqztfd3eeq16kfn4sspw7fqmnuuq3k3t75em5wdizgcdw7uc26nnf961u2jkfzkjytls2kwlj7626sd";
+        let known: [(&[u8], &[u8; 16]); 4] = [
+            (b"hello", b"9555e8555c62dcfd"),
+            (b"", b"2d06800538d394c2"),
+            (b"v8", b"0cc76dbb41381419"),
+            (zeros, b"00006c38adf31777"),
+        ];
+        for (value, expected) in known {
+            assert_eq!(&digest(StringRef::Bytes(value)), expected);
+        }
+        assert_eq!(&digest(StringRef::Int(123)), b"404a763b3f4c8c9a");
+    }
+
+    #[test]
+    fn comparisons() {
+        let value = StringRef::Int(-12);
+        assert_eq!(Comparison::Equal.holds(value, b"-12"), Ok(true));
+        assert_eq!(Comparison::Different.holds(value, b"-12"), Ok(false));
+        assert_eq!(Comparison::Equal.holds(value, b"-012"), Ok(false));
+        let value = StringRef::Bytes(b"hello");
+        assert_eq!(Comparison::DigestEqual.holds(value, b"9555E8555c62dcfd"), Ok(true));
+        assert_eq!(Comparison::DigestDifferent.holds(value, b"9555e8555c62dcfd"), Ok(false));
+        assert_eq!(Comparison::DigestDifferent.holds(value, b"zzzzzzzzzzzzzzzz"), Ok(true));
+        assert!(Comparison::DigestEqual.holds(value, b"555e8555c62dcfd").is_err());
+    }
+}

@@ -1,0 +1,270 @@
+//! The writing half of a turn: replies → sockets, messages to others, closing.
+//!
+//! One `write` per connection and turn, or `writev` where values leave by reference. Never retried in place: what
+//! the socket does not take stays, and goes on with the next writable event.
+use std::io::{ErrorKind, IoSlice, Write};
+
+use crate::engine::engine::Engine;
+use crate::engine::session::{IoFigures, Session};
+use crate::net::conn::Conn;
+use crate::net::reactor::Reactor;
+use crate::proto::reply::Output;
+
+/// Parts of one `writev`.
+const PARTS_MAX: usize = 64;
+/// Bytes sent to one connection in one turn; who reads fast enough for more gets it in the next.
+const WRITE_BYTES_MAX: usize = 1 << 20;
+/// Buffers kept for the next turn.
+const POOL_MAX: usize = 256;
+/// A buffer larger than this is not kept.
+const POOLED_BYTES_MAX: usize = 64 * 1024;
+
+impl Reactor {
+    /// Sends what the turn has written, and closes what is to be closed.
+    pub(super) fn flush_dirty(&mut self) {
+        for index in 0..self.dirty.len() {
+            let key = self.dirty[index];
+            self.flush(key);
+        }
+        let mut dirty = std::mem::take(&mut self.dirty);
+        for key in dirty.drain(..) {
+            let Some(conn) = self.conns.get_mut(key) else { continue };
+            conn.is_dirty = false;
+            if conn.is_dead || (conn.is_closing && conn.output.is_empty()) {
+                self.close(key);
+            } else {
+                self.note_figures(key);
+            }
+        }
+        // `close` may not have made anything dirty, so the list can be used again.
+        self.dirty = dirty;
+    }
+
+    fn flush(&mut self, key: usize) {
+        let Some(conn) = self.conns.get_mut(key) else { return };
+        if conn.is_dead || conn.output.is_empty() {
+            return;
+        }
+        if conn.is_writable {
+            let stats = &mut self.engine.shared.stats;
+            stats.writes_processed += 1;
+            match send(conn) {
+                Ok(bytes) => stats.net_output_bytes += bytes as u64,
+                Err(ErrorKind::WouldBlock) => conn.is_writable = false,
+                Err(ErrorKind::Interrupted) => {}
+                Err(_) => return conn.is_dead = true,
+            }
+        }
+        if conn.sent == conn.output.len() {
+            let mut output = std::mem::take(&mut conn.output);
+            conn.sent = 0;
+            conn.over_soft_limit_ms = 0;
+            if self.output_pool.len() < POOL_MAX
+                && output.bytes_mut().capacity() <= POOLED_BYTES_MAX
+            {
+                output.clear();
+                self.output_pool.push(output);
+            }
+        } else {
+            if conn.is_writable {
+                // Cut at the bound of a turn: there is no event to wait for.
+                self.unsent.push(key);
+            }
+            self.check_output_limit(key);
+        }
+    }
+
+    /// As time passes, output above the soft limit becomes too much.
+    pub(super) fn recheck_output_limit(&mut self, key: usize) {
+        self.check_output_limit(key);
+    }
+
+    /// `client-output-buffer-limit normal`: cuts a client that does not read.
+    fn check_output_limit(&mut self, key: usize) {
+        let Some(conn) = self.conns.get_mut(key) else { return };
+        let limit = self.engine.shared.config.output_limits().normal;
+        let unsent = (conn.output.len() - conn.sent) as u64;
+        let now_ms = self.engine.shared.clock.unix_ms();
+        if limit.soft_bytes != 0 && unsent > limit.soft_bytes {
+            if conn.over_soft_limit_ms == 0 {
+                conn.over_soft_limit_ms = now_ms;
+            }
+        } else {
+            conn.over_soft_limit_ms = 0;
+        }
+        let over_ms = now_ms - conn.over_soft_limit_ms;
+        let is_over_soft =
+            conn.over_soft_limit_ms != 0 && over_ms > i64::from(limit.soft_seconds) * 1000;
+        if is_over_soft || (limit.hard_bytes != 0 && unsent > limit.hard_bytes) {
+            conn.is_dead = true;
+            let client = conn.client;
+            if let Some(session) = self.engine.shared.clients.checkout(client) {
+                log_output_limit(&mut self.engine, &session);
+                self.engine.shared.clients.checkin(client, session);
+            }
+        }
+    }
+
+    /// Tells the engine what this connection's buffers hold, for CLIENT LIST.
+    fn note_figures(&mut self, key: usize) {
+        let Some(conn) = self.conns.get(key) else { return };
+        let figures = figures(conn);
+        if let Some(session) = self.engine.shared.clients.get_mut(conn.client)
+            && session.io != figures
+        {
+            session.io = figures;
+        }
+    }
+
+    /// Carries out what a command asked of the network layer.
+    #[cold]
+    pub(super) fn carry_out(&mut self) {
+        let outbox = &mut self.engine.shared.outbox;
+        let messages = std::mem::take(&mut outbox.messages);
+        let kills = std::mem::take(&mut outbox.kills);
+        if let Some(shutdown) = outbox.shutdown.take() {
+            self.shutdown = Some(shutdown);
+        }
+        for (client, message) in messages {
+            self.deliver(client, &message);
+        }
+        for client in kills {
+            let Some(session) = self.engine.shared.clients.get_mut(client) else { continue };
+            session.is_killed = true;
+            let key = session.connection;
+            if let Some(conn) = self.conns.get_mut(key) {
+                conn.is_dead = true;
+                self.mark_dirty(key);
+            }
+        }
+    }
+
+    /// Appends a message to another client's output (or to that of the one whose command runs).
+    fn deliver(&mut self, client: usize, message: &[u8]) {
+        let current = self.current.as_mut();
+        if let Some(current) = current.filter(|current| {
+            self.conns.get(current.conn).is_some_and(|conn| conn.client == client)
+        }) {
+            current.output.bytes_mut().extend_from_slice(message);
+            return;
+        }
+        let Some(session) = self.engine.shared.clients.get(client) else { return };
+        let key = session.connection;
+        let Some(conn) = self.conns.get_mut(key) else { return };
+        if conn.is_dead || conn.is_closing {
+            return;
+        }
+        conn.output.bytes_mut().extend_from_slice(message);
+        self.mark_dirty(key);
+        self.check_output_limit(key);
+    }
+}
+
+/// What CLIENT LIST shows of a connection's buffers.
+fn figures(conn: &Conn) -> IoFigures {
+    let mut figures = IoFigures::default();
+    if let Some(partial) = &conn.partial {
+        figures.query_bytes = partial.buffer.len();
+        figures.query_free_bytes = partial.buffer.capacity() - partial.buffer.len();
+        figures.args_bytes = partial.bytes() - partial.buffer.len();
+    }
+    if !conn.output.is_empty() {
+        figures.reply_bytes = conn.output.bytes().len();
+        figures.reply_blocks = conn.output.blocks().len();
+        figures.reply_block_bytes =
+            conn.output.blocks().iter().map(|insert| insert.block.len()).sum();
+    }
+    figures
+}
+
+/// The line Redis writes when it cuts a client that does not read.
+pub fn log_output_limit(engine: &mut Engine, session: &Session) {
+    engine.shared.stats.output_buffer_disconnections += 1;
+    log::warn!(
+        "Client id={} addr={} name={} db={} scheduled to be closed ASAP for overcoming of output \
+         buffer limits.",
+        session.id,
+        session.address.peer(),
+        session.name.escape_ascii(),
+        session.db
+    );
+}
+
+/// Sends what the socket takes, up to the bound of a turn.
+fn send(conn: &mut Conn) -> Result<usize, ErrorKind> {
+    let before = conn.sent;
+    if conn.output.blocks().is_empty() {
+        let unsent = &conn.output.bytes()[conn.sent..];
+        let piece = &unsent[..unsent.len().min(WRITE_BYTES_MAX)];
+        let written = conn.transport.write(piece).map_err(|error| error.kind())?;
+        conn.sent += written;
+        if written < piece.len() {
+            // The socket is full; the next edge tells when it is not.
+            conn.is_writable = false;
+        }
+        return Ok(written);
+    }
+    let parts = unsent_parts(&conn.output, conn.sent);
+    let wanted: usize = parts.iter().map(|part| part.len()).sum();
+    let written = conn.transport.write_vectored(&parts).map_err(|error| error.kind())?;
+    conn.sent += written;
+    if written < wanted {
+        conn.is_writable = false;
+    }
+    Ok(conn.sent - before)
+}
+
+/// The parts of `output` after the first `sent` bytes, as many as one call takes.
+fn unsent_parts(output: &Output, sent: usize) -> Vec<IoSlice<'_>> {
+    let mut parts = Vec::new();
+    let (mut skip, mut room) = (sent, WRITE_BYTES_MAX);
+    let mut add = |part: &'_ [u8]| -> Option<(usize, usize)> {
+        let skipped = skip.min(part.len());
+        skip -= skipped;
+        let taken = (part.len() - skipped).min(room);
+        room -= taken;
+        (taken > 0).then_some((skipped, skipped + taken))
+    };
+    let mut from = 0;
+    let inserts = output.blocks();
+    for part in 0..=2 * inserts.len() {
+        if parts.len() == PARTS_MAX {
+            break;
+        }
+        let bytes: &[u8] = if part % 2 == 1 {
+            &inserts[part / 2].block
+        } else {
+            let to = inserts.get(part / 2).map_or(output.bytes().len(), |insert| insert.at);
+            let text = &output.bytes()[from..to];
+            from = to;
+            text
+        };
+        if let Some((start, end)) = add(bytes) {
+            parts.push(IoSlice::new(&bytes[start..end]));
+        }
+    }
+    parts
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[test]
+    fn parts_start_anywhere() {
+        let mut output = Output::default();
+        output.bytes_mut().extend_from_slice(b"head");
+        output.push_block(Arc::new(b"BLOCK".to_vec()));
+        output.push_block(Arc::new(b"SECOND".to_vec()));
+        output.bytes_mut().extend_from_slice(b"tail");
+        let all = output.to_bytes();
+        assert_eq!(all, b"headBLOCKSECONDtail");
+        for sent in 0..=all.len() {
+            let parts = unsent_parts(&output, sent);
+            let joined: Vec<u8> = parts.iter().flat_map(|part| part.iter().copied()).collect();
+            assert_eq!(joined, &all[sent..], "after {sent}");
+        }
+    }
+}

@@ -1,0 +1,476 @@
+//! The event loop: one thread, one poll, one turn after the other.
+//!
+//! A turn is a row of phases, each bounded: [`Reactor::turn`]. Everything a turn reads goes to one arena, is parsed
+//! into one batch, runs, and only then are replies sent, one system call per connection.
+use std::collections::VecDeque;
+use std::io;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use mio::{Events, Poll, Token};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook_mio::v1_0::Signals;
+use slab::Slab;
+
+use crate::engine::background::Work;
+use crate::engine::config::Opt;
+use crate::engine::engine::Engine;
+use crate::engine::outbox::Shutdown;
+use crate::engine::session::{Address, Session};
+use crate::net::batch::{Batch, Current};
+use crate::net::conn::Conn;
+use crate::net::host::{Changes, NetHost};
+use crate::net::listener::Listener;
+use crate::net::timers::Timers;
+use crate::net::transport::Transport;
+use crate::proto::limits::BUFFER_BYTES_MAX;
+use crate::proto::reply::Output;
+
+/// Room for what one turn reads.
+const ARENA_BYTES: usize = 1 << 20;
+/// Most that one connection reads into it.
+pub(super) const READ_BYTES_MAX: usize = 64 * 1024;
+/// Events taken from the system at once.
+const EVENTS_MAX: usize = 1024;
+/// Arrivals accepted in one turn.
+const ACCEPTS_MAX: usize = 1000;
+/// Pause after the system ran out of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Tokens of listeners count down from here.
+const LISTENER_TOKEN: usize = usize::MAX - 1;
+const SIGNAL_TOKEN: usize = usize::MAX;
+/// Most listeners: above any number of addresses one server has.
+const LISTENERS_MAX: usize = 1024;
+
+/// The event loop and all it owns.
+pub struct Reactor {
+    pub(super) engine: Engine,
+    pub(super) poll: Poll,
+    pub(super) listeners: Vec<Listener>,
+    pub(super) conns: Slab<Conn>,
+    /// Connections that may have something to read, or requests that waited.
+    pub(super) ready: VecDeque<usize>,
+    /// Connections to flush at the end of the turn.
+    pub(super) dirty: Vec<usize>,
+    /// Connections whose output was cut at the bound of a turn.
+    pub(super) unsent: Vec<usize>,
+    /// Connections whose requests wait for a pause to end.
+    pub(super) waiting: Vec<usize>,
+    /// Connections whose partial buffers hold executed requests.
+    pub(super) consumed: Vec<usize>,
+    /// What the turn has received.
+    pub(super) arena: Vec<u8>,
+    /// Bytes of the arena in use.
+    pub(super) arena_used: usize,
+    pub(super) batch: Batch,
+    /// The connection whose requests run.
+    pub(super) current: Option<Current>,
+    /// Buffers for outputs.
+    pub(super) output_pool: Vec<Output>,
+    /// Counts connections: tells those with the same key apart.
+    generation: u32,
+    /// Listeners that may have more arrivals, and whether to wait before asking (EMFILE).
+    arrivals: Arrivals,
+    pub(super) timers: Timers,
+    /// `client-query-buffer-limit`
+    pub(super) query_bytes_max: usize,
+    /// `proto-max-bulk-len`
+    pub(super) bulk_bytes_max: i64,
+    busy_poll: Duration,
+    slice_us: u64,
+    background: Work,
+    pub(super) shutdown: Option<Shutdown>,
+    signals: Option<Signals>,
+    /// What CONFIG SET changed of the listeners.
+    changes: Arc<Mutex<Changes>>,
+}
+
+#[derive(Default)]
+struct Arrivals {
+    is_pending: bool,
+    resume_at: Option<Instant>,
+    is_logged: bool,
+}
+
+impl Reactor {
+    /// A loop for this engine, listening at these places.
+    pub fn new(engine: Engine, listeners: Vec<Listener>) -> io::Result<Reactor> {
+        let poll = Poll::new()?;
+        let changes = Arc::new(Mutex::new(Changes::default()));
+        let mut reactor = Reactor {
+            engine,
+            poll,
+            listeners: Vec::new(),
+            conns: Slab::new(),
+            ready: VecDeque::new(),
+            dirty: Vec::new(),
+            unsent: Vec::new(),
+            waiting: Vec::new(),
+            consumed: Vec::new(),
+            arena: vec![0; ARENA_BYTES],
+            arena_used: 0,
+            batch: Batch::default(),
+            current: None,
+            output_pool: Vec::new(),
+            generation: 0,
+            arrivals: Arrivals::default(),
+            timers: Timers::default(),
+            query_bytes_max: 0,
+            bulk_bytes_max: 0,
+            busy_poll: Duration::ZERO,
+            slice_us: 0,
+            background: Work::Done,
+            shutdown: None,
+            signals: None,
+            changes: changes.clone(),
+        };
+        reactor.engine.shared.host = Some(Box::new(NetHost::new(changes)));
+        reactor.listen(listeners)?;
+        reactor.read_config();
+        Ok(reactor)
+    }
+
+    /// Ends the loop cleanly on SIGINT and SIGTERM.
+    pub fn handle_signals(&mut self) -> io::Result<()> {
+        let mut signals = Signals::new([SIGINT, SIGTERM])?;
+        let interest = mio::Interest::READABLE;
+        self.poll.registry().register(&mut signals, Token(SIGNAL_TOKEN), interest)?;
+        self.signals = Some(signals);
+        Ok(())
+    }
+
+    /// Where the server listens.
+    pub fn listeners(&self) -> &[Listener] {
+        &self.listeners
+    }
+
+    /// Runs until SHUTDOWN or a signal.
+    pub fn run(&mut self) -> io::Result<()> {
+        let mut events = Events::with_capacity(EVENTS_MAX);
+        while self.shutdown.is_none() {
+            self.turn(&mut events)?;
+        }
+        self.leave();
+        Ok(())
+    }
+
+    /// One turn: wait, then each phase once.
+    fn turn(&mut self, events: &mut Events) -> io::Result<()> {
+        self.wait(events)?;
+        let started = self.engine.shared.clock.ticks();
+        self.engine.begin_turn();
+        self.take_events(events);
+        self.accept_pending();
+        self.read_ready();
+        self.execute_batch();
+        self.arena_used = 0;
+        self.run_timers();
+        self.background = self.run_background();
+        // After everything that can write: one system call per connection and turn.
+        self.flush_dirty();
+        self.count_turn(started);
+        Ok(())
+    }
+
+    /// Waits for events, at most until the next timer.
+    fn wait(&mut self, events: &mut Events) -> io::Result<()> {
+        let has_work = !self.ready.is_empty()
+            || !self.unsent.is_empty()
+            || self.background == Work::Left
+            || (self.arrivals.is_pending && self.arrivals.resume_at.is_none());
+        if has_work {
+            return self.poll_once(events, Some(Duration::ZERO));
+        }
+        if !self.busy_poll.is_zero() {
+            let until = Instant::now() + self.busy_poll;
+            loop {
+                self.poll_once(events, Some(Duration::ZERO))?;
+                if !events.is_empty() || Instant::now() >= until {
+                    break;
+                }
+            }
+            if !events.is_empty() {
+                return Ok(());
+            }
+        }
+        self.poll_once(events, Some(self.timers.until_next()))
+    }
+
+    fn poll_once(&mut self, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
+        match self.poll.poll(events, timeout) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                events.clear();
+                Ok(())
+            }
+            result => result,
+        }
+    }
+
+    fn take_events(&mut self, events: &Events) {
+        for event in events.iter() {
+            let token = event.token().0;
+            if token == SIGNAL_TOKEN {
+                self.take_signals();
+                continue;
+            }
+            if token > LISTENER_TOKEN - LISTENERS_MAX {
+                self.arrivals.is_pending = true;
+                continue;
+            }
+            let (key, generation) = (token & 0xffff_ffff, (token >> 32) as u32);
+            // An event of a connection closed earlier in this turn must not reach its successor.
+            let Some(conn) = self.conns.get_mut(key).filter(|conn| conn.generation == generation)
+            else {
+                continue;
+            };
+            if event.is_readable() || event.is_read_closed() || event.is_error() {
+                conn.is_readable = true;
+                conn.is_hung_up |= event.is_read_closed() || event.is_error();
+                if !conn.is_ready {
+                    conn.is_ready = true;
+                    self.ready.push_back(key);
+                }
+            }
+            if event.is_writable() && !conn.is_writable {
+                conn.is_writable = true;
+                self.mark_dirty(key);
+            }
+        }
+        for key in std::mem::take(&mut self.unsent) {
+            self.mark_dirty(key);
+        }
+    }
+
+    fn take_signals(&mut self) {
+        let Some(signals) = &mut self.signals else { return };
+        for signal in signals.pending() {
+            let (name, option) = match signal {
+                SIGINT => ("SIGINT", Opt::ShutdownOnSigint),
+                _ => ("SIGTERM", Opt::ShutdownOnSigterm),
+            };
+            log::warn!("Received {name} scheduling shutdown...");
+            let is_forced =
+                self.engine.shared.config.show(option).windows(5).any(|w| w == b"force");
+            self.shutdown = Some(Shutdown { is_forced });
+        }
+    }
+
+    fn accept_pending(&mut self) {
+        if !self.arrivals.is_pending {
+            return;
+        }
+        if let Some(resume_at) = self.arrivals.resume_at {
+            if Instant::now() < resume_at {
+                return;
+            }
+            self.arrivals.resume_at = None;
+        }
+        self.arrivals.is_pending = false;
+        let keepalive = self.engine.shared.config.int(Opt::TcpKeepalive).max(0) as u64;
+        let mut accepted = 0;
+        for index in 0..self.listeners.len() {
+            loop {
+                if accepted == ACCEPTS_MAX {
+                    self.arrivals.is_pending = true;
+                    return;
+                }
+                match self.listeners[index].accept(keepalive) {
+                    Ok((transport, address)) => {
+                        accepted += 1;
+                        self.arrivals.is_logged = false;
+                        self.arrive(transport, address);
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                    Err(error) if is_exhaustion(&error) => return self.pause_accepting(&error),
+                    // The client gave up before it was accepted.
+                    Err(_) => {}
+                }
+            }
+        }
+    }
+
+    /// Out of file descriptors or memory: try again later, and say so once.
+    fn pause_accepting(&mut self, error: &io::Error) {
+        if !self.arrivals.is_logged {
+            log::warn!("Error accepting a client connection: {error}");
+            self.arrivals.is_logged = true;
+        }
+        self.arrivals.is_pending = true;
+        self.arrivals.resume_at = Some(Instant::now() + ACCEPT_PAUSE);
+        self.timers.no_later_than(ACCEPT_PAUSE);
+    }
+
+    /// A new client, unless a limit refuses it.
+    fn arrive(&mut self, mut transport: Transport, address: Address) {
+        let shared = &mut self.engine.shared;
+        if let Some(refusal) = refusal(shared, &address) {
+            use std::io::Write;
+            // Best effort, as in Redis: whoever does not get the line sees the connection close.
+            let _ = transport.write(refusal.as_bytes());
+            shared.stats.connections_rejected += 1;
+            return;
+        }
+        shared.stats.connections_received += 1;
+        let mut session = Session::new(address, shared.clock.unix_ms());
+        session.fd = transport.fd();
+        session.is_authenticated = !shared.watch.needs_password;
+        let is_trusted = session.is_authenticated;
+        let place = self.conns.vacant_entry();
+        let key = place.key();
+        session.connection = key;
+        let client = shared.clients.insert(session);
+        self.generation = self.generation.wrapping_add(1) & 0x7fff_ffff;
+        let mut conn = Conn::new(transport, self.generation, client);
+        conn.is_trusted = is_trusted;
+        let token = Token(key | (self.generation as usize) << 32);
+        if let Err(error) = conn.transport.register(self.poll.registry(), token) {
+            log::warn!("Error registering a client connection: {error}");
+            shared.clients.remove(client);
+            return;
+        }
+        place.insert(conn);
+        // It may have sent its first request already; reading is cheaper than waiting for the event.
+        self.make_ready(key);
+    }
+
+    /// Closes a connection and forgets its client.
+    pub(super) fn close(&mut self, key: usize) {
+        let Some(mut conn) = self.conns.try_remove(key) else { return };
+        let _ = conn.transport.deregister(self.poll.registry());
+        let shared = &mut self.engine.shared;
+        shared.clients.remove(conn.client);
+        shared.monitors.retain(|&client| client != conn.client);
+    }
+
+    /// Puts a connection in the queue of those to read.
+    pub(super) fn make_ready(&mut self, key: usize) {
+        if let Some(conn) = self.conns.get_mut(key)
+            && !conn.is_ready
+        {
+            conn.is_ready = true;
+            self.ready.push_back(key);
+        }
+    }
+
+    /// Puts a connection in the list of those to flush or close.
+    pub(super) fn mark_dirty(&mut self, key: usize) {
+        if let Some(conn) = self.conns.get_mut(key)
+            && !conn.is_dirty
+        {
+            conn.is_dirty = true;
+            self.dirty.push(key);
+        }
+    }
+
+    /// Adds listeners.
+    pub(super) fn listen(&mut self, listeners: Vec<Listener>) -> io::Result<()> {
+        for mut listener in listeners {
+            let token = Token(LISTENER_TOKEN - self.listeners.len());
+            listener.register(self.poll.registry(), token)?;
+            self.listeners.push(listener);
+        }
+        self.arrivals.is_pending = true;
+        Ok(())
+    }
+
+    /// Takes over what the loop needs of the configuration.
+    pub(super) fn read_config(&mut self) {
+        let config = &self.engine.shared.config;
+        let limit = config.size(Opt::ClientQueryBufferLimit) as usize;
+        self.query_bytes_max = limit.min(BUFFER_BYTES_MAX - (1 << 20));
+        self.bulk_bytes_max = config.int(Opt::ProtoMaxBulkLen);
+        self.busy_poll = Duration::from_micros(config.size(Opt::BusyPollUs));
+        self.slice_us = config.size(Opt::MaxStallUs);
+        self.timers.set_hz(config.int(Opt::Hz));
+    }
+
+    fn run_background(&mut self) -> Work {
+        if self.background == Work::Done && !self.timers.take_background_due() {
+            let has_dead = !self.engine.shared.graveyard.is_empty();
+            if !has_dead && !self.engine.is_expiry_hot() {
+                return Work::Done;
+            }
+        }
+        let expiry = self.engine.expire_slice(self.slice_us);
+        let rest = self.engine.background(self.slice_us);
+        if expiry == Work::Left || rest == Work::Left { Work::Left } else { Work::Done }
+    }
+
+    fn count_turn(&mut self, started: u64) {
+        let clock = &self.engine.shared.clock;
+        let turn_us = clock.nanos(clock.ticks().saturating_sub(started)) / 1000;
+        let stats = &mut self.engine.shared.stats;
+        stats.turns += 1;
+        stats.turn_max_us = stats.turn_max_us.max(turn_us);
+    }
+
+    /// What CONFIG SET changed of listeners and limits.
+    pub(super) fn take_changes(&mut self) {
+        let taken = match self.changes.lock() {
+            Ok(mut changes) => changes.take(),
+            Err(_) => return,
+        };
+        let Some(changes) = taken else { return };
+        if let Some(listeners) = changes.tcp {
+            let is_old = |listener: &Listener| matches!(listener, Listener::Tcp(_));
+            for listener in self.listeners.iter_mut().filter(|listener| is_old(listener)) {
+                let _ = listener.deregister(self.poll.registry());
+            }
+            let (_, kept): (Vec<_>, Vec<_>) = self.listeners.drain(..).partition(is_old);
+            for mut listener in kept {
+                let _ = listener.deregister(self.poll.registry());
+                if let Err(error) = self.listen(vec![listener]) {
+                    log::warn!("Error registering a listener: {error}");
+                }
+            }
+            if let Err(error) = self.listen(listeners) {
+                log::warn!("Error registering a listener: {error}");
+            }
+        }
+        self.read_config();
+    }
+
+    /// The end: replies leave, sockets close.
+    fn leave(&mut self) {
+        self.flush_dirty();
+        for listener in &self.listeners {
+            if let Some(path) = listener.path() {
+                let _ = std::fs::remove_file(path);
+            }
+        }
+    }
+}
+
+/// Whether the system has no more file descriptors or memory for a socket.
+fn is_exhaustion(error: &io::Error) -> bool {
+    let codes = [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM];
+    error.raw_os_error().is_some_and(|code| codes.contains(&code))
+}
+
+/// Why a new client is refused, in Redis's words.
+fn refusal(shared: &crate::engine::engine::Shared, address: &Address) -> Option<&'static str> {
+    if shared.clients.len() as i64 >= shared.config.int(Opt::MaxClients) {
+        return Some("-ERR max number of clients reached\r\n");
+    }
+    let is_strange = match address {
+        Address::Tcp { peer, .. } => !peer.ip().to_canonical().is_loopback(),
+        Address::Unix(_) | Address::InProcess => false,
+    };
+    if is_strange && shared.config.flag(Opt::ProtectedMode) && !shared.watch.needs_password {
+        return Some(PROTECTED_MODE);
+    }
+    None
+}
+
+const PROTECTED_MODE: &str = "-DENIED Redis is running in protected mode because protected mode is \
+enabled and no password is set for the default user. In this mode connections are only accepted \
+from the loopback interface. If you want to connect from external computers to Redis you may adopt \
+one of the following solutions: 1) Just disable protected mode sending the command 'CONFIG SET \
+protected-mode no' from the loopback interface by connecting to Redis from the same host the server \
+is running, however MAKE SURE Redis is not publicly accessible from internet if you do so. Use \
+CONFIG REWRITE to make this change permanent. 2) Alternatively you can just disable the protected \
+mode by editing the Redis configuration file, and setting the protected mode option to 'no', and \
+then restarting the server. 3) If you started the server manually just for testing, restart it with \
+the '--protected-mode no' option. 4) Setup a an authentication password for the default user. NOTE: \
+You only need to do one of the above things in order for the server to start accepting connections \
+from the outside.\r\n";

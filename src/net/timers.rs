@@ -1,0 +1,122 @@
+//! What happens at times: rates, idle clients, the end of a pause.
+//!
+//! One tick per `hz`; each does a bounded piece of every duty.
+use std::time::{Duration, Instant};
+
+use crate::engine::config::Opt;
+use crate::net::reactor::Reactor;
+
+/// Time between two measurements of the rates.
+const RATES_EVERY: Duration = Duration::from_millis(100);
+/// Connections looked at in one tick.
+const CONNECTIONS_PER_TICK: usize = 500;
+
+/// When the next tick is due.
+#[derive(Debug)]
+pub struct Timers {
+    next: Instant,
+    every: Duration,
+    rates_at: Instant,
+    /// Where the sweep over connections stands.
+    sweep: usize,
+    is_background_due: bool,
+}
+
+impl Default for Timers {
+    fn default() -> Timers {
+        let now = Instant::now();
+        let every = Duration::from_millis(100);
+        Timers { next: now, every, rates_at: now, sweep: 0, is_background_due: false }
+    }
+}
+
+impl Timers {
+    /// Ticks per second.
+    pub fn set_hz(&mut self, hz: i64) {
+        self.every = Duration::from_micros(1_000_000 / hz.clamp(1, 500) as u64);
+    }
+
+    /// How long until something is due.
+    pub fn until_next(&self) -> Duration {
+        self.next.saturating_duration_since(Instant::now())
+    }
+
+    /// Something is due in `delay`, if not earlier.
+    pub fn no_later_than(&mut self, delay: Duration) {
+        self.next = self.next.min(Instant::now() + delay);
+    }
+
+    /// Whether a tick has asked for background work since the last call.
+    pub fn take_background_due(&mut self) -> bool {
+        std::mem::take(&mut self.is_background_due)
+    }
+}
+
+impl Reactor {
+    /// Runs what is due.
+    pub(super) fn run_timers(&mut self) {
+        self.take_changes();
+        self.end_pause();
+        let now = Instant::now();
+        if now < self.timers.next {
+            return;
+        }
+        self.timers.next = now + self.timers.every;
+        self.timers.is_background_due = true;
+        if now >= self.timers.rates_at {
+            self.timers.rates_at = now + RATES_EVERY;
+            let shared = &mut self.engine.shared;
+            shared.stats.sample_rates(shared.clock.unix_ms());
+            self.engine.note_peak_memory();
+        }
+        self.sweep_connections();
+    }
+
+    /// Once CLIENT PAUSE is over, those who waited go on.
+    fn end_pause(&mut self) {
+        if self.waiting.is_empty() && self.engine.shared.pause.is_none() {
+            return;
+        }
+        let shared = &mut self.engine.shared;
+        let now_ms = shared.clock.unix_ms();
+        if let Some(pause) = shared.pause {
+            let left_ms = pause.until_ms - now_ms;
+            if left_ms > 0 {
+                let left = Duration::from_millis(left_ms as u64);
+                return self.timers.no_later_than(left);
+            }
+            shared.pause = None;
+        }
+        for key in std::mem::take(&mut self.waiting) {
+            self.make_ready(key);
+        }
+    }
+
+    /// Looks at some connections: `timeout`, and output above the soft limit for too long.
+    fn sweep_connections(&mut self) {
+        let timeout_ms = self.engine.shared.config.int(Opt::Timeout) * 1000;
+        let now_ms = self.engine.shared.clock.unix_ms();
+        let mut seen = 0;
+        let capacity = self.conns.capacity().max(1);
+        // At least all within a second, at most a bounded number per tick.
+        let per_tick = (capacity / 10 + 1).clamp(50, CONNECTIONS_PER_TICK).min(capacity);
+        while seen < per_tick {
+            seen += 1;
+            self.timers.sweep = (self.timers.sweep + 1) % capacity;
+            let key = self.timers.sweep;
+            let Some(conn) = self.conns.get_mut(key) else { continue };
+            if conn.over_soft_limit_ms != 0 {
+                self.mark_dirty(key);
+                self.recheck_output_limit(key);
+                continue;
+            }
+            let Some(session) = self.engine.shared.clients.get(conn.client) else { continue };
+            let is_exempt = session.is_monitor || session.waiting.is_some();
+            if timeout_ms > 0 && !is_exempt && now_ms - session.active_ms > timeout_ms {
+                log::debug!("Closing idle client");
+                conn.is_dead = true;
+                self.mark_dirty(key);
+            }
+        }
+    }
+}
