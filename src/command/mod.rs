@@ -4,6 +4,12 @@ mod database;
 mod dump;
 pub mod execute;
 mod expire;
+mod client;
+mod client_list;
+mod connection;
+mod debug;
+mod debug_digest;
+mod help;
 pub mod introspect;
 mod key;
 pub mod keys;
@@ -12,6 +18,11 @@ mod monitor;
 mod object;
 mod options;
 mod scan;
+mod latency_report;
+mod lolwut;
+mod memory;
+mod observe;
+mod server;
 pub mod spec;
 mod string;
 mod string_number;
@@ -25,8 +36,16 @@ use spec::Command;
 
 /// All commands by family. A family not listed here is dead code, which the compiler refuses.
 pub(crate) const FAMILIES: &[&[Command]] = &[
+    client::COMMANDS,
+    config::COMMANDS,
+    connection::COMMANDS,
+    debug::COMMANDS,
+    introspect::COMMANDS,
+    lcs::COMMANDS,
+    memory::COMMANDS,
+    observe::COMMANDS,
+    server::COMMANDS,
     string::COMMANDS,
-    string_set::COMMANDS,
     string_number::COMMANDS,
     string_range::COMMANDS,
     lcs::COMMANDS,
@@ -38,4 +57,5 @@ pub(crate) const FAMILIES: &[&[Command]] = &[
     database::COMMANDS,
     config::COMMANDS,
     introspect::COMMANDS,
+    string_set::COMMANDS,
 ];
