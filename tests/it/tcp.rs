@@ -9,6 +9,11 @@ use super::support::target::{Cut, CutAt, Target};
 /// Commands of up to this many bytes are cut at every position.
 const CUT_LENGTH_MAX: usize = 48;
 
+/// `PLAY_REDIS=1` plays on a real Redis instead, to prove this runner itself.
+fn kind() -> Kind {
+    if std::env::var_os("PLAY_REDIS").is_some() { Kind::Redis } else { Kind::Rufous }
+}
+
 /// A server that is started again when a script killed it.
 struct Running {
     process: Process,
@@ -19,7 +24,7 @@ struct Running {
 
 impl Running {
     fn start(over_tcp: bool) -> Self {
-        let process = Process::start(Kind::Rufous, over_tcp).expect("rufous starts");
+        let process = Process::start(kind(), over_tcp).expect("rufous starts");
         Running { process, over_tcp, failures: Vec::new(), compared: 0 }
     }
 
@@ -30,7 +35,7 @@ impl Running {
         if !self.process.is_running() {
             let tail = self.process.log_tail();
             self.failures.push(format!("{}: the server died:\n{tail}", script.name));
-            self.process = Process::start(Kind::Rufous, self.over_tcp).expect("rufous starts");
+            self.process = Process::start(kind(), self.over_tcp).expect("rufous starts");
         }
     }
 

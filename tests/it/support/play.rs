@@ -13,9 +13,9 @@ use super::words::{Names, quote};
 /// The features our server has by now beyond strings: the words a script may `needs:`.
 pub const RUFOUS_HAS: &[&str] = &[];
 
-const REPLY_PATIENCE: Duration = Duration::from_secs(10);
+const REPLY_PATIENCE: Duration = Duration::from_secs(5);
 const RAW_PATIENCE: Duration = Duration::from_secs(2);
-/// When recording, raw bytes are taken to be complete after this silence.
+/// Silence for this long is `(nothing)`, and when recording the end of raw bytes.
 const RAW_SILENCE: Duration = Duration::from_millis(80);
 
 /// Which protocol version a script is played in.
@@ -60,6 +60,7 @@ pub fn play(script: &Script, target: &mut dyn Target, resp: Resp) -> Outcome {
         lines: HashMap::new(),
         saved: HashMap::new(),
         last: None,
+        control: None,
         settings: Vec::new(),
     };
     for (index, step) in script.steps.iter().enumerate() {
@@ -70,7 +71,7 @@ pub fn play(script: &Script, target: &mut dyn Target, resp: Resp) -> Outcome {
                 let place = format!("{}:{}: {}", script.name, step.line, step.text);
                 outcome.failures.push(format!("{place}\n    {message}"));
                 if player.target.connect().is_err() {
-                    return outcome;
+                    break;
                 }
                 continue;
             }
@@ -100,7 +101,10 @@ fn clean(target: &mut dyn Target) -> io::Result<()> {
     ];
     for command in commands {
         line.link.send(&encode(command))?;
-        line.reply(REPLY_PATIENCE)?;
+        let reply = line.reply(REPLY_PATIENCE)?;
+        if command == [b"FLUSHALL"] && reply != Some(Reply::Status(b"OK".to_vec())) {
+            return Err(io::Error::other(format!("FLUSHALL: {reply:?}")));
+        }
     }
     Ok(())
 }
@@ -161,6 +165,9 @@ struct Player<'t> {
     lines: HashMap<u32, Line>,
     saved: HashMap<String, Vec<u8>>,
     last: Option<Reply>,
+    /// Where `config` runs: opened before the first setting changes, so that a password set by a
+    /// script does not lock it out.
+    control: Option<Line>,
     settings: Vec<(String, Vec<u8>)>,
 }
 
@@ -233,19 +240,19 @@ impl Player<'_> {
     fn raw(&mut self, step: &Step, bytes: &[u8]) -> Result<Vec<String>, String> {
         let expected = self.expected(step);
         let wants_end = expected.last().is_some_and(|line| line == "(closed)");
+        let listens = expected.is_empty() || expected == ["(nothing)"];
         let wanted: usize = expected
             .iter()
+            .filter(|line| !line.starts_with('('))
             .filter_map(|line| super::words::split(line).ok())
-            .filter(|_| !expected.is_empty())
             .map(|words| words.concat().len())
-            .sum::<usize>()
-            - if wants_end { "(closed)".len() } else { 0 };
-        let patience = if expected.is_empty() { RAW_SILENCE } else { RAW_PATIENCE };
+            .sum();
+        let patience = if listens { RAW_SILENCE } else { RAW_PATIENCE };
         let bytes = self.names().substitute(bytes)?;
         let line = self.line(step.link)?;
         line.link.send(&bytes).map_err(|error| error.to_string())?;
         let mut closed = false;
-        while line.arrived.len() < wanted || wants_end || expected.is_empty() {
+        while line.arrived.len() < wanted || wants_end || listens {
             match line.link.receive(&mut line.arrived, patience) {
                 Ok(Received::Bytes) => {}
                 Ok(Received::Nothing) => break,
@@ -263,22 +270,26 @@ impl Player<'_> {
             self.lines.remove(&step.link);
             lines.push("(closed)".into());
         }
+        if lines.is_empty() {
+            lines.push("(nothing)".into());
+        }
         Ok(lines)
     }
 
     fn configure(&mut self, name: &str, value: &[u8]) -> Result<(), String> {
-        let mut line = Line::new(self.target.connect().map_err(|error| error.to_string())?);
-        let old = exchange(&mut line, &["CONFIG", "GET", name])?;
+        let value = self.names().substitute(value)?;
+        if self.control.is_none() {
+            let link = self.target.connect().map_err(|error| error.to_string())?;
+            self.control = Some(Line::new(link));
+        }
+        let line = self.control.as_mut().ok_or("no connection for settings")?;
+        let old = exchange(line, &["CONFIG", "GET", name])?;
         let Reply::Array(old) = old else { return Err(format!("CONFIG GET {name}: {old:?}")) };
         let Some(Reply::Bulk(old)) = old.into_iter().nth(1) else {
             return Err(format!("there is no setting {name}"));
         };
         self.settings.push((name.to_string(), old));
-        let value = self.names().substitute(value)?;
-        match exchange(&mut line, &[&b"CONFIG"[..], b"SET", name.as_bytes(), &value])? {
-            Reply::Status(text) if text == b"OK" => Ok(()),
-            other => Err(format!("CONFIG SET {name}: {other:?}")),
-        }
+        set(line, name, &value)
     }
 
     fn save(&mut self, name: &str) -> Result<(), String> {
@@ -322,10 +333,9 @@ impl Player<'_> {
 
     /// Restores settings and proves that no connection has an answer too many.
     fn finish(&mut self) -> Result<(), String> {
-        if !self.settings.is_empty() {
-            let mut line = Line::new(self.target.connect().map_err(|error| error.to_string())?);
+        if let Some(mut line) = self.control.take() {
             for (name, value) in std::mem::take(&mut self.settings).into_iter().rev() {
-                exchange(&mut line, &[&b"CONFIG"[..], b"SET", name.as_bytes(), &value])?;
+                set(&mut line, &name, &value)?;
             }
         }
         let mut numbers: Vec<u32> = self.lines.keys().copied().collect();
@@ -338,6 +348,13 @@ impl Player<'_> {
             }
         }
         Ok(())
+    }
+}
+
+fn set(line: &mut Line, name: &str, value: &[u8]) -> Result<(), String> {
+    match exchange(line, &[&b"CONFIG"[..], b"SET", name.as_bytes(), value])? {
+        Reply::Status(text) if text == b"OK" => Ok(()),
+        other => Err(format!("CONFIG SET {name}: {other:?}")),
     }
 }
 
