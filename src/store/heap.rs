@@ -51,7 +51,8 @@ const NO_UNIT: u16 = u16::MAX;
 const POOLED: u8 = u8::MAX;
 
 const fn next_large(bytes: usize) -> usize {
-    let slots = PAGE_BYTES / (bytes + bytes / 8);
+    let (least, fewer) = (PAGE_BYTES.div_ceil(bytes + bytes / 8), PAGE_BYTES / bytes - 1);
+    let slots = if least < fewer { least } else { fewer };
     (PAGE_BYTES / slots) & !(UNIT_BYTES - 1)
 }
 
