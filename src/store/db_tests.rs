@@ -323,6 +323,66 @@ fn compaction_empties_sparse_pages_and_loses_nothing() {
 }
 
 #[test]
+fn scan_misses_nothing_while_keys_come_and_go() {
+    for grow in [true, false] {
+        let mut db = db();
+        let name = |n: u32| format!("key:{n}").into_bytes();
+        let (kept, total) = (500, 8000);
+        for n in 0..if grow { kept } else { total } {
+            set(&mut db, &name(n), b"v", Ttl::Clear);
+        }
+        let (mut seen, mut cursor, mut next) = (std::collections::HashSet::new(), 0, kept);
+        for steps in 0.. {
+            assert!(steps < 3000, "the scan does not end");
+            cursor = db.scan(cursor, &mut |entry| {
+                seen.insert(entry.key().to_vec());
+            });
+            if cursor == 0 {
+                break;
+            }
+            for n in next..total.min(next + 90) {
+                let key = name(n);
+                if grow {
+                    set(&mut db, &key, b"v", Ttl::Clear);
+                } else {
+                    assert!(db.remove(db.key(&key)));
+                }
+            }
+            next = total.min(next + 90);
+        }
+        assert!((0..kept).all(|n| seen.contains(&name(n))), "grow: {grow}");
+    }
+}
+
+#[test]
+fn every_change_passes_the_door() {
+    let mut db = db();
+    let changes = |db: &mut Db, write: &mut dyn FnMut(&mut Db)| {
+        let before = db.stats.changes;
+        write(db);
+        db.stats.changes - before
+    };
+    let (key, other) = (KeyHasher::new(42).key(b"k"), KeyHasher::new(42).key(b"other"));
+    let mut one = |write: &mut dyn FnMut(&mut Db)| assert_eq!(changes(&mut db, write), 1);
+    one(&mut |db| assert!(db.set_string(key, NewString::Bytes(&[1; 9000]), Ttl::Clear).is_ok()));
+    one(&mut |db| assert!(db.append(key, b"more").is_ok()));
+    one(&mut |db| assert!(db.set_range(key, 1, b"more").is_ok()));
+    one(&mut |db| assert!(db.set_expiry(key, Some(1_000_500)).is_ok()));
+    one(&mut |db| assert!(db.set_string(key, NewString::Int(5), Ttl::Keep).is_ok()));
+    one(&mut |db| assert!(db.append(key, b"more").is_ok()));
+    one(&mut |db| {
+        let copied = db.copy(key).unwrap();
+        db.put(other, copied).unwrap();
+    });
+    one(&mut |db| assert!(db.take(other).is_some()));
+    one(&mut |db| {
+        db.begin(1_000_600, false);
+        assert!(!db.exists(key));
+    });
+    assert_eq!(changes(&mut db, &mut |db| assert!(!db.remove(key))), 0);
+}
+
+#[test]
 fn random_reaches_every_key_evenly() {
     let mut db = db();
     for n in 0..50u8 {

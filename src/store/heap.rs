@@ -527,8 +527,11 @@ impl Heap {
             let base = unsafe { libc::mmap(ptr::null_mut(), bytes, libc::PROT_NONE, flags, -1, 0) };
             if base != libc::MAP_FAILED {
                 // A huge-page fault zeroes 2 MiB at once: milliseconds in the middle of a SET.
+                #[cfg(target_os = "linux")]
                 // SAFETY: the range is the mapping just made; refusal changes nothing.
-                unsafe { libc::madvise(base, bytes, libc::MADV_NOHUGEPAGE) };
+                unsafe {
+                    libc::madvise(base, bytes, libc::MADV_NOHUGEPAGE)
+                };
                 self.base = base.cast();
                 self.reserved = bytes;
                 return Ok(());

@@ -101,8 +101,10 @@ impl Buckets {
     }
 
     fn layout(capacity: usize) -> Layout {
-        Layout::from_size_align(capacity * size_of::<Bucket>(), 64)
-            .unwrap_or(Layout::new::<Bucket>())
+        let Ok(layout) = Layout::array::<Bucket>(capacity) else {
+            unreachable!("a chunk is at most 64 KiB");
+        };
+        layout
     }
 
     #[inline(always)]
