@@ -185,9 +185,7 @@ impl Reactor {
             current.is_postponing = true;
             return;
         }
-        if current.hard_limit_bytes != 0
-            && current.output.len() - conn.sent > current.hard_limit_bytes
-        {
+        if current.hard_limit_bytes != 0 && current.output.len() > current.hard_limit_bytes {
             conn.is_dead = true;
             super::flush::log_output_limit(engine, &current.session);
         }

@@ -25,8 +25,6 @@ pub struct Conn {
     pub postponed: VecDeque<Postponed>,
     /// Replies not sent yet.
     pub output: Output,
-    /// Bytes of `output` that have been sent, blocks included.
-    pub sent: usize,
     /// When its output first was above the soft limit, in milliseconds since 1970; 0: it is not.
     pub over_soft_limit_ms: i64,
     /// Database of its client, as of its last request: where keys are prefetched.
@@ -105,7 +103,6 @@ impl Conn {
             partial: None,
             postponed: VecDeque::new(),
             output: Output::default(),
-            sent: 0,
             over_soft_limit_ms: 0,
             db: 0,
             is_trusted: false,
