@@ -98,7 +98,9 @@ impl Reactor {
     /// Runs all requests of the turn.
     pub(super) fn execute_batch(&mut self) {
         if self.batch.entries.is_empty() {
-            return;
+            // Empty lines and empty requests leave something to drop, too.
+            self.batch.clear();
+            return self.drop_consumed();
         }
         let mut entries = std::mem::take(&mut self.batch.entries);
         let mut started = self.engine.shared.clock.ticks();
@@ -221,7 +223,8 @@ impl Reactor {
             conn.is_dirty = true;
             self.dirty.push(current.conn);
         }
-        if current.is_postponing {
+        if current.is_postponing && !conn.is_waiting {
+            conn.is_waiting = true;
             self.waiting.push(current.conn);
         }
         self.engine.shared.clients.checkin(conn.client, current.session);

@@ -37,6 +37,8 @@ pub struct Conn {
     pub is_writable: bool,
     /// It stands in the ready queue.
     pub is_ready: bool,
+    /// It stands in the list of those that wait for a pause to end.
+    pub is_waiting: bool,
     /// It stands in the list of those to flush.
     pub is_dirty: bool,
     /// The poll has told that the peer closed its side: read until that end shows.
@@ -109,6 +111,7 @@ impl Conn {
             is_readable: true,
             is_writable: true,
             is_ready: false,
+            is_waiting: false,
             is_dirty: false,
             is_hung_up: false,
             is_eof: false,

@@ -72,19 +72,27 @@ impl Reactor {
         }
         let Some(conn) = self.conns.get_mut(key) else { return };
         let is_unparsed = conn.partial.as_ref().is_some_and(|partial| partial.is_unparsed());
-        if is_unparsed || (conn.is_readable && !conn.is_eof) {
+        if conn.is_dead {
+            self.mark_dirty(key);
+        } else if is_unparsed || (conn.is_readable && !conn.is_eof) {
             self.make_ready(key);
         } else if conn.is_eof && self.batch.entries.len() == requests_before {
-            conn.is_dead = true;
+            // Only the peer's sending half is known to be closed: it still gets its replies.
+            conn.is_closing = true;
             self.mark_dirty(key);
         } else if conn.is_eof {
-            conn.is_closing = true;
+            // Looked at again once these have run, since some may have to wait.
+            self.make_ready(key);
         }
     }
 
     /// Requests that had to wait come before anything new. True: there are some, so nothing is read.
     fn queue_waited(&mut self, key: usize) -> bool {
         let Some(conn) = self.conns.get_mut(key) else { return true };
+        if conn.is_waiting {
+            // The end of the pause makes it ready; until then nothing can run.
+            return true;
+        }
         if conn.postponed.is_empty() {
             return false;
         }
