@@ -49,11 +49,15 @@ impl Reactor {
             // Its replies were taken back (CLIENT REPLY): the lent buffer goes home all the same.
             return self.return_output(key);
         }
+        let mut bytes_sent = 0;
         if conn.is_writable {
             let stats = &mut self.engine.shared.stats;
             stats.writes_processed += 1;
             match send(conn) {
-                Ok(bytes) => stats.net_output_bytes += bytes as u64,
+                Ok(bytes) => {
+                    bytes_sent = bytes;
+                    stats.net_output_bytes += bytes as u64;
+                }
                 Err(ErrorKind::WouldBlock) => conn.is_writable = false,
                 Err(ErrorKind::Interrupted) => {}
                 Err(_) => return conn.is_dead = true,
@@ -66,6 +70,9 @@ impl Reactor {
             if conn.is_writable {
                 // Cut at the bound of a turn: there is no event to wait for.
                 self.unsent.push(key);
+            }
+            if bytes_sent > 0 {
+                self.note_activity(key);
             }
             self.check_output_limit(key);
         }

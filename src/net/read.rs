@@ -240,6 +240,7 @@ impl Reactor {
                     Drained::Yes
                 }
             };
+            self.note_activity(key);
             self.parse_own(key);
             let Some(conn) = self.conns.get(key) else { return };
             if drained == Drained::Yes || conn.partial.is_none() || conn.is_dead {
@@ -356,6 +357,16 @@ impl Reactor {
             );
         }
         self.mark_dirty(key);
+    }
+
+    /// Who sends or takes part of something big is not idle.
+    pub(super) fn note_activity(&mut self, key: usize) {
+        let shared = &mut self.engine.shared;
+        if let Some(conn) = self.conns.get(key)
+            && let Some(session) = shared.clients.get_mut(conn.client)
+        {
+            session.active_ms = shared.clock.unix_ms();
+        }
     }
 
     fn limits_of(&self, key: usize) -> Limits {
