@@ -200,6 +200,10 @@ impl Reactor {
         conn.partial = Some(partial);
         // What the arena held of it is free again.
         self.arena_used = request_start;
+        if block.is_some() {
+            // It may have come whole, with more behind it.
+            self.parse_own(key);
+        }
     }
 
     /// Goes on with an unfinished request.
