@@ -10,7 +10,7 @@ use crate::base::block::Block;
 use crate::command::execute::{Outcome, Request};
 use crate::command::table::CommandId;
 use crate::engine::engine::Engine;
-use crate::engine::session::Session;
+use crate::engine::session::{Replies, Session};
 use crate::net::conn::{Conn, Postponed};
 use crate::net::reactor::Reactor;
 use crate::proto::args::{Args, HashHint, OwnedArgs, Span};
@@ -280,6 +280,8 @@ fn protocol_error(engine: &mut Engine, current: &mut Current, error: ProtocolErr
         current.session.id,
         current.session.address.peer()
     );
-    Reply::new(&mut current.output, current.session.resp).error(message.as_bytes());
+    if current.session.replies == Replies::On {
+        Reply::new(&mut current.output, current.session.resp).error(message.as_bytes());
+    }
     current.session.closes_after_reply = true;
 }
