@@ -69,22 +69,23 @@ fn disconnects_in_the_middle_of_a_request() {
         b"SET inline value\r\n".to_vec(),
     ]
     .concat();
-    let before = {
-        server.connect().roundtrip(&["PING"], "+PONG");
-        server.resident_bytes()
-    };
-    for cut in (0..sent.len()).filter(|cut| *cut < 100 || cut % 499 == 0) {
-        let mut client = server.connect();
-        client.send(&sent[..cut]);
-        if cut % 2 == 0 {
-            // Close with a reset, as a crashed or impatient client does.
-            set_linger_zero(&client.stream);
+    let mut resident = Vec::new();
+    for _ in 0..6 {
+        for cut in (0..sent.len()).filter(|cut| *cut < 100 || cut % 499 == 0) {
+            let mut client = server.connect();
+            client.send(&sent[..cut]);
+            if cut % 2 == 0 {
+                // Close with a reset, as a crashed or impatient client does.
+                set_linger_zero(&client.stream);
+            }
         }
+        expect_clients(&server, 0);
+        resident.push(server.resident_bytes());
     }
-    expect_clients(&server, 0);
+    // The first rounds touch memory that stays; after them nothing is lost.
+    let last = resident[3..].iter().min().unwrap();
+    assert!(*last < resident[1] + (1 << 20), "{resident:?}");
     server.assert_healthy();
-    let after = server.resident_bytes();
-    assert!(after < before + (4 << 20), "{before} bytes before, {after} after");
 }
 
 /// Makes closing send a reset.
@@ -237,7 +238,7 @@ fn killing_one_that_does_not_read() {
 
 #[test]
 fn client_reply_in_a_pipeline() {
-    for (_, server) in Server::both(&[]) {
+    for (name, server) in Server::both(&[]) {
         let mut client = server.connect();
         let big = "x".repeat(20_000);
         client.send(&encode(&["SET", "big", &big]));
@@ -249,9 +250,11 @@ fn client_reply_in_a_pipeline() {
         client.expect("+OK");
         client.expect("2");
         client.expect(&big);
-        // A protocol error under OFF is told nobody, and closes all the same.
-        client.send(b"CLIENT REPLY OFF\r\n*x\r\n");
-        client.expect_closed();
+        if name == "rufous" {
+            // A protocol error under OFF is told nobody, and closes all the same (in Redis it never closes).
+            client.send(b"CLIENT REPLY OFF\r\n*x\r\n");
+            client.expect_closed();
+        }
     }
 }
 
