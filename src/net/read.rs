@@ -61,6 +61,9 @@ impl Reactor {
         }
         let requests_before = self.batch.entries.len();
         let Some(conn) = self.conns.get_mut(key) else { return };
+        if conn.is_broken {
+            return;
+        }
         let has_unparsed = conn.partial.as_ref().is_some_and(|partial| partial.is_unparsed());
         if has_unparsed {
             self.parse_own(key);
@@ -74,6 +77,8 @@ impl Reactor {
         let is_unparsed = conn.partial.as_ref().is_some_and(|partial| partial.is_unparsed());
         if conn.is_dead {
             self.mark_dirty(key);
+        } else if conn.is_broken {
+            // The error is in the batch.
         } else if is_unparsed || (conn.is_readable && !conn.is_eof) {
             self.make_ready(key);
         } else if conn.is_eof && self.batch.entries.len() == requests_before {
@@ -247,7 +252,7 @@ impl Reactor {
             self.note_activity(key);
             self.parse_own(key);
             let Some(conn) = self.conns.get(key) else { return };
-            if drained == Drained::Yes || conn.partial.is_none() || conn.is_dead {
+            if drained == Drained::Yes || conn.partial.is_none() || conn.is_dead || conn.is_broken {
                 return;
             }
             // One finished request is enough for a turn: it runs before more is read.
@@ -331,10 +336,7 @@ impl Reactor {
     fn push_error(&mut self, key: usize, error: ProtocolError) {
         self.batch.entries.push(Entry::new(key, Source::Error(error), 0..0, 0..0));
         if let Some(conn) = self.conns.get_mut(key) {
-            conn.is_readable = false;
-            if let Some(partial) = &mut conn.partial {
-                partial.abandon();
-            }
+            conn.is_broken = true;
         }
     }
 
@@ -448,12 +450,6 @@ impl Partial {
         self.blocks.push(Block::new(growing.bytes));
         self.parser.block_done(0);
         Some(())
-    }
-
-    /// After a protocol error nothing of it is of use.
-    fn abandon(&mut self) {
-        self.growing = None;
-        self.buffer.truncate(self.parser.position().min(self.buffer.len()));
     }
 }
 
