@@ -18,11 +18,6 @@ pub enum Reply {
 }
 
 impl Reply {
-    /// A line, as a test writes it.
-    pub fn line(text: &str) -> Reply {
-        Reply::Line(text.to_owned())
-    }
-
     /// Its text, whatever it is.
     pub fn text(&self) -> String {
         match self {

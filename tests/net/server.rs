@@ -157,8 +157,16 @@ impl Server {
 
     /// Fails unless it answers, does not spin, and takes new clients.
     pub fn assert_healthy(&mut self) {
+        self.run_healthy(&["PING"]);
+    }
+}
+
+impl Server {
+    /// As [`Server::assert_healthy`], for a server that wants something else than PING first.
+    pub fn run_healthy(&mut self, words: &[&str]) {
         assert!(self.child.try_wait().unwrap().is_none(), "it ended: {}", self.log());
-        self.connect().roundtrip(&["PING"], "+PONG");
+        let reply = self.connect().ask(words);
+        assert!(reply.starts_with('+'), "{reply}");
         self.assert_idle();
     }
 }
