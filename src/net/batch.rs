@@ -162,6 +162,10 @@ impl Reactor {
 
     #[inline]
     fn run_entry(&mut self, entry: &Entry, started: &mut u64) {
+        if self.shutdown.is_some() {
+            // Nothing runs after SHUTDOWN.
+            return;
+        }
         let Reactor { engine, conns, batch, arena, current, .. } = self;
         let (Some(current), Some(conn)) = (current.as_mut(), conns.get_mut(entry.conn)) else {
             return;
