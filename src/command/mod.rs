@@ -1,16 +1,18 @@
 //! Layer 5: the commands of Redis, declared and handled. No family imports another.
-pub mod execute;
 pub mod config;
+pub mod execute;
 pub mod introspect;
 pub mod keys;
-mod monitor;
 mod lcs;
+mod monitor;
 mod options;
 pub mod spec;
 mod string;
 mod string_number;
 mod string_range;
 mod string_set;
+#[cfg(test)]
+mod string_tests;
 mod string_value;
 pub mod syntax;
 pub mod table;
