@@ -114,7 +114,13 @@ fn own_line(ctx: &Ctx<'_>, args: Args<'_>, text: &mut String) {
 }
 
 /// One client; ends with a line feed. Writing to a `String` cannot fail, hence the `let _`.
-fn line(session: &Session, args_bytes: usize, table: &CommandTable, now_ms: i64, text: &mut String) {
+fn line(
+    session: &Session,
+    args_bytes: usize,
+    table: &CommandTable,
+    now_ms: i64,
+    text: &mut String,
+) {
     let io = &session.io;
     let seconds_since = |ms: i64| (now_ms / 1000 - ms / 1000).max(0);
     let _ = write!(
