@@ -39,3 +39,6 @@ pub(crate) const FAMILIES: &[&[Command]] = &[
     config::COMMANDS,
     introspect::COMMANDS,
 ];
+
+#[cfg(test)]
+mod keyspace_tests;
