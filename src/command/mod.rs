@@ -58,3 +58,6 @@ pub(crate) const FAMILIES: &[&[Command]] = &[
     config::COMMANDS,
     introspect::COMMANDS,
 ];
+
+#[cfg(test)]
+mod keyspace_tests;
