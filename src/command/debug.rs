@@ -102,7 +102,8 @@ fn leading_int(text: &[u8]) -> i64 {
 /// The number a text begins with, as C's `strtod` reads it: what follows (a line end) does not matter.
 fn leading_float(text: &[u8]) -> f64 {
     let text = text.trim_ascii_start();
-    let is_part = |byte: &u8| byte.is_ascii_digit() || matches!(byte, b'+' | b'-' | b'.' | b'e' | b'E');
+    let is_part =
+        |byte: &u8| byte.is_ascii_digit() || matches!(byte, b'+' | b'-' | b'.' | b'e' | b'E');
     let mut length = text.iter().take_while(|byte| is_part(byte)).count().min(64);
     while length > 0 {
         let number = std::str::from_utf8(&text[..length]).ok().and_then(|text| text.parse().ok());
@@ -173,6 +174,8 @@ fn saved_length(bytes: &[u8], compresses: bool) -> usize {
     length_bytes(bytes.len()) + bytes.len()
 }
 
+// 3.141 is Redis's test value, not an attempt at pi.
+#[allow(clippy::approx_constant)]
 fn protocol(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     let reply = &mut ctx.reply;
     let is_resp3 = reply.resp() == Resp::V3;
@@ -337,7 +340,8 @@ fn write_bucket_counts(db: &Db, text: &mut String) {
         db.len(),
         db.len() as f64 / used.max(1) as f64,
     );
-    for (count, buckets) in buckets_by_keys.iter().enumerate().filter(|(_, buckets)| **buckets > 0) {
+    for (count, buckets) in buckets_by_keys.iter().enumerate().filter(|(_, buckets)| **buckets > 0)
+    {
         let share = *buckets as f64 * 100.0 / db.buckets() as f64;
         let _ = writeln!(text, "   {count}: {buckets} ({share:.2}%)");
     }
@@ -498,7 +502,10 @@ mod tests {
     fn saved_lengths_are_those_of_redis() {
         let length = |text: &str| saved_length(text.as_bytes(), true);
         assert_eq!(length("abc"), 4);
-        assert_eq!([length("1"), length("-129"), length("40000"), length("3000000000")], [2, 3, 5, 11]);
+        assert_eq!(
+            [length("1"), length("-129"), length("40000"), length("3000000000")],
+            [2, 3, 5, 11]
+        );
         assert_eq!(length(&"ab".repeat(10)), 21);
         assert_eq!(length(&"x".repeat(100)), 12);
         assert_eq!(saved_length("x".repeat(100).as_bytes(), false), 102);

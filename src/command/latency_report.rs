@@ -96,7 +96,12 @@ impl Analysis {
         let average_ms = mean(millis().sum());
         let deviation_ms = mean(millis().map(|ms| ms.abs_diff(average_ms)).sum());
         let oldest = series.samples.first().map_or(now_seconds, |sample| sample.unix_seconds);
-        Analysis { samples, average_ms, deviation_ms, period_seconds: (now_seconds - oldest).max(1) }
+        Analysis {
+            samples,
+            average_ms,
+            deviation_ms,
+            period_seconds: (now_seconds - oldest).max(1),
+        }
     }
 }
 
@@ -190,13 +195,17 @@ fn write_advices(report: &mut String, advices: &[Advice], threshold_ms: i64) {
             Advice::ReadSlowLog => {
                 "Look into the slow log (SLOWLOG GET) for the commands that take long.".to_owned()
             }
-            Advice::GiveProcessorTime => "Commands that are never slow were slow: the process did not \
+            Advice::GiveProcessorTime => {
+                "Commands that are never slow were slow: the process did not \
                  get the processor. Lower the load of this machine, look for noisy neighbours, and \
                  measure it with 'redis-cli --intrinsic-latency 100'."
-                .to_owned(),
-            Advice::SplitLargeValues => "A command takes as long as the value it works on is large. \
+                    .to_owned()
+            }
+            Advice::SplitLargeValues => {
+                "A command takes as long as the value it works on is large. \
                  Split very large values into several smaller ones."
-                .to_owned(),
+                    .to_owned()
+            }
             Advice::AvoidMassExpiry => {
                 "Many keys die at the same moment. Spread their TTLs a little.".to_owned()
             }
@@ -237,6 +246,9 @@ mod tests {
 
     #[test]
     fn ages_have_one_unit() {
-        assert_eq!([0, 59, 60, 3599, 3600, 86_400].map(age), ["0s", "59s", "1m", "59m", "1h", "1d"]);
+        assert_eq!(
+            [0, 59, 60, 3599, 3600, 86_400].map(age),
+            ["0s", "59s", "1m", "59m", "1h", "1d"]
+        );
     }
 }

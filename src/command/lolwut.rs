@@ -22,7 +22,8 @@ pub(super) fn lolwut(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     let version = if is_version_given { integer(args.at(2))? as u32 } else { 7 };
     let first = if is_version_given { 3 } else { 1 };
     let option = |index: usize, default: i64, max: i64| -> Result<usize, CmdError> {
-        let value = if first + index < args.len() { integer(args.at(first + index))? } else { default };
+        let value =
+            if first + index < args.len() { integer(args.at(first + index))? } else { default };
         Ok(value.clamp(1, max) as usize)
     };
     let mut text = match version {
@@ -85,9 +86,8 @@ impl Canvas {
     fn to_braille(&self) -> String {
         const BIT_AT: [(usize, usize); 8] =
             [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2), (0, 3), (1, 3)];
-        let is_set = |x: usize, y: usize| {
-            x < self.width && y < self.height && self.dots[x + y * self.width]
-        };
+        let is_set =
+            |x: usize, y: usize| x < self.width && y < self.height && self.dots[x + y * self.width];
         let mut text = String::new();
         for y in (0..self.height).step_by(4) {
             for x in (0..self.width).step_by(2) {

@@ -159,7 +159,8 @@ fn slowlog_get(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
         _ => return Err(CmdError::subcommand_syntax("slowlog", args.at(1))),
     };
     let reply = &mut ctx.reply;
-    let shown = ctx.engine.slowlog.entries().len().min(usize::try_from(count).unwrap_or(usize::MAX));
+    let shown =
+        ctx.engine.slowlog.entries().len().min(usize::try_from(count).unwrap_or(usize::MAX));
     reply.array(shown);
     for entry in ctx.engine.slowlog.entries().take(shown) {
         reply.array(6);

@@ -101,7 +101,8 @@ impl ShutdownOptions {
                 _ => return Err(CmdError::Syntax),
             }
         }
-        let has_others = options.is_nosave || options.is_save || options.is_now || options.is_forced;
+        let has_others =
+            options.is_nosave || options.is_save || options.is_now || options.is_forced;
         if (options.is_abort && has_others) || (options.is_nosave && options.is_save) {
             return Err(CmdError::Syntax);
         }

@@ -80,9 +80,10 @@ const STATS_OF_ABSENT_FEATURES: &[&str] = &[
 
 /// Every command and subcommand with its counters.
 fn counted(shared: &Shared) -> impl Iterator<Item = (&'static str, &CommandStats)> {
-    shared.table.commands_and_subcommands().filter_map(|entry| {
-        Some((entry.full_name, shared.stats.commands.get(entry.id.index())?))
-    })
+    shared
+        .table
+        .commands_and_subcommands()
+        .filter_map(|entry| Some((entry.full_name, shared.stats.commands.get(entry.id.index())?)))
 }
 
 /// Section `commandstats`: commands that were called or refused.
