@@ -1,21 +1,27 @@
 //! Layer 5: the commands of Redis, declared and handled. No family imports another.
+pub mod config;
+mod database;
+mod dump;
+pub mod execute;
+mod expire;
 mod client;
 mod client_list;
-pub mod config;
 mod connection;
 mod debug;
 mod debug_digest;
-pub mod execute;
 mod help;
 pub mod introspect;
+mod key;
 pub mod keys;
-mod latency_report;
 mod lcs;
+mod monitor;
+mod object;
+mod options;
+mod scan;
+mod latency_report;
 mod lolwut;
 mod memory;
-mod monitor;
 mod observe;
-mod options;
 mod server;
 pub mod spec;
 mod string;
@@ -42,5 +48,14 @@ pub(crate) const FAMILIES: &[&[Command]] = &[
     string::COMMANDS,
     string_number::COMMANDS,
     string_range::COMMANDS,
+    lcs::COMMANDS,
+    key::COMMANDS,
+    expire::COMMANDS,
+    scan::COMMANDS,
+    object::COMMANDS,
+    dump::COMMANDS,
+    database::COMMANDS,
+    config::COMMANDS,
+    introspect::COMMANDS,
     string_set::COMMANDS,
 ];
