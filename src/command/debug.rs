@@ -507,7 +507,7 @@ mod tests {
             [2, 3, 5, 11]
         );
         assert_eq!(length(&"ab".repeat(10)), 21);
-        assert_eq!(length(&"x".repeat(100)), 12);
+        assert_eq!(length(&"x".repeat(100)), 13);
         assert_eq!(saved_length("x".repeat(100).as_bytes(), false), 102);
     }
 }

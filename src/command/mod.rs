@@ -1,27 +1,27 @@
 //! Layer 5: the commands of Redis, declared and handled. No family imports another.
+mod client;
+mod client_list;
 pub mod config;
+mod connection;
 mod database;
+mod debug;
+mod debug_digest;
 mod dump;
 pub mod execute;
 mod expire;
-mod client;
-mod client_list;
-mod connection;
-mod debug;
-mod debug_digest;
 mod help;
 pub mod introspect;
 mod key;
 pub mod keys;
-mod lcs;
-mod monitor;
-mod object;
-mod options;
-mod scan;
 mod latency_report;
+mod lcs;
 mod lolwut;
 mod memory;
+mod monitor;
+mod object;
 mod observe;
+mod options;
+mod scan;
 mod server;
 pub mod spec;
 mod string;
@@ -36,16 +36,8 @@ use spec::Command;
 
 /// All commands by family. A family not listed here is dead code, which the compiler refuses.
 pub(crate) const FAMILIES: &[&[Command]] = &[
-    client::COMMANDS,
-    config::COMMANDS,
-    connection::COMMANDS,
-    debug::COMMANDS,
-    introspect::COMMANDS,
-    lcs::COMMANDS,
-    memory::COMMANDS,
-    observe::COMMANDS,
-    server::COMMANDS,
     string::COMMANDS,
+    string_set::COMMANDS,
     string_number::COMMANDS,
     string_range::COMMANDS,
     lcs::COMMANDS,
@@ -55,7 +47,12 @@ pub(crate) const FAMILIES: &[&[Command]] = &[
     object::COMMANDS,
     dump::COMMANDS,
     database::COMMANDS,
+    connection::COMMANDS,
+    client::COMMANDS,
+    server::COMMANDS,
+    observe::COMMANDS,
+    memory::COMMANDS,
+    debug::COMMANDS,
     config::COMMANDS,
     introspect::COMMANDS,
-    string_set::COMMANDS,
 ];
