@@ -1,10 +1,10 @@
 //! Rufous: a Redis-compatible in-memory cache on one thread.
 pub mod base;
-pub mod proto;
-pub mod types;
-pub mod store;
-pub mod persist;
-pub mod engine;
-pub mod command;
-pub mod net;
 pub mod boot;
+pub mod command;
+pub mod engine;
+pub mod net;
+pub mod persist;
+pub mod proto;
+pub mod store;
+pub mod types;
