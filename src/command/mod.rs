@@ -23,29 +23,25 @@ mod observe;
 mod options;
 mod scan;
 mod server;
-pub mod spec;
 mod string;
 mod string_number;
 mod string_range;
 mod string_set;
+#[cfg(test)]
+mod string_tests;
 mod string_value;
 pub mod syntax;
-pub mod table;
 
+use std::sync::LazyLock;
+
+pub use crate::engine::{spec, table};
 use spec::Command;
+use table::{Catalogue, CommandTable};
 
 /// All commands by family. A family not listed here is dead code, which the compiler refuses.
 pub(crate) const FAMILIES: &[&[Command]] = &[
-    client::COMMANDS,
-    config::COMMANDS,
-    connection::COMMANDS,
-    debug::COMMANDS,
-    introspect::COMMANDS,
-    lcs::COMMANDS,
-    memory::COMMANDS,
-    observe::COMMANDS,
-    server::COMMANDS,
     string::COMMANDS,
+    string_set::COMMANDS,
     string_number::COMMANDS,
     string_range::COMMANDS,
     lcs::COMMANDS,
@@ -55,7 +51,31 @@ pub(crate) const FAMILIES: &[&[Command]] = &[
     object::COMMANDS,
     dump::COMMANDS,
     database::COMMANDS,
+    connection::COMMANDS,
+    client::COMMANDS,
+    server::COMMANDS,
+    observe::COMMANDS,
+    memory::COMMANDS,
+    debug::COMMANDS,
     config::COMMANDS,
     introspect::COMMANDS,
-    string_set::COMMANDS,
 ];
+
+#[cfg(test)]
+mod keyspace_tests;
+
+/// The families' commands, numbered.
+pub(crate) static CATALOGUE: LazyLock<Catalogue> = LazyLock::new(|| Catalogue::of(FAMILIES));
+
+impl Default for CommandTable {
+    fn default() -> CommandTable {
+        CommandTable::new()
+    }
+}
+
+impl CommandTable {
+    /// All commands under their own names. Some microseconds.
+    pub fn new() -> CommandTable {
+        CommandTable::over(&CATALOGUE)
+    }
+}

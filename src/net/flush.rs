@@ -188,7 +188,8 @@ fn figures(conn: &Conn) -> IoFigures {
     }
     if !conn.output.is_empty() {
         figures.reply_bytes = conn.output.bytes().len();
-        (figures.reply_blocks, figures.reply_block_bytes) = conn.output.blocks();
+        figures.reply_blocks = conn.output.blocks().len();
+        figures.reply_block_bytes = conn.output.block_bytes();
     }
     figures
 }
@@ -208,7 +209,7 @@ pub fn log_output_limit(engine: &mut Engine, session: &Session) {
 
 /// Sends what the socket takes, up to the bound of a turn.
 fn send(conn: &mut Conn) -> Result<usize, ErrorKind> {
-    let (wanted, result) = if conn.output.blocks().0 == 0 {
+    let (wanted, result) = if conn.output.blocks().is_empty() {
         // The usual case, without a list.
         let unsent = conn.output.bytes();
         let piece = &unsent[..unsent.len().min(WRITE_BYTES_MAX)];

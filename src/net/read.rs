@@ -60,10 +60,10 @@ impl Reactor {
             return;
         }
         let requests_before = self.batch.entries.len();
-        let Some(conn) = self.conns.get_mut(key) else { return };
-        if conn.is_broken {
+        if self.conns.get(key).is_none_or(|conn| conn.is_broken) {
             return;
         }
+        let Some(conn) = self.conns.get_mut(key) else { return };
         let has_unparsed = conn.partial.as_ref().is_some_and(|partial| partial.is_unparsed());
         if has_unparsed {
             self.parse_own(key);
@@ -179,6 +179,10 @@ impl Reactor {
         }
         if request_start < end {
             self.keep_unfinished(key, parser, request_start, end, spans_start, block);
+        }
+        if block.is_some() {
+            // All of a big argument may have come at once, with more requests behind it.
+            self.parse_own(key);
         }
     }
 

@@ -156,7 +156,7 @@ fn five_thousand_idle_connections_cost_a_kilobyte_each() {
         assert_eq!(&reply, b"+OK\r\n");
     }
     let each = server.resident_bytes().saturating_sub(before) / COUNT;
-    println!("{each} bytes per idle connection");
+    eprintln!("{each} bytes per idle connection");
     assert!(each < 1024, "{each} bytes per connection");
     server.assert_healthy();
     drop(streams);

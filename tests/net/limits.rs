@@ -140,8 +140,8 @@ fn longest_bulk() {
 fn strangers_get_little() {
     for (_, mut server) in Server::both(&["--requirepass", "secret"]) {
         let refused = [
-            (format!("*11\r\n"), "-ERR Protocol error: unauthenticated multibulk length"),
-            (format!("*1\r\n$16385\r\n"), "-ERR Protocol error: unauthenticated bulk length"),
+            ("*11\r\n", "-ERR Protocol error: unauthenticated multibulk length"),
+            ("*1\r\n$16385\r\n", "-ERR Protocol error: unauthenticated bulk length"),
         ];
         for (sent, message) in refused {
             let mut client = server.connect();

@@ -92,7 +92,7 @@ fn an_idle_server_uses_no_processor_time() {
     let before = server.cpu();
     thread::sleep(Duration::from_secs(1));
     let used = server.cpu() - before;
-    println!("{used:?} of CPU in a second");
+    eprintln!("{used:?} of CPU in a second");
     assert!(used < Duration::from_millis(8), "{used:?}");
     drop(clients);
 }
