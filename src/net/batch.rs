@@ -20,6 +20,10 @@ use crate::proto::reply::{Output, Reply};
 /// Requests whose keys are fetched together: enough to hide the latency, few enough to stay in L1.
 const WINDOW: usize = 32;
 
+/// Time after which the rest of one connection's pipeline goes on in the next turn, in nanoseconds. So long that
+/// only slow commands reach it: a thousand requests, the most of a turn, would have to take 5 us each.
+pub(super) const SHARE_NANOS: u64 = 5_000_000;
+
 /// One request read in this turn.
 pub struct Entry {
     /// Key of its connection.
@@ -151,7 +155,7 @@ impl Reactor {
         for entry in window {
             if self.current.as_ref().is_none_or(|current| current.conn != entry.conn) {
                 self.leave_connection();
-                self.enter_connection(entry.conn);
+                self.enter_connection(entry.conn, *started);
             }
             self.run_entry(entry, started);
             if !self.engine.shared.outbox.is_empty() {
@@ -173,6 +177,10 @@ impl Reactor {
         if current.session.is_killed || current.session.closes_after_reply || conn.is_dead {
             return;
         }
+        if *started >= current.share_until {
+            // At least one of it has run: the next turn goes on here.
+            current.is_postponing = true;
+        }
         if current.is_postponing {
             let (buffer, spans, blocks) = parts(entry, arena, &batch.spans, &batch.waited, conn);
             let kept = keep(engine, entry.source, buffer, spans, blocks);
@@ -189,6 +197,7 @@ impl Reactor {
             let kept = keep(engine, entry.source, buffer, spans, blocks);
             conn.postponed.push_back(kept);
             current.is_postponing = true;
+            current.is_paused = true;
             return;
         }
         if current.hard_limit_bytes != 0 && current.output.len() > current.hard_limit_bytes {
@@ -198,7 +207,7 @@ impl Reactor {
     }
 
     /// Takes the client and the output of a connection in hand.
-    fn enter_connection(&mut self, key: usize) {
+    fn enter_connection(&mut self, key: usize, now_ticks: u64) {
         let Some(conn) = self.conns.get_mut(key) else { return };
         let Some(session) = self.engine.shared.clients.checkout(conn.client) else { return };
         let mut output = std::mem::take(&mut conn.output);
@@ -208,9 +217,16 @@ impl Reactor {
             output = pooled;
         }
         let hard_limit_bytes = self.engine.shared.config.output_limits().normal.hard_bytes as usize;
-        let is_postponing = false;
-        self.current =
-            Some(Current { conn: key, session, output, hard_limit_bytes, is_postponing });
+        let share_until = now_ticks + self.share_ticks;
+        self.current = Some(Current {
+            conn: key,
+            session,
+            output,
+            hard_limit_bytes,
+            share_until,
+            is_postponing: false,
+            is_paused: false,
+        });
     }
 
     /// Puts both back.
@@ -227,11 +243,14 @@ impl Reactor {
             conn.is_dirty = true;
             self.dirty.push(current.conn);
         }
-        if current.is_postponing && !conn.is_waiting {
+        if current.is_paused && !conn.is_waiting {
             conn.is_waiting = true;
             self.waiting.push(current.conn);
         }
         self.engine.shared.clients.checkin(conn.client, current.session);
+        if current.is_postponing && !current.is_paused {
+            self.make_ready(current.conn);
+        }
     }
 
     /// Drops from partial buffers what has been executed.
@@ -254,8 +273,12 @@ pub struct Current {
     pub output: Output,
     /// Bytes of output at which it is cut; 0: never.
     pub hard_limit_bytes: usize,
+    /// When it has had its share of the turn, in ticks.
+    pub share_until: u64,
     /// A request of it had to wait, so the rest waits too.
     pub is_postponing: bool,
+    /// It waits for a pause to end.
+    pub is_paused: bool,
 }
 
 /// A request as something that outlives the turn.

@@ -18,7 +18,7 @@ use crate::engine::config::Opt;
 use crate::engine::engine::Engine;
 use crate::engine::outbox::Shutdown;
 use crate::engine::session::{Address, Session};
-use crate::net::batch::{Batch, Current};
+use crate::net::batch::{Batch, Current, SHARE_NANOS};
 use crate::net::conn::Conn;
 use crate::net::host::{LISTENER_TOKEN, Listeners, NetHost};
 use crate::net::listener::Listener;
@@ -75,6 +75,8 @@ pub struct Reactor {
     pub(super) bulk_bytes_max: i64,
     busy_poll: Duration,
     slice_us: u64,
+    /// Time of one connection in one turn.
+    pub(super) share_ticks: u64,
     background: Work,
     pub(super) shutdown: Option<Shutdown>,
     signals: Option<Signals>,
@@ -116,6 +118,7 @@ impl Reactor {
             bulk_bytes_max: 0,
             busy_poll: Duration::ZERO,
             slice_us: 0,
+            share_ticks: 0,
             background: Work::Done,
             shutdown: None,
             signals: None,
@@ -128,6 +131,7 @@ impl Reactor {
         let host = NetHost::new(reactor.listeners.clone(), registry, is_changed);
         reactor.engine.shared.host = Some(Box::new(host));
         reactor.read_config();
+        reactor.share_ticks = reactor.engine.shared.clock.ticks_of(SHARE_NANOS);
         Ok(reactor)
     }
 
