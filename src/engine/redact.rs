@@ -51,6 +51,6 @@ mod tests {
         assert_eq!(secrets("hello", "hello 2 auth u p setname x"), [3, 4]);
         assert_eq!(secrets("config|set", "config set maxmemory 1 REQUIREPASS p"), [5]);
         assert_eq!(secrets("config|set", "config set requirepass p hz 10"), [3]);
-        assert_eq!(secrets("set", "set auth p"), []);
+        assert!(secrets("set", "set auth p").is_empty());
     }
 }
