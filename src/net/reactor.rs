@@ -75,6 +75,8 @@ pub struct Reactor {
     pub(super) bulk_bytes_max: i64,
     busy_poll: Duration,
     slice_us: u64,
+    /// When the log last spoke of HTTP.
+    pub(super) attack_logged_at: Option<Instant>,
     /// Time of one connection in one turn.
     pub(super) share_ticks: u64,
     background: Work,
@@ -119,6 +121,7 @@ impl Reactor {
             busy_poll: Duration::ZERO,
             slice_us: 0,
             share_ticks: 0,
+            attack_logged_at: None,
             background: Work::Done,
             shutdown: None,
             signals: None,

@@ -199,6 +199,24 @@ fn a_protocol_error_ends_a_pipeline_after_its_replies() {
 }
 
 #[test]
+fn http_is_cut_before_its_body() {
+    for (_, mut server) in Server::both(&[]) {
+        for request in [
+            "POST / HTTP/1.1\r\nSET a 1\r\n",
+            "GET / HTTP/1.1\r\nHost: localhost\r\nSET a 1\r\n",
+            "*1\r\n$4\r\npost\r\nSET a 1\r\n",
+        ] {
+            let mut client = server.connect();
+            client.send(request.as_bytes());
+            client.read_all();
+        }
+        assert_eq!(server.log().matches("SECURITY ATTACK").count(), 1);
+        server.connect().roundtrip(&["EXISTS", "a"], ":0");
+        server.assert_healthy();
+    }
+}
+
+#[test]
 fn killing_others_and_oneself() {
     for (_, mut server) in Server::both(&[]) {
         let mut victim = server.connect();
