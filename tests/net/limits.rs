@@ -274,3 +274,26 @@ fn out_of_files() {
     });
     server.assert_healthy();
 }
+
+#[test]
+fn monitors_that_do_not_read() {
+    let limit = "normal 5mb 0 0";
+    for (name, mut server) in Server::both(&["--client-output-buffer-limit", limit]) {
+        let mut monitor = server.connect();
+        monitor.roundtrip(&["MONITOR"], "+OK");
+        let mut gone = server.connect();
+        gone.roundtrip(&["MONITOR"], "+OK");
+        drop(gone);
+        let mut client = server.connect();
+        let sent = encode(&["ECHO", &"x".repeat(20_000)]);
+        // The socket takes some MiB before anything waits in the server.
+        for _ in 0..1500 {
+            client.send(&sent);
+            client.reply();
+        }
+        server.expect_log("overcoming of output buffer limits");
+        eventually("the monitor to be gone", || client.info("connected_clients") == "1");
+        assert!(monitor.read_all().len() < 1500 * 20_000, "{name}");
+        server.assert_healthy();
+    }
+}
