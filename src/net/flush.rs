@@ -267,4 +267,39 @@ mod tests {
             assert_eq!(sent, all.len());
         }
     }
+
+    proptest::proptest! {
+        /// Against a plain string, with sizes that make text move out of the buffer.
+        #[test]
+        fn output_is_a_queue(steps in proptest::collection::vec((0u8..4, 0usize..90_000), 1..60)) {
+            let (mut output, mut model) = (Output::default(), Vec::new());
+            for (index, (what, len)) in steps.into_iter().enumerate() {
+                let piece = vec![index as u8; len];
+                match what {
+                    0 => {
+                        output.bytes_mut().extend_from_slice(&piece);
+                        model.extend(piece);
+                    }
+                    1 => {
+                        output.push_block(Arc::new(piece.clone()));
+                        model.extend(piece);
+                    }
+                    2 => {
+                        let mark = output.mark();
+                        output.push_block(Arc::new(piece.clone()));
+                        output.bytes_mut().extend_from_slice(&piece);
+                        output.rewind(mark);
+                    }
+                    _ => {
+                        let sent = (2 * len).min(output.len());
+                        output.consume(sent);
+                        model.drain(..sent);
+                    }
+                }
+                proptest::prop_assert_eq!(output.len(), model.len());
+                proptest::prop_assert_eq!(output.is_empty(), model.is_empty());
+                proptest::prop_assert!(output.to_bytes() == model);
+            }
+        }
+    }
 }
