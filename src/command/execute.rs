@@ -1,6 +1,6 @@
 //! What happens around every command: the checklist.
 //!
-//! lookup → arity → protected → authentication → pause → MONITOR → run → error → statistics → slow log.
+//! lookup → arity → protected → authentication → pause → run → error → statistics → MONITOR → slow log.
 //! The order is Redis's (`processCommand`), since clients see which error comes first.
 //! The time of a command is read from the processor's counter once: its end is the next one's beginning.
 use crate::base::block::Block;
@@ -69,9 +69,6 @@ impl Engine {
         session.last_command = Some(id);
         let now = shared.clock.unix_ms();
         session.active_ms = now;
-        if !shared.monitors.is_empty() && command.flags & (flag::SKIP_MONITOR | flag::ADMIN) == 0 {
-            monitor::feed(shared, session, args);
-        }
         let Some((db, others)) = OtherDbs::around(&mut self.dbs, session.db) else {
             // A client's index is checked when it is set.
             return Outcome::Done;
@@ -125,6 +122,11 @@ fn account(shared: &mut Shared, session: &mut Session, args: Args<'_>, ran: Ran,
     if session.replies != Replies::On {
         filter_reply(session, ran.mark, out);
     }
+    // After the command, as in Redis: a SELECT shows the database it chose, a RESET no longer sees itself.
+    let is_hidden = ran.command.flags & (flag::SKIP_MONITOR | flag::ADMIN) != 0;
+    if !shared.monitors.is_empty() && !is_hidden {
+        monitor::feed(shared, session, args);
+    }
     if ran.ticks >= shared.watch.least_ticks {
         record_slow(shared, session, args, ran.command, ran.ticks);
     }
@@ -167,6 +169,10 @@ fn check(
         && command.flags & flag::NO_AUTH == 0
     {
         return refuse(CmdError::Text("NOAUTH Authentication required."));
+    }
+    let touches_keys = command.flags & (flag::WRITE | flag::READONLY | flag::MAY_REPLICATE) != 0;
+    if session.is_monitor && touches_keys {
+        return refuse(CmdError::Text("ERR Replica can't interact with the keyspace"));
     }
     if shared.pause.is_some() {
         let may_write = command.flags & (flag::WRITE | flag::MAY_REPLICATE) != 0;
@@ -248,7 +254,8 @@ fn record_slow(
     let unix_seconds = shared.clock.unix_ms() / 1000;
     if ticks >= shared.watch.slow_ticks && command.flags & flag::SKIP_SLOWLOG == 0 {
         let entries_max = shared.config.int(Opt::SlowlogMaxLen).max(0) as usize;
-        shared.slowlog.add(args, session, unix_seconds, nanos / 1000, entries_max);
+        let name = session.last_command.map_or("", |id| shared.table.full_name(id));
+        shared.slowlog.add(name, args, session, unix_seconds, nanos / 1000, entries_max);
     }
     if ticks >= shared.watch.spike_ticks {
         let event = if command.flags & flag::FAST != 0 { "fast-command" } else { "command" };

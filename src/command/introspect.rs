@@ -1,8 +1,9 @@
 //! COMMAND and its subcommands: the table, told to clients.
 //!
-//! Everything is read from the declarations; nothing here knows a command by name. Replies have the order
-//! and types of Redis 7.0.15 (sets for flags, maps in RESP3), which tests compare with its stored answers.
-//! Without names, INFO and DOCS answer about every command: some hundred microseconds, once per client.
+//! Everything is read from the declarations; nothing here knows a command by name. Replies have the
+//! order and types of Redis 7.0.15 (sets for flags, maps in RESP3), which tests compare with its
+//! stored answers. Without names, INFO and DOCS answer about every command: some hundred
+//! microseconds, once per client.
 use crate::base::glob::{Case, glob_match};
 use crate::command::keys::{has_keys, keys_of};
 use crate::command::spec::flag::{LOADING, STALE};

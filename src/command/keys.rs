@@ -1,8 +1,8 @@
 //! Which arguments of a request are keys, and what happens to them.
 //!
-//! Read from the key specifications of the command (`Command::keys`), or from its `find_keys` where they
-//! cannot say it or the access depends on options. COMMAND GETKEYS, ACL rules, held keys and cluster slots
-//! all ask here, so they cannot disagree.
+//! Read from the key specifications of the command (`Command::keys`), or from its `find_keys` where
+//! they cannot say it or the access depends on options. COMMAND GETKEYS, ACL rules, held keys and
+//! cluster slots all ask here, so they cannot disagree.
 use crate::base::number::parse_i64;
 use crate::command::spec::{Begin, Command, Find, KeySpec, KeyUse, access};
 use crate::proto::args::Args;
@@ -44,7 +44,8 @@ pub fn keys_of(
     Ok(())
 }
 
-/// Appends the keys of one specification; false where it is incomplete or the request too short for it.
+/// Appends the keys of one specification; false where it is incomplete or the request too short for
+/// it.
 fn push_keys(spec: &KeySpec, args: Args<'_>, found: &mut Vec<KeyUse>) -> bool {
     let count = args.len() as i64;
     let begin = match spec.begin {
@@ -72,7 +73,8 @@ fn push_keys(spec: &KeySpec, args: Args<'_>, found: &mut Vec<KeyUse>) -> bool {
                 Ok(index) if number_index < count => parse_i64(args.at(index)),
                 _ => None,
             };
-            // More keys than arguments is unclear anyway; checked here so that nothing overflows below.
+            // More keys than arguments is unclear anyway; checked here so that nothing overflows
+            // below.
             let Some(number) = number.filter(|number| (0..=count).contains(number)) else {
                 return false;
             };
@@ -105,10 +107,12 @@ fn keyword_at(word: &str, from: i64, args: Args<'_>) -> Option<i64> {
     }
 }
 
-/// SET: with GET it also reads.
+/// SET: with GET or a condition on the value it also reads.
 pub fn set_keys(args: Args<'_>, found: &mut Vec<KeyUse>) {
-    let gets = args.from(3).any(|option| option.eq_ignore_ascii_case(b"get"));
-    let access = if gets {
+    const READING: [&str; 5] = ["get", "ifeq", "ifne", "ifdeq", "ifdne"];
+    let reads =
+        |option: &[u8]| READING.iter().any(|word| option.eq_ignore_ascii_case(word.as_bytes()));
+    let access = if args.from(3).any(reads) {
         access::RW | access::ACCESS | access::UPDATE
     } else {
         access::OW | access::UPDATE
@@ -120,4 +124,96 @@ pub fn set_keys(args: Args<'_>, found: &mut Vec<KeyUse>) {
 pub fn delex_keys(args: Args<'_>, found: &mut Vec<KeyUse>) {
     let reads = if args.len() > 2 { access::RW } else { access::RM };
     found.push(KeyUse { index: 1, access: reads | access::DELETE });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::hash::KeyHasher;
+    use crate::command::spec::{Group, command};
+    use crate::engine::ctx::{CmdResult, Ctx};
+    use crate::proto::args::OwnedArgs;
+
+    fn handler(_ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
+        Ok(())
+    }
+
+    /// Indices of the keys that `keys` finds in `line`; `None` where it is unclear.
+    fn found(keys: &[KeySpec], line: &str) -> Option<Vec<usize>> {
+        let keys = keys.to_vec().leak();
+        let command = Command { keys, ..command(Group::Generic, "test", -1, handler) };
+        let hasher = KeyHasher::new(0);
+        let request = OwnedArgs::from_parts(line.split(' ').map(str::as_bytes));
+        let mut found = vec![KeyUse { index: 99, access: 0 }];
+        let outcome = keys_of(&command, request.lend(&hasher), &mut found);
+        assert_eq!(found.remove(0).index, 99, "what was there stays");
+        assert!(outcome.is_ok() || found.is_empty(), "half a result");
+        outcome.is_ok().then(|| found.iter().map(|key| key.index).collect())
+    }
+
+    const RO: u32 = access::RO;
+
+    #[test]
+    fn ranges() {
+        let first = KeySpec::first(RO);
+        assert_eq!(found(&[first], "c a b"), Some(vec![1]));
+        assert_eq!(found(&[first], "c"), None);
+        let pairs = KeySpec::range(RO, 1, -1, 2);
+        assert_eq!(found(&[pairs], "c a 1 b 2"), Some(vec![1, 3]));
+        let all_but_last = KeySpec::range(RO, 1, -2, 1);
+        assert_eq!(found(&[all_but_last], "c a b 0"), Some(vec![1, 2]));
+        assert_eq!(found(&[all_but_last], "c 0"), None);
+        let second = KeySpec::range(RO, 2, 0, 1);
+        assert_eq!(found(&[first, second], "c a b c"), Some(vec![1, 2]));
+        assert_eq!(found(&[first, second], "c a"), None);
+    }
+
+    #[test]
+    fn half_of_the_rest_after_a_word() {
+        // XREAD [COUNT n] STREAMS key… id…
+        let find = Find::Range { last: -1, step: 1, limit: 2 };
+        let streams = KeySpec { begin: Begin::Keyword("STREAMS", 1), find, ..KeySpec::first(RO) };
+        assert_eq!(found(&[streams], "c COUNT 1 streams a b 1 2"), Some(vec![4, 5]));
+        assert_eq!(found(&[streams], "c COUNT 1"), Some(vec![]));
+        assert_eq!(found(&[streams], "c COUNT streams"), Some(vec![]), "nothing can follow");
+    }
+
+    #[test]
+    fn words_are_searched_from_the_end_too() {
+        // MIGRATE … KEYS key…
+        let keys = KeySpec {
+            begin: Begin::Keyword("KEYS", -2),
+            find: Find::Range { last: -1, step: 1, limit: 0 },
+            ..KeySpec::first(RO)
+        };
+        assert_eq!(found(&[keys], "c a KEYS b c"), Some(vec![3, 4]));
+        assert_eq!(found(&[keys], "c KEYS b c"), Some(vec![]), "not the first argument");
+        assert_eq!(found(&[keys], "c a KEYS"), Some(vec![]));
+        assert_eq!(found(&[keys], "c"), Some(vec![]));
+    }
+
+    #[test]
+    fn counted_keys() {
+        let find = Find::Number { at: 0, first: 1, step: 1 };
+        let counted = KeySpec { begin: Begin::Index(2), find, ..KeySpec::first(RO) };
+        assert_eq!(found(&[counted], "c x 2 a b other"), Some(vec![3, 4]));
+        for wrong in ["c x", "c x 0", "c x 0 a", "c x -1 a", "c x 2 a", "c x 01 a", "c x"] {
+            assert_eq!(found(&[counted], wrong), None, "{wrong}");
+        }
+        assert_eq!(found(&[counted], &format!("c x {} a", i64::MAX)), None);
+    }
+
+    #[test]
+    fn incomplete_unknown_and_unreal_keys() {
+        let incomplete = KeySpec::first(RO | access::INCOMPLETE);
+        assert_eq!(found(&[incomplete], "c a"), None);
+        let unknown = KeySpec { begin: Begin::Unknown, ..KeySpec::first(RO) };
+        assert_eq!(found(&[unknown], "c a"), None);
+        let channel = KeySpec::first(RO | access::NOT_KEY);
+        assert_eq!(found(&[channel], "c a"), Some(vec![]));
+        let command =
+            Command { keys: vec![channel].leak(), ..command(Group::Pubsub, "test", -1, handler) };
+        assert!(!has_keys(&command));
+        assert!(has_keys(&Command { find_keys: Some(set_keys), ..command }));
+    }
 }

@@ -69,9 +69,8 @@ fn lcs(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     let wishes = parse(args)?;
     let (a, b) = (first.as_bytes(), second.as_bytes());
     check_size(ctx, a, b)?;
-    let failed = |_| {
-        CmdError::Text("ERR Insufficient memory, failed allocating transient memory for LCS")
-    };
+    let failed =
+        |_| CmdError::Text("ERR Insufficient memory, failed allocating transient memory for LCS");
     if wishes.length {
         ctx.reply.count(lcs::length(a, b).map_err(failed)?);
         return Ok(());

@@ -1,11 +1,28 @@
 //! Layer 5: the commands of Redis, declared and handled. No family imports another.
-pub mod execute;
+mod client;
+mod client_list;
 pub mod config;
+mod connection;
+mod database;
+mod debug;
+mod debug_digest;
+mod dump;
+pub mod execute;
+mod expire;
+mod help;
 pub mod introspect;
+mod key;
 pub mod keys;
-mod monitor;
+mod latency_report;
 mod lcs;
+mod lolwut;
+mod memory;
+mod monitor;
+mod object;
+mod observe;
 mod options;
+mod scan;
+mod server;
 pub mod spec;
 mod string;
 mod string_number;
@@ -24,6 +41,18 @@ pub(crate) const FAMILIES: &[&[Command]] = &[
     string_number::COMMANDS,
     string_range::COMMANDS,
     lcs::COMMANDS,
+    key::COMMANDS,
+    expire::COMMANDS,
+    scan::COMMANDS,
+    object::COMMANDS,
+    dump::COMMANDS,
+    database::COMMANDS,
+    connection::COMMANDS,
+    client::COMMANDS,
+    server::COMMANDS,
+    observe::COMMANDS,
+    memory::COMMANDS,
+    debug::COMMANDS,
     config::COMMANDS,
     introspect::COMMANDS,
 ];

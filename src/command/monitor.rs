@@ -1,6 +1,42 @@
-//! x
+//! The feed of MONITOR: a line for every command, to every client that asked for it.
+//!
+//! ```text
+//! +1700000000.123456 [0 127.0.0.1:51326] "set" "key" "value"
+//! ```
+//!
+//! The line is encoded once and shared. Promise: secrets are not in it. Cost: nothing while nobody monitors;
+//! else the size of the command, so a monitored server is a slower one.
+use std::io::Write;
+use std::sync::Arc;
+
+use crate::base::quote::quote_into;
 use crate::engine::engine::Shared;
-use crate::engine::session::Session;
+use crate::engine::redact::{REDACTED, is_secret};
+use crate::engine::session::{Address, Session};
 use crate::proto::args::Args;
-/// x
-pub fn feed(_shared: &mut Shared, _session: &Session, _args: Args<'_>) {}
+
+/// Sends the command that `session` has just run to all monitoring clients.
+pub fn feed(shared: &mut Shared, session: &Session, args: Args<'_>) {
+    let full_name = session.last_command.map_or("", |id| shared.table.entry(id).full_name);
+    let message: Arc<[u8]> = line(full_name, session, args, shared.clock.unix_us()).into();
+    let Shared { outbox, monitors, .. } = shared;
+    outbox.messages.extend(monitors.iter().map(|slot| (*slot, Arc::clone(&message))));
+}
+
+fn line(full_name: &str, session: &Session, args: Args<'_>, unix_us: i64) -> Vec<u8> {
+    let mut line = Vec::with_capacity(64 + args.bytes_total());
+    let (seconds, micros) = (unix_us / 1_000_000, unix_us % 1_000_000);
+    let source = match &session.address {
+        Address::Unix(path) => format!("unix:{path}"),
+        address => address.peer(),
+    };
+    // A Vec takes every write.
+    let _ = write!(line, "+{seconds}.{micros:06} [{} {source}]", session.db);
+    for index in 0..args.len() {
+        line.push(b' ');
+        let shown = if is_secret(full_name, args, index) { REDACTED } else { args.at(index) };
+        quote_into(&mut line, shown);
+    }
+    line.extend_from_slice(b"\r\n");
+    line
+}

@@ -163,9 +163,7 @@ mod tests {
         assert_eq!(deadline(TimeForm::AtMillis, "10"), Ok(10));
         assert_eq!(deadline(TimeForm::AtMillis, "9223372036854775807"), Ok(i64::MAX));
         assert_eq!(deadline(TimeForm::Seconds, "ten"), Err(CmdError::NotInteger));
-        for form in
-            [TimeForm::Seconds, TimeForm::Millis, TimeForm::AtSeconds, TimeForm::AtMillis]
-        {
+        for form in [TimeForm::Seconds, TimeForm::Millis, TimeForm::AtSeconds, TimeForm::AtMillis] {
             assert_eq!(deadline(form, "0"), Err(CmdError::InvalidExpire("set")));
             assert_eq!(deadline(form, "-1"), Err(CmdError::InvalidExpire("set")));
         }

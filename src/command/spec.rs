@@ -1,8 +1,9 @@
 //! How a command is declared: types only.
 //!
-//! A command is one [`Command`] constant, next to its handler. Everything else that knows commands reads
-//! these: lookup, arity errors, COMMAND and its subcommands, ACL categories, statistics, `docs/commands.md`.
-//! Field meanings are those of <https://redis.io/docs/latest/commands/command/>.
+//! A command is one [`Command`] constant, next to its handler. Everything else that knows commands
+//! reads these: lookup, arity errors, COMMAND and its subcommands, ACL categories, statistics,
+//! `docs/commands.md`. Field meanings are those of
+//! <https://redis.io/docs/latest/commands/command/>.
 use crate::engine::ctx::{CmdResult, Ctx};
 use crate::engine::error::CmdError;
 use crate::proto::args::Args;
@@ -332,7 +333,8 @@ pub enum Begin {
 /// How to find the keys from there.
 #[derive(Clone, Copy, Debug)]
 pub enum Find {
-    /// From the first to `last` (negative: from the end of the arguments), every `step`th; `limit` halves.
+    /// From the first to `last` (negative: from the end of the arguments), every `step`th; `limit`
+    /// halves.
     Range {
         /// Relative to the first; -1 the last argument.
         last: i16,
@@ -411,8 +413,8 @@ pub const fn command(group: Group, name: &'static str, arity: i8, handler: Handl
     }
 }
 
-/// A command that is nothing but its subcommands, such as CLIENT. It takes at least one argument, so arity
-/// and subcommand lookup answer for it, and its handler is never reached.
+/// A command that is nothing but its subcommands, such as CLIENT. It takes at least one argument,
+/// so arity and subcommand lookup answer for it, and its handler is never reached.
 pub const fn container(
     group: Group,
     name: &'static str,

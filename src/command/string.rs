@@ -170,15 +170,11 @@ fn is_condition_met(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<bool, CmdError>
     let Some(entry) = ctx.db.read_for_write(args.key(1)) else { return Ok(false) };
     let Some(value) = entry.string() else {
         debug_assert_ne!(entry.kind(), Kind::String);
-        return Err(CmdError::Text(
-            "ERR Key should be of string type if conditions are specified",
-        ));
+        return Err(CmdError::Text("ERR Key should be of string type if conditions are specified"));
     };
     match Comparison::of(args.at(2)) {
         Some(comparison) => comparison.holds(value, args.at(3)),
-        None => {
-            Err(CmdError::Text("ERR Invalid condition. Use IFEQ, IFNE, IFDEQ, or IFDNE"))
-        }
+        None => Err(CmdError::Text("ERR Invalid condition. Use IFEQ, IFNE, IFDEQ, or IFDNE")),
     }
 }
 

@@ -162,7 +162,8 @@ mod tests {
     #[test]
     fn ranges_as_redis_clips_them() {
         let text = b"This is a string";
-        let range = |start, end| clip(start, end, text.len()).map_or(&b""[..], |range| &text[range]);
+        let range =
+            |start, end| clip(start, end, text.len()).map_or(&b""[..], |range| &text[range]);
         assert_eq!(range(0, 3), b"This");
         assert_eq!(range(-3, -1), b"ing");
         assert_eq!(range(10, 100), b"string");

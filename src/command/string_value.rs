@@ -3,11 +3,11 @@
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::command::options::is;
+use crate::engine::config::Opt;
 use crate::engine::ctx::Ctx;
 use crate::engine::error::CmdError;
 use crate::proto::args::Args;
 use crate::proto::reply::Reply;
-use crate::engine::config::Opt;
 use crate::store::{NewString, StringRef};
 
 /// Hexadecimal digits of a digest.
@@ -46,9 +46,7 @@ pub(super) fn check_length(ctx: &Ctx<'_>, before: usize, added: usize) -> Result
     let length_max = ctx.engine.config.int(Opt::ProtoMaxBulkLen).max(0) as usize;
     match before.checked_add(added) {
         Some(length) if length <= length_max => Ok(()),
-        _ => Err(CmdError::Text(
-            "ERR string exceeds maximum allowed size (proto-max-bulk-len)",
-        )),
+        _ => Err(CmdError::Text("ERR string exceeds maximum allowed size (proto-max-bulk-len)")),
     }
 }
 

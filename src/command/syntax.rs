@@ -1,7 +1,7 @@
 //! The notation in which a command declares its arguments, and its parser.
 //!
-//! COMMAND DOCS tells the arguments of a command as a tree of maps, 20 lines for `[NX|XX]`. Declarations
-//! write the same tree as one line (`Doc::syntax`), parsed here when somebody asks:
+//! COMMAND DOCS tells the arguments of a command as a tree of maps, 20 lines for `[NX|XX]`.
+//! Declarations write the same tree as one line (`Doc::syntax`), parsed here when somebody asks:
 //!
 //! | written | meaning |
 //! |---|---|
@@ -10,7 +10,7 @@
 //! | `NX` | a bare word: `NX` itself is sent, its name is `nx` |
 //! | `CH=change` | `CH` itself is sent, its name is `change` |
 //! | `EX=seconds:integer` | `EX` is sent before the value |
-//! | `'*'=auto-id` | a word of other characters than letters, digits and `-`, or of none, is quoted |
+//! | `'*'=auto-id` | a word of other characters than letters, digits and `-` is quoted |
 //! | `when(NX\|XX)` | one of these |
 //! | `data(key:key value:string)` | all of these |
 //! | `[…]` | optional |
@@ -345,7 +345,8 @@ mod tests {
     #[test]
     fn prints_what_manuals_print() {
         let line = "key:key value:string [when(NX|XX)] [GET] [GET=pattern:pattern...+] \
-            expiry(EX=seconds:integer|KEEPTTL) [LIMIT=limit(offset:integer count:integer)] id:string...";
+            expiry(EX=seconds:integer|KEEPTTL) \
+            [LIMIT=limit(offset:integer count:integer)] id:string...";
         assert_eq!(
             usage(&parse(line).unwrap()),
             "key value [NX | XX] [GET] [GET pattern [GET pattern ...]] <EX seconds | KEEPTTL> \

@@ -94,6 +94,7 @@ impl Engine {
             // A running mean, as Redis keeps it: 5 % of the new measurement.
             let now_stale = dead * 1000 / seen;
             self.expiry.stale_per_mille = (now_stale + self.expiry.stale_per_mille * 19) / 20;
+            self.shared.stats.expired_stale_percent = self.expired_stale_percent();
         }
         let spent = self.shared.clock.nanos(self.shared.clock.ticks() - start);
         self.shared.stats.expire_cycle_us += spent / 1000;

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use slab::Slab;
 
+use crate::engine::engine::Shared;
 use crate::engine::session::Session;
 
 /// The registry.
@@ -76,8 +77,28 @@ impl Clients {
         self.get_mut(slot)
     }
 
+    /// Where the client with this id is, even while it is out. O(log n).
+    pub fn slot_of(&self, id: u64) -> Option<usize> {
+        self.by_id.get(&id).copied()
+    }
+
     /// All clients but the one checked out, in order of arrival, with their slots.
     pub fn iter(&self) -> impl Iterator<Item = (usize, &Session)> {
         self.by_id.values().filter_map(|&slot| Some((slot, self.slots.get(slot)?.as_deref()?)))
+    }
+}
+
+impl Shared {
+    /// Has the network layer close a client at once, as CLIENT KILL does; nothing of it runs any more.
+    /// False where it is gone, closing already, or the one whose command runs.
+    pub fn kill_client(&mut self, slot: usize) -> bool {
+        match self.clients.get_mut(slot) {
+            Some(session) if !session.is_killed => {
+                session.is_killed = true;
+                self.outbox.kills.push(slot);
+                true
+            }
+            _ => false,
+        }
     }
 }

@@ -45,6 +45,15 @@ macro_rules! options {
     (@alias) => { None };
 }
 
+const EVICTION: Effect = Stored("eviction");
+const ACL: Effect = Stored("ACL");
+const TRACKING: Effect = Stored("client-side caching");
+const NOTIFY: Effect = Stored("keyspace notifications");
+const HASHES: Effect = Stored("hashes");
+const LISTS: Effect = Stored("lists");
+const SETS: Effect = Stored("sets");
+const ZSETS: Effect = Stored("sorted sets");
+const STREAMS: Effect = Stored("streams");
 const SNAPSHOT: Effect = Stored("snapshots");
 const AOF: Effect = Stored("the append-only file");
 const REPLICATION: Effect = Stored("replication");
@@ -84,7 +93,7 @@ options! {
     Daemonize "daemonize": flag(false), IMMUTABLE, PROCESS, "Run in the background.";
     Supervised "supervised": choice(Supervised::WORDS, Supervised::No as i64), IMMUTABLE, PROCESS,
         "Who supervises the process and is told when it is ready.";
-    PidFile "pidfile": unset(), IMMUTABLE, PROCESS, "File which receives the process id.";
+    PidFile "pidfile": unset(), IMMUTABLE, Now, "File which receives the process id.";
     LogLevel "loglevel": choice(LogLevel::WORDS, LogLevel::Notice as i64), 0, Now,
         "The least important messages to log.";
     LogFile "logfile": text(""), IMMUTABLE, Now, "File to log to; standard output when empty.";
@@ -141,9 +150,9 @@ options! {
     RequirePass "requirepass": secret(), SENSITIVE, Now, "Password of the user `default`.";
     AclFile "aclfile": text(""), IMMUTABLE, Stored("the ACL file"),
         "File which declares the users.";
-    AclLogMaxLen "acllog-max-len": int(0, LONG_MAX, 128), 0, Now, "Entries kept by ACL LOG.";
+    AclLogMaxLen "acllog-max-len": int(0, LONG_MAX, 128), 0, ACL, "Entries kept by ACL LOG.";
     AclPubsubDefault "acl-pubsub-default":
-        choice(AclPubsubDefault::WORDS, AclPubsubDefault::ResetChannels as i64), 0, Now,
+        choice(AclPubsubDefault::WORDS, AclPubsubDefault::ResetChannels as i64), 0, ACL,
         "Channels which a new user may use.";
     EnableProtectedConfigs "enable-protected-configs":
         choice(ProtectedAction::WORDS, ProtectedAction::No as i64), IMMUTABLE, Now,
@@ -168,26 +177,27 @@ options! {
         "Per class: hard limit, soft limit and its seconds, beyond which a client is closed.";
     ProtoMaxBulkLen "proto-max-bulk-len": memory(1 << 20, LONG_MAX, 512 << 20), 0, Now,
         "Longest string a client may send.";
-    MaxmemoryClients "maxmemory-clients": number_percent(), 0, Now,
+    MaxmemoryClients "maxmemory-clients": number_percent(), 0, EVICTION,
         "Memory of all clients together, in bytes or percent of `maxmemory`; 0 for no limit.";
-    TrackingTableMaxKeys "tracking-table-max-keys": uint(LONG_MAX, 1_000_000), 0, Now,
+    TrackingTableMaxKeys "tracking-table-max-keys": uint(LONG_MAX, 1_000_000), 0, TRACKING,
         "Keys remembered for client-side caching.";
 }
 "Memory" {
-    Maxmemory "maxmemory": umemory(0, u64::MAX, 0), 0, Now,
+    Maxmemory "maxmemory": umemory(0, u64::MAX, 0), 0, EVICTION,
         "Bytes the data set may take; 0 for no limit.";
     MaxmemoryPolicy "maxmemory-policy":
-        choice(MaxmemoryPolicy::WORDS, MaxmemoryPolicy::NoEviction as i64), 0, Now,
+        choice(MaxmemoryPolicy::WORDS, MaxmemoryPolicy::NoEviction as i64), 0, EVICTION,
         "What gives way when `maxmemory` is reached.";
-    MaxmemorySamples "maxmemory-samples": int(1, INT_MAX, 5), 0, Now,
+    MaxmemorySamples "maxmemory-samples": int(1, INT_MAX, 5), 0, EVICTION,
         "Keys compared to find one to evict.";
-    MaxmemoryEvictionTenacity "maxmemory-eviction-tenacity": int(0, 100, 10), 0, Now,
+    MaxmemoryEvictionTenacity "maxmemory-eviction-tenacity": int(0, 100, 10), 0, EVICTION,
         "How much time eviction may take, 0 to 100.";
-    LfuLogFactor "lfu-log-factor": int(0, INT_MAX, 10), 0, Now,
+    LfuLogFactor "lfu-log-factor": int(0, INT_MAX, 10), 0, EVICTION,
         "How slowly the frequency counter saturates.";
-    LfuDecayTime "lfu-decay-time": int(0, INT_MAX, 1), 0, Now,
+    LfuDecayTime "lfu-decay-time": int(0, INT_MAX, 1), 0, EVICTION,
         "Minutes after which the frequency counter is lowered.";
-    ActiveExpireEffort "active-expire-effort": int(1, 10, 1), 0, Now,
+    ActiveExpireEffort "active-expire-effort": int(1, 10, 1), 0,
+        Stored("tuning of the expiry cycle"),
         "How hard to look for expired keys, 1 to 10.";
     LazyfreeLazyEviction "lazyfree-lazy-eviction": flag(false), 0, LAZY,
         "Free evicted values in the background.";
@@ -219,25 +229,25 @@ options! {
 }
 "Data types" {
     HashMaxListpackEntries "hash-max-listpack-entries" | "hash-max-ziplist-entries":
-        uint(LONG_MAX, 512), 0, Now, "Fields up to which a hash is stored packed.";
+        uint(LONG_MAX, 512), 0, HASHES, "Fields up to which a hash is stored packed.";
     HashMaxListpackValue "hash-max-listpack-value" | "hash-max-ziplist-value":
-        umemory(0, LONG_MAX, 64), 0, Now, "Longest field or value in a packed hash.";
+        umemory(0, LONG_MAX, 64), 0, HASHES, "Longest field or value in a packed hash.";
     ListMaxListpackSize "list-max-listpack-size" | "list-max-ziplist-size":
-        int(INT_MIN, INT_MAX, -2), 0, Now,
+        int(INT_MIN, INT_MAX, -2), 0, LISTS,
         "Elements per node of a list; -1 to -5 for 4, 8, 16, 32, 64 kb.";
-    ListCompressDepth "list-compress-depth": int(0, INT_MAX, 0), 0, Stored("compressed lists"),
+    ListCompressDepth "list-compress-depth": int(0, INT_MAX, 0), 0, LISTS,
         "Nodes at both ends of a list which are not compressed; 0 for no compression.";
-    SetMaxIntsetEntries "set-max-intset-entries": uint(LONG_MAX, 512), 0, Now,
+    SetMaxIntsetEntries "set-max-intset-entries": uint(LONG_MAX, 512), 0, SETS,
         "Elements up to which a set of integers is stored packed.";
     ZsetMaxListpackEntries "zset-max-listpack-entries" | "zset-max-ziplist-entries":
-        uint(LONG_MAX, 128), 0, Now, "Elements up to which a sorted set is stored packed.";
+        uint(LONG_MAX, 128), 0, ZSETS, "Elements up to which a sorted set is stored packed.";
     ZsetMaxListpackValue "zset-max-listpack-value" | "zset-max-ziplist-value":
-        umemory(0, LONG_MAX, 64), 0, Now, "Longest element in a packed sorted set.";
-    HllSparseMaxBytes "hll-sparse-max-bytes": umemory(0, LONG_MAX, 3000), 0, Now,
+        umemory(0, LONG_MAX, 64), 0, ZSETS, "Longest element in a packed sorted set.";
+    HllSparseMaxBytes "hll-sparse-max-bytes": umemory(0, LONG_MAX, 3000), 0, Stored("HyperLogLog"),
         "Size up to which a HyperLogLog stays sparse.";
-    StreamNodeMaxBytes "stream-node-max-bytes": umemory(0, LONG_MAX, 4096), 0, Now,
+    StreamNodeMaxBytes "stream-node-max-bytes": umemory(0, LONG_MAX, 4096), 0, STREAMS,
         "Bytes per node of a stream; 0 for no limit.";
-    StreamNodeMaxEntries "stream-node-max-entries": int(0, LONG_MAX, 100), 0, Now,
+    StreamNodeMaxEntries "stream-node-max-entries": int(0, LONG_MAX, 100), 0, STREAMS,
         "Entries per node of a stream; 0 for no limit.";
 }
 "Observation" {
@@ -249,7 +259,7 @@ options! {
     LatencyTracking "latency-tracking": flag(true), 0, Now, "Keep a histogram per command.";
     LatencyTrackingInfoPercentiles "latency-tracking-info-percentiles":
         Kind::Special(Special::Percentiles), MULTI, Now, "Percentiles shown by INFO.";
-    NotifyKeyspaceEvents "notify-keyspace-events": Kind::Special(Special::Notify), 0, Now,
+    NotifyKeyspaceEvents "notify-keyspace-events": Kind::Special(Special::Notify), 0, NOTIFY,
         "Classes of events published to clients, as letters.";
 }
 "Scripts" {

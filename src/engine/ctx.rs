@@ -2,11 +2,12 @@
 //!
 //! The fields are separate so that a value borrowed from `db` can go straight into `reply`. A writing handler
 //! has one shape: parse all, check all, change, `changed()`, reply; nothing fails after the change.
+use crate::base::number;
 use crate::engine::engine::Shared;
 use crate::engine::error::CmdError;
 use crate::engine::session::Session;
 use crate::proto::reply::Reply;
-use crate::store::Db;
+use crate::store::{Db, Detached};
 
 /// What a handler returns: its reply is written, or the error takes the reply's place.
 pub type CmdResult = Result<(), CmdError>;
@@ -37,8 +38,17 @@ impl<'a> Ctx<'a> {
     /// Says that the command changed something: counted for snapshots; the place where keyspace
     /// notifications, propagation and waiting clients attach.
     #[inline]
-    pub fn changed(&mut self, _event: Event, _key: &[u8]) {
-        self.engine.stats.dirty += 1;
+    pub fn changed(&mut self, event: Event, _key: &[u8]) {
+        // A rename or a move is one change with two events.
+        let is_first_half = matches!(event, Event::RenameFrom | Event::MoveFrom);
+        self.engine.stats.dirty += u64::from(!is_first_half);
+    }
+
+    /// Takes over what a database held that the command emptied: each key counts as a change, and the
+    /// graveyard frees them when there is time.
+    pub fn flushed(&mut self, detached: Detached) {
+        self.engine.stats.dirty += detached.keys() as u64;
+        self.engine.graveyard.bury(detached);
     }
 
     /// Index of the selected database.
@@ -65,6 +75,20 @@ impl<'a> Ctx<'a> {
         };
         db.begin(now, lfu);
         Some(db)
+    }
+
+    /// Index of the database a client names; the errors are those of SELECT, MOVE and COPY.
+    pub fn db_named(&self, text: &[u8]) -> Result<usize, CmdError> {
+        let index = number::parse_i64(text).ok_or(CmdError::NotInteger)?;
+        if i32::try_from(index).is_err() {
+            return Err(CmdError::Text(
+                "ERR value is out of range, value must between -2147483648 and 2147483647",
+            ));
+        }
+        usize::try_from(index)
+            .ok()
+            .filter(|&index| index < self.db_count())
+            .ok_or(CmdError::Text("ERR DB index is out of range"))
     }
 
     /// The selected database and another one.

@@ -12,6 +12,7 @@ use crate::command::table::CommandTable;
 use crate::engine::clients::Clients;
 use crate::engine::config::{Config, Opt};
 use crate::engine::config_choice::MaxmemoryPolicy;
+use crate::engine::debug_settings::DebugSettings;
 use crate::engine::graveyard::Graveyard;
 use crate::engine::host::Host;
 use crate::engine::latency::LatencyMonitor;
@@ -68,6 +69,10 @@ pub struct Shared {
     pub replication_id: String,
     /// DEBUG SET-ACTIVE-EXPIRE.
     pub is_active_expire_on: bool,
+    /// What else DEBUG switches.
+    pub debug: DebugSettings,
+    /// Bytes in use when the engine had been set up (INFO `used_memory_startup`).
+    pub startup_memory_bytes: usize,
     /// Whether keys carry an LFU counter instead of an LRU time, by `maxmemory-policy`.
     pub is_lfu: bool,
     /// Derived from the configuration, read for every command.
@@ -104,7 +109,13 @@ impl Engine {
         let mut random = Random::from_seed(seed.unwrap_or_else(crate::base::random::os_seed));
         let hasher = KeyHasher::new(random.next_u64());
         let count = config.int(Opt::Databases).max(1) as usize;
-        let table = CommandTable::for_renames(&config.renames);
+        let mut table = CommandTable::new();
+        for rename in &config.renames {
+            if let Err(error) = table.rename(&rename.from, &rename.to) {
+                log::warn!("rename-command: {error}");
+            }
+        }
+        let table = Arc::new(table);
         let mut engine = Engine {
             dbs: (0..count).map(|_| Db::new(hasher.clone())).collect(),
             hasher,
@@ -125,6 +136,8 @@ impl Engine {
                 graveyard: Graveyard::default(),
                 host: None,
                 is_active_expire_on: true,
+                debug: DebugSettings::default(),
+                startup_memory_bytes: 0,
                 is_lfu: false,
                 watch: Watch {
                     slow_ticks: u64::MAX,
@@ -138,6 +151,7 @@ impl Engine {
             expiry: Default::default(),
         };
         engine.shared.config_changed();
+        engine.shared.startup_memory_bytes = crate::base::memory::allocated_bytes();
         engine
     }
 

@@ -13,13 +13,18 @@ pub mod config_table;
 mod config_tests;
 pub(crate) mod config_value;
 pub mod ctx;
+pub mod debug_settings;
 #[allow(clippy::module_inception)]
 pub mod engine;
 pub mod error;
 pub mod graveyard;
 pub mod host;
+pub mod info;
+mod info_load;
+pub mod info_memory;
 pub mod latency;
 pub mod outbox;
+pub mod redact;
 pub mod session;
 pub mod slowlog;
 pub mod stats;

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::command::table::CommandId;
+use crate::engine::error::CmdError;
 use crate::proto::reply::Resp;
 
 /// One client.
@@ -118,6 +119,11 @@ impl Address {
     }
 }
 
+/// Whether CLIENT LIST can show it between spaces: ASCII from `!` to `~`.
+pub fn is_printable_word(text: &[u8]) -> bool {
+    text.iter().all(u8::is_ascii_graphic)
+}
+
 /// Redis writes IPv4-mapped peers as they arrive and IPv6 in brackets.
 fn tcp(address: &SocketAddr) -> String {
     address.to_string()
@@ -132,12 +138,27 @@ pub struct IoFigures {
     pub query_free_bytes: usize,
     /// Arguments of a command that is not complete yet.
     pub args_bytes: usize,
+    /// Allocated for replies (CLIENT LIST `rbs`).
+    pub reply_buffer_bytes: usize,
+    /// Most of that in use at once since the last reset of the peak (CLIENT LIST `rbp`).
+    pub reply_peak_bytes: usize,
     /// Waiting to be sent, copied.
     pub reply_bytes: usize,
     /// Number of values waiting to be sent by reference.
     pub reply_blocks: usize,
     /// Their bytes.
     pub reply_block_bytes: usize,
+}
+
+impl IoFigures {
+    /// All memory the connection holds.
+    pub fn total_bytes(&self) -> usize {
+        self.query_bytes
+            + self.query_free_bytes
+            + self.args_bytes
+            + self.reply_buffer_bytes.max(self.reply_bytes)
+            + self.reply_block_bytes
+    }
 }
 
 impl Session {
@@ -167,6 +188,25 @@ impl Session {
             fd: -1,
             io: IoFigures::default(),
         }
+    }
+
+    /// CLIENT SETNAME: an empty name takes it away. The error is Redis's.
+    pub fn set_name(&mut self, name: &[u8]) -> Result<(), CmdError> {
+        if !is_printable_word(name) {
+            return Err(CmdError::Text(
+                "ERR Client names cannot contain spaces, newlines or special characters.",
+            ));
+        }
+        self.name = name.into();
+        Ok(())
+    }
+
+    /// Memory it takes, as the network layer last saw its buffers.
+    pub fn memory_bytes(&self) -> usize {
+        let library = self.library.as_ref().map_or(0, |library| {
+            std::mem::size_of::<Library>() + library.name.len() + library.version.len()
+        });
+        std::mem::size_of::<Session>() + self.name.len() + library + self.io.total_bytes()
     }
 
     /// Whether it runs on this machine, for what is allowed to local clients only.

@@ -2,6 +2,7 @@
 //! <https://redis.io/docs/latest/commands/slowlog/>
 use std::collections::VecDeque;
 
+use crate::engine::redact::{REDACTED, is_secret};
 use crate::engine::session::Session;
 use crate::proto::args::Args;
 
@@ -35,9 +36,10 @@ pub struct SlowLog {
 }
 
 impl SlowLog {
-    /// Adds a command and drops what is over `entries_max`.
+    /// Adds a command (`full_name` as it is declared) and drops what is over `entries_max`.
     pub fn add(
         &mut self,
+        full_name: &str,
         args: Args<'_>,
         client: &Session,
         unix_seconds: i64,
@@ -48,7 +50,7 @@ impl SlowLog {
             id: self.id_next,
             unix_seconds,
             micros,
-            arguments: shortened(args),
+            arguments: shortened(full_name, args),
             peer: client.address.peer(),
             client_name: client.name.to_vec(),
         });
@@ -72,20 +74,23 @@ impl SlowLog {
     }
 }
 
-fn shortened(args: Args<'_>) -> Vec<Vec<u8>> {
+fn shortened(full_name: &str, args: Args<'_>) -> Vec<Vec<u8>> {
     let kept = if args.len() > ARGUMENTS_MAX { ARGUMENTS_MAX - 1 } else { args.len() };
-    let mut list: Vec<Vec<u8>> = args
-        .from(0)
-        .take(kept)
-        .map(|argument| match argument.len().checked_sub(ARGUMENT_BYTES_MAX) {
+    let show = |index: usize| {
+        let argument = args.at(index);
+        if is_secret(full_name, args, index) {
+            return REDACTED.to_vec();
+        }
+        match argument.len().checked_sub(ARGUMENT_BYTES_MAX) {
             None | Some(0) => argument.to_vec(),
             Some(more) => {
                 let mut text = argument[..ARGUMENT_BYTES_MAX].to_vec();
                 text.extend_from_slice(format!("... ({more} more bytes)").as_bytes());
                 text
             }
-        })
-        .collect();
+        }
+    };
+    let mut list: Vec<Vec<u8>> = (0..kept).map(show).collect();
     if kept < args.len() {
         list.push(format!("... ({} more arguments)", args.len() - kept).into_bytes());
     }

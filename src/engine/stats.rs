@@ -54,6 +54,8 @@ pub struct Stats {
     pub expire_cycle_capped: u64,
     /// CPU time the expiry cycle took, in microseconds.
     pub expire_cycle_us: u64,
+    /// Share of dead ones among the keys with a TTL that the expiry cycle saw lately, in per cent.
+    pub expired_stale_percent: f64,
     /// Highest `used_memory` seen, in bytes.
     pub peak_memory_bytes: usize,
     /// Turns of the event loop.

@@ -18,7 +18,7 @@ use crate::proto::error::ProtocolError;
 use crate::proto::reply::{Output, Reply};
 
 /// Requests whose keys are fetched together: enough to hide the latency, few enough to stay in L1.
-const WINDOW: usize = 64;
+const WINDOW: usize = 32;
 
 /// One request read in this turn.
 pub struct Entry {

@@ -1,1 +1,2 @@
-//! Layer `persist`.
+//! Layer 3: the keyspace as bytes that outlive the process. Knows no command and no client.
+pub mod rdb_format;

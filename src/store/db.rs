@@ -356,7 +356,7 @@ impl Db {
 
     /// The door: called before an entry of `bucket` is added, changed or deleted.
     #[inline]
-    fn before_write(&mut self, bucket: usize) {
+    pub(super) fn before_write(&mut self, bucket: usize) {
         let _ = bucket;
         self.stats.changes += 1;
     }
@@ -529,7 +529,7 @@ fn lfu_increment(counter: u32, factor: u32, random: &mut u64) -> u32 {
     *random ^= *random >> 7;
     *random ^= *random << 17;
     let weight = u64::from(counter.saturating_sub(LFU_INIT)) * u64::from(factor) + 1;
-    counter + u32::from(*random % weight == 0)
+    counter + u32::from((*random).is_multiple_of(weight))
 }
 
 impl Db {

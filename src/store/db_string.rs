@@ -212,8 +212,10 @@ impl Db {
         let bytes = self.heap.slot(Handle::from_raw(slot.handle));
         let (header, expiry) = (entry::header(bytes) | entry::EDITED, entry::expiry(bytes));
         if let Stored::Block(number) = entry::value(bytes) {
+            self.before_write(slot.bucket);
             edit_block(&mut self.blocks, number, length, edit)?;
-            return self.rewrite(slot, header, expiry, Stored::Block(number));
+            entry::set_header(self.heap.slot_mut(Handle::from_raw(slot.handle)), header);
+            return Ok(());
         }
         let key_end = entry::key_end(bytes);
         let mut text = std::mem::take(&mut self.scratch);

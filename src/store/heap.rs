@@ -51,7 +51,8 @@ const NO_UNIT: u16 = u16::MAX;
 const POOLED: u8 = u8::MAX;
 
 const fn next_large(bytes: usize) -> usize {
-    let slots = PAGE_BYTES / (bytes + bytes / 8);
+    let (least, fewer) = (PAGE_BYTES.div_ceil(bytes + bytes / 8), PAGE_BYTES / bytes - 1);
+    let slots = if least < fewer { least } else { fewer };
     (PAGE_BYTES / slots) & !(UNIT_BYTES - 1)
 }
 
@@ -526,8 +527,11 @@ impl Heap {
             let base = unsafe { libc::mmap(ptr::null_mut(), bytes, libc::PROT_NONE, flags, -1, 0) };
             if base != libc::MAP_FAILED {
                 // A huge-page fault zeroes 2 MiB at once: milliseconds in the middle of a SET.
+                #[cfg(target_os = "linux")]
                 // SAFETY: the range is the mapping just made; refusal changes nothing.
-                unsafe { libc::madvise(base, bytes, libc::MADV_NOHUGEPAGE) };
+                unsafe {
+                    libc::madvise(base, bytes, libc::MADV_NOHUGEPAGE)
+                };
                 self.base = base.cast();
                 self.reserved = bytes;
                 return Ok(());

@@ -6,6 +6,7 @@
 
 use std::fmt;
 
+mod access;
 mod blocks;
 mod compact;
 mod db;

@@ -7,15 +7,21 @@ use std::ops::Range;
 impl Db {
     /// One step of SCAN: starts with cursor 0, goes on with the returned one, ends when that is 0.
     /// Every key that is there from the first to the last step is visited at least once. Keys past
-    /// their time are left out. Visits about ten keys.
+    /// their time are deleted instead. Visits about ten keys.
     pub fn scan(&mut self, cursor: u64, visit: &mut dyn FnMut(EntryRef<'_>)) -> u64 {
         let this = &*self;
-        this.table.scan(cursor, |handle| {
+        // Allocates only when something is due.
+        let mut due = Vec::new();
+        let next = this.table.scan(cursor, |handle| {
             let entry = this.entry(handle);
-            if !this.is_due(&entry) {
+            if this.is_due(&entry) {
+                due.push(handle);
+            } else {
                 visit(entry);
             }
-        })
+        });
+        due.into_iter().for_each(|handle| self.expire_handle(handle));
+        next
     }
 
     /// A random key, each equally likely; `below(n)` gives a random number below n. `None` if there

@@ -37,6 +37,8 @@ const CHUNK: usize = 1024;
 const SPLIT_LOAD: usize = 9;
 /// Entries per bucket below which the last bucket is merged away.
 const MERGE_LOAD: usize = 6;
+/// Buckets tried for a random entry before taking the next best.
+const RANDOM_TRIES: usize = 1000;
 const TTL_BIT: u8 = 0x80;
 const ALL_SLOTS: u32 = (1 << SLOTS) - 1;
 
@@ -99,8 +101,10 @@ impl Buckets {
     }
 
     fn layout(capacity: usize) -> Layout {
-        Layout::from_size_align(capacity * size_of::<Bucket>(), 64)
-            .unwrap_or(Layout::new::<Bucket>())
+        let Ok(layout) = Layout::array::<Bucket>(capacity) else {
+            unreachable!("a chunk is at most 64 KiB");
+        };
+        layout
     }
 
     #[inline(always)]
@@ -592,12 +596,16 @@ impl Table {
         if self.len == 0 {
             return None;
         }
-        loop {
-            let bucket = below(self.main.len as u64) as usize;
+        for tries in 0.. {
+            // A generator that never hits would hold us: after some tries look at each in turn.
+            let bucket = match tries {
+                0..RANDOM_TRIES => below(self.main.len as u64) as usize,
+                _ => (tries - RANDOM_TRIES) % self.main.len,
+            };
             let mut count = 0;
             self.visit_bucket(bucket, |_, _| count += 1);
             // Taking a bucket in proportion to its entries makes each entry equally likely.
-            if count == 0 || below(2 * SLOTS as u64) >= count {
+            if count == 0 || tries < RANDOM_TRIES && below(2 * SLOTS as u64) >= count {
                 continue;
             }
             let (chosen, mut at, mut found) = (below(count), 0, None);
@@ -609,6 +617,7 @@ impl Table {
             });
             return found;
         }
+        None
     }
 
     /// Asks the processor to fetch the bucket of a hash.

@@ -1,0 +1,511 @@
+//! DEBUG: what test suites and developers of clients use to look inside, to provoke and to wait.
+//!
+//! Only what really does something is offered; the rest of Redis's subcommands is answered as unknown, and
+//! those of persistence by an error that says so. Digests are in `debug_digest`.
+use std::fmt::Write as _;
+use std::io;
+use std::time::Duration;
+
+use crate::base::glob::{Case, glob_match};
+use crate::base::{lzf, number};
+use crate::command::debug_digest::Digest;
+use crate::command::help;
+use crate::command::spec::flag::{ADMIN, LOADING, NOSCRIPT, PROTECTED, STALE, SYSCMD};
+use crate::command::spec::{Command, Group, command, doc};
+use crate::engine::config::Opt;
+use crate::engine::ctx::{CmdResult, Ctx, Event};
+use crate::engine::debug_settings::DebugSettings;
+use crate::engine::error::CmdError;
+use crate::engine::session::Session;
+use crate::proto::args::Args;
+use crate::proto::reply::{Output, Resp};
+use crate::store::{Db, NewString, StringRef, Ttl};
+
+/// The table of contents of this family.
+pub(super) const COMMANDS: &[Command] = &[DEBUG];
+
+const DEBUG: Command = Command {
+    flags: ADMIN | NOSCRIPT | LOADING | STALE | PROTECTED | SYSCMD,
+    doc: doc("1.0.0", "Depends on subcommand.", "", "A container for debugging commands"),
+    ..command(Group::Server, "debug", -2, debug)
+};
+
+fn debug(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
+    let name = args.at(1).to_ascii_lowercase();
+    match (&*name, args.len()) {
+        (b"help", 2) => help::reply(ctx, args, HELP),
+        (b"sleep", 3) => sleep(ctx, args),
+        (b"set-active-expire", 3) => {
+            ctx.engine.is_active_expire_on = leading_int(args.at(2)) != 0;
+            done(ctx)
+        }
+        (b"object", 3) => object(ctx, args),
+        (b"change-repl-id", 2) => {
+            log::warn!("Changing replication IDs after receiving DEBUG change-repl-id");
+            ctx.engine.replication_id = ctx.engine.random.hex_id();
+            done(ctx)
+        }
+        (b"log", 3) => {
+            log::warn!("DEBUG LOG: {}", String::from_utf8_lossy(args.at(2)));
+            done(ctx)
+        }
+        (b"protocol", 3) => protocol(ctx, args),
+        (b"replybuffer", 4) => reply_buffer(ctx, args),
+        (b"pause-cron", 3) => {
+            ctx.engine.debug.is_cron_paused = leading_int(args.at(2)) != 0;
+            done(ctx)
+        }
+        (b"set-disable-deny-scripts", 3) => {
+            ctx.engine.debug.is_deny_script_off = leading_int(args.at(2)) != 0;
+            done(ctx)
+        }
+        (b"set-skip-checksum-validation", 3) => {
+            ctx.engine.debug.skips_checksums = leading_int(args.at(2)) != 0;
+            done(ctx)
+        }
+        (b"quicklist-packed-threshold", 3) => packed_threshold(ctx, args),
+        (b"digest", 2) => digest(ctx),
+        (b"digest-value", _) => digest_value(ctx, args),
+        (b"htstats", 3) => table_stats(ctx, args),
+        (b"htstats-key" | b"listpack", 3) | (b"quicklist", 3 | 4) => {
+            encoding_of_aggregate(ctx, args, &name)
+        }
+        (b"populate", 3..=5) => populate(ctx, args),
+        // Not counted as an error of ours: whoever asks for it gets what he asked for.
+        (b"error", 3) => {
+            ctx.reply.error(args.at(2));
+            Ok(())
+        }
+        (b"structsize", 2) => struct_sizes(ctx),
+        (b"stringmatch-test", 2) => match_test(ctx),
+        (b"reload" | b"loadaof" | b"aof-flush-sleep", _) => {
+            Err(CmdError::Text("ERR persistence is not available yet"))
+        }
+        _ => Err(CmdError::subcommand_syntax("debug", args.at(1))),
+    }
+}
+
+fn done(ctx: &mut Ctx<'_>) -> CmdResult {
+    ctx.reply.ok();
+    Ok(())
+}
+
+/// The number a text begins with, as C's `atoi` reads it: 0 where there is none.
+fn leading_int(text: &[u8]) -> i64 {
+    let text = text.trim_ascii_start();
+    let digits_from = usize::from(matches!(text.first(), Some(b'+' | b'-')));
+    let digits = text[digits_from..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let number = std::str::from_utf8(&text[..digits_from + digits]).unwrap_or("");
+    number.parse().unwrap_or(0)
+}
+
+/// The number a text begins with, as C's `strtod` reads it: what follows (a line end) does not matter.
+fn leading_float(text: &[u8]) -> f64 {
+    let text = text.trim_ascii_start();
+    let is_part =
+        |byte: &u8| byte.is_ascii_digit() || matches!(byte, b'+' | b'-' | b'.' | b'e' | b'E');
+    let mut length = text.iter().take_while(|byte| is_part(byte)).count().min(64);
+    while length > 0 {
+        let number = std::str::from_utf8(&text[..length]).ok().and_then(|text| text.parse().ok());
+        if let Some(number) = number {
+            return number;
+        }
+        length -= 1;
+    }
+    0.0
+}
+
+/// Holds the whole server on purpose; afterwards it is later.
+fn sleep(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
+    let micros = leading_float(args.at(2)) * 1e6;
+    if micros >= 1.0 {
+        // A cast saturates: the longest sleep is half a million years.
+        std::thread::sleep(Duration::from_micros(micros as u64));
+    }
+    ctx.engine.clock.refresh();
+    done(ctx)
+}
+
+fn object(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
+    let compresses = ctx.engine.config.flag(Opt::Rdbcompression);
+    let entry = ctx.db.peek(args.key(2)).ok_or(CmdError::NoSuchKey)?;
+    let idle_seconds = entry.idle_seconds();
+    // Where the value is; of a number kept in the entry, where the entry is.
+    let (address, length) = match entry.string() {
+        Some(StringRef::Bytes(bytes)) => (bytes.as_ptr(), saved_length(bytes, compresses)),
+        Some(StringRef::Block(block)) => (block.as_ptr(), saved_length(block, compresses)),
+        Some(StringRef::Int(number)) => {
+            (entry.key().as_ptr(), saved_length(number.to_string().as_bytes(), false))
+        }
+        None => (entry.key().as_ptr(), 0),
+    };
+    let clock = (ctx.now / 1000 - idle_seconds as i64) & 0x00ff_ffff;
+    let line = format!(
+        "Value at:{address:p} refcount:1 encoding:{} serializedlength:{length} lru:{clock} \
+         lru_seconds_idle:{idle_seconds}",
+        entry.encoding(),
+    );
+    ctx.reply.simple(&line);
+    Ok(())
+}
+
+/// Bytes of a string in an RDB file: as a small number, compressed, or with its length before it.
+fn saved_length(bytes: &[u8], compresses: bool) -> usize {
+    let length_bytes = |length: usize| match length {
+        0..64 => 1,
+        64..16_384 => 2,
+        16_384..=0xffff_ffff => 5,
+        _ => 9,
+    };
+    if bytes.len() <= 11 {
+        match number::canonical_i64(bytes) {
+            Some(-0x80..=0x7f) => return 2,
+            Some(-0x8000..=0x7fff) => return 3,
+            Some(-0x8000_0000..=0x7fff_ffff) => return 5,
+            _ => {}
+        }
+    }
+    if compresses
+        && bytes.len() > 20
+        && let Some(packed) = lzf::compress(bytes, &mut Vec::new(), bytes.len() - 4)
+    {
+        return 1 + length_bytes(packed) + length_bytes(bytes.len()) + packed;
+    }
+    length_bytes(bytes.len()) + bytes.len()
+}
+
+fn protocol(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
+    let reply = &mut ctx.reply;
+    let is_resp3 = reply.resp() == Resp::V3;
+    match &*args.at(2).to_ascii_lowercase() {
+        b"string" => reply.bulk(b"Hello World"),
+        b"integer" => reply.int(12345),
+        b"double" => reply.double(3.141),
+        b"bignum" if is_resp3 => reply.raw(b"(1234567999999999999999999999999999999\r\n"),
+        b"bignum" => reply.bulk(b"1234567999999999999999999999999999999"),
+        b"null" => reply.null(),
+        b"array" => {
+            reply.array(3);
+            (0..3).for_each(|number| reply.int(number));
+        }
+        b"set" => {
+            reply.set(3);
+            (0..3).for_each(|number| reply.int(number));
+        }
+        b"map" => {
+            reply.map(3);
+            for number in 0..3 {
+                reply.int(number);
+                reply.boolean(number == 1);
+            }
+        }
+        b"attrib" => {
+            if is_resp3 {
+                reply.raw(b"|1\r\n");
+                reply.bulk(b"key-popularity");
+                reply.array(2);
+                reply.bulk(b"key:123");
+                reply.int(90);
+            }
+            reply.bulk(b"Some real reply following the attribute");
+        }
+        b"push" if !is_resp3 => {
+            return Err(CmdError::Text("ERR RESP2 is not supported by this command"));
+        }
+        b"push" => {
+            reply.push(2);
+            reply.bulk(b"server-cpu-usage");
+            reply.int(42);
+            reply.bulk(b"Some real reply following the push reply");
+        }
+        b"true" => reply.boolean(true),
+        b"false" => reply.boolean(false),
+        b"verbatim" => reply.verbatim("txt", b"This is a verbatim\nstring"),
+        _ => {
+            return Err(CmdError::Text(
+                "ERR Wrong protocol type name. Please use one of the following: \
+                 string|integer|double|bignum|null|array|set|map|attrib|push|verbatim|true|false",
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn reply_buffer(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
+    let (what, value) = (args.at(2), args.at(3));
+    let debug = &mut ctx.engine.debug;
+    if what.eq_ignore_ascii_case(b"resizing") {
+        debug.is_reply_resizing_on = leading_int(value) != 0;
+    } else if !what.eq_ignore_ascii_case(b"peak-reset-time") {
+        return Err(CmdError::subcommand_syntax("debug", args.at(1)));
+    } else if value.eq_ignore_ascii_case(b"never") {
+        debug.reply_peak_reset_ms = None;
+    } else if value.eq_ignore_ascii_case(b"reset") {
+        debug.reply_peak_reset_ms = DebugSettings::default().reply_peak_reset_ms;
+    } else {
+        let millis = number::parse_i64(value).ok_or(CmdError::NotInteger)?;
+        // A negative time is how Redis stores `never`.
+        debug.reply_peak_reset_ms = (millis >= 0).then_some(millis);
+    }
+    done(ctx)
+}
+
+/// Stored for lists; 0 is the default.
+fn packed_threshold(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
+    // A little below 4 GiB: what is larger does not fit a list node's length.
+    const BYTES_MAX: u64 = (1 << 32) - (1 << 20);
+    let bytes = number::parse_memory(args.at(2)).filter(|bytes| *bytes <= BYTES_MAX);
+    let bytes = bytes.ok_or(CmdError::Text(
+        "ERR argument must be a memory value bigger than 1 and smaller than 4gb",
+    ))?;
+    let default = DebugSettings::default().packed_threshold_bytes;
+    ctx.engine.debug.packed_threshold_bytes = if bytes == 0 { default } else { bytes };
+    done(ctx)
+}
+
+fn digest(ctx: &mut Ctx<'_>) -> CmdResult {
+    let mut total = Digest::default();
+    for index in 0..ctx.db_count() {
+        if let Some(db) = ctx.db_at(index).filter(|db| !db.is_empty()) {
+            total.mix(&(index as u32).to_be_bytes());
+            db.for_each_bucket(0..db.buckets(), &mut |entry| {
+                let mut digest = Digest::default();
+                digest.mix(entry.key());
+                digest.mix_entry(&entry);
+                total.combine(digest.bytes());
+            });
+        }
+    }
+    ctx.reply.simple(&total.to_string());
+    Ok(())
+}
+
+/// Of a key that is not there: zeros.
+fn digest_value(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
+    ctx.reply.array(args.len() - 2);
+    for index in 2..args.len() {
+        let mut digest = Digest::default();
+        if let Some(entry) = ctx.db.peek(args.key(index)) {
+            digest.mix_entry(&entry);
+        }
+        ctx.reply.simple(&digest.to_string());
+    }
+    Ok(())
+}
+
+/// How full the buckets of a database are, in the words Redis has for the chains of its hash tables.
+/// DIFFERS: a bucket holds up to twelve keys before anything is chained, and TTLs have no table of their own.
+fn table_stats(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
+    const EMPTY: &str = "No stats available for empty dictionaries\n";
+    let index = number::parse_i64(args.at(2)).ok_or(CmdError::NotInteger)?;
+    let db = usize::try_from(index).ok().and_then(|index| ctx.db_at(index));
+    let db = db.ok_or(CmdError::Text("ERR Out of range database"))?;
+    let mut text = "[Dictionary HT]\nHash table 0 stats (main hash table):\n".to_owned();
+    if db.is_empty() {
+        text.push_str(EMPTY);
+    } else {
+        write_bucket_counts(db, &mut text);
+    }
+    text.push_str("[Expires HT]\nHash table 0 stats (main hash table):\n");
+    match db.expires_len() {
+        0 => text.push_str(EMPTY),
+        count => {
+            let _ = writeln!(text, " number of elements: {count}");
+        }
+    }
+    ctx.reply.verbatim("txt", text.as_bytes());
+    Ok(())
+}
+
+fn write_bucket_counts(db: &Db, text: &mut String) {
+    let mut buckets_by_keys = [0usize; 50];
+    let (mut keys_max, mut keys) = (0, 0);
+    for bucket in 0..db.buckets() {
+        let mut count = 0usize;
+        db.for_each_bucket(bucket..bucket + 1, &mut |_| count += 1);
+        buckets_by_keys[count.min(49)] += 1;
+        keys_max = keys_max.max(count);
+        keys += count;
+    }
+    let used = db.buckets() - buckets_by_keys[0];
+    let average = keys as f64 / used.max(1) as f64;
+    let _ = writeln!(
+        text,
+        " table size: {}\n number of elements: {}\n different slots: {used}\n max chain length: \
+         {keys_max}\n avg chain length (counted): {average:.2}\n avg chain length (computed): \
+         {:.2}\n Chain length distribution:",
+        db.buckets(),
+        db.len(),
+        db.len() as f64 / used.max(1) as f64,
+    );
+    for (count, buckets) in buckets_by_keys.iter().enumerate().filter(|(_, buckets)| **buckets > 0)
+    {
+        let share = *buckets as f64 * 100.0 / db.buckets() as f64;
+        let _ = writeln!(text, "   {count}: {buckets} ({share:.2}%)");
+    }
+}
+
+/// LISTPACK, QUICKLIST and HTSTATS-KEY: no value has such an encoding yet.
+fn encoding_of_aggregate(ctx: &mut Ctx<'_>, args: Args<'_>, name: &[u8]) -> CmdResult {
+    if ctx.db.peek(args.key(2)).is_none() {
+        return Err(CmdError::NoSuchKey);
+    }
+    Err(CmdError::Text(match name {
+        b"listpack" => "ERR Not a listpack encoded object.",
+        b"quicklist" => "ERR Not a quicklist encoded object.",
+        _ => "ERR The value stored at the specified key is not represented using an hash table",
+    }))
+}
+
+/// Longest key and value text before padding (Redis prints them into 128 bytes).
+const POPULATED_BYTES_MAX: usize = 127;
+
+/// Keys `prefix:0`, `prefix:1` …; those that exist are left alone.
+fn populate(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
+    let positive = |text: &[u8]| match number::parse_i64(text) {
+        Some(value) if value >= 0 => Ok(value),
+        _ => Err(CmdError::Text("ERR value is out of range, must be positive")),
+    };
+    let count = positive(args.at(2))?;
+    let size = if args.len() == 5 { positive(args.at(4))? as usize } else { 0 };
+    let prefix = if args.len() > 3 { args.at(3) } else { b"key" };
+    let prefix = prefix.split(|byte| *byte == 0).next().unwrap_or(&[]);
+    let (mut key_text, mut value) = (Vec::new(), Vec::new());
+    for number in 0..count {
+        key_text.clear();
+        key_text.extend_from_slice(prefix);
+        let _ = io::Write::write_fmt(&mut key_text, format_args!(":{number}"));
+        key_text.truncate(POPULATED_BYTES_MAX);
+        let key = args.hasher().key(&key_text);
+        if ctx.db.peek(key).is_some() {
+            continue;
+        }
+        value.clear();
+        let _ = io::Write::write_fmt(&mut value, format_args!("value:{number}"));
+        if size > 0 {
+            value.resize(size, 0);
+        }
+        ctx.db
+            .set_string(key, NewString::Bytes(&value), Ttl::Clear)
+            .map_err(|_| CmdError::OutOfMemory)?;
+        ctx.changed(Event::Set, &key_text);
+    }
+    done(ctx)
+}
+
+/// Sizes of our structures; only `bits` means the same as in Redis.
+fn struct_sizes(ctx: &mut Ctx<'_>) -> CmdResult {
+    let text = format!(
+        "bits:{} session:{} command:{} reply_output:{} database:{} ",
+        usize::BITS,
+        size_of::<Session>(),
+        size_of::<Command>(),
+        size_of::<Output>(),
+        size_of::<Db>(),
+    );
+    ctx.reply.bulk(text.as_bytes());
+    Ok(())
+}
+
+/// Matches random patterns against random texts, for a few milliseconds.
+fn match_test(ctx: &mut Ctx<'_>) -> CmdResult {
+    const LETTERS: &[u8] = b"ab*?[]^-\\";
+    let random = &mut ctx.engine.random;
+    let mut word = |length: u64| -> Vec<u8> {
+        let length = random.below(length);
+        (0..length).map(|_| LETTERS[random.below(LETTERS.len() as u64) as usize]).collect()
+    };
+    for _ in 0..10_000 {
+        std::hint::black_box(glob_match(&word(16), &word(16), Case::Sensitive));
+    }
+    ctx.reply.simple("Apparently Redis did not crash: test passed");
+    Ok(())
+}
+
+/// DIFFERS: without the subcommands that do not exist here, and those that crash the server.
+const HELP: &[&str] = &[
+    "CHANGE-REPL-ID",
+    "    Change the replication IDs of the instance.",
+    "    Dangerous: should be used only for testing the replication subsystem.",
+    "DIGEST",
+    "    Output a hex signature representing the current DB content.",
+    "DIGEST-VALUE <key> [<key> ...]",
+    "    Output a hex signature of the values of all the specified keys.",
+    "ERROR <string>",
+    "    Return a Redis protocol error with <string> as message. Useful for clients",
+    "    unit tests to simulate Redis errors.",
+    "LOG <message>",
+    "    Write <message> to the server log.",
+    "HTSTATS <dbid>",
+    "    Return hash table statistics of the specified Redis database.",
+    "HTSTATS-KEY <key>",
+    "    Like HTSTATS but for the hash table stored at <key>'s value.",
+    "OBJECT <key>",
+    "    Show low level info about `key` and associated value.",
+    "POPULATE <count> [<prefix>] [<size>]",
+    "    Create <count> string keys named key:<num>. If <prefix> is specified then",
+    "    it is used instead of the 'key' prefix. These are not propagated to",
+    "    replicas. Cluster slots are not respected so keys not belonging to the",
+    "    current node can be created in cluster mode.",
+    "PROTOCOL <type>",
+    "    Reply with a test value of the specified type. <type> can be: string,",
+    "    integer, double, bignum, null, array, set, map, attrib, push, verbatim,",
+    "    true, false.",
+    "SET-ACTIVE-EXPIRE <0|1>",
+    "    Setting it to 0 disables expiring keys in background when they are not",
+    "    accessed (otherwise the Redis behavior). Setting it to 1 reenables back the",
+    "    default.",
+    "SET-DISABLE-DENY-SCRIPTS <0|1>",
+    "    Lets scripts call what is denied to them.",
+    "QUICKLIST-PACKED-THRESHOLD <size>",
+    "    Sets the threshold for elements to be inserted as plain vs packed nodes",
+    "    Default value is 1GB, allows values up to 4GB. Setting to 0 restores to default.",
+    "SET-SKIP-CHECKSUM-VALIDATION <0|1>",
+    "    Enables or disables checksum checks for RDB files and RESTORE's payload.",
+    "SLEEP <seconds>",
+    "    Stop the server for <seconds>. Decimals allowed.",
+    "STRINGMATCH-TEST",
+    "    Run a fuzz tester against the stringmatchlen() function.",
+    "STRUCTSIZE",
+    "    Return the size of different core structures.",
+    "LISTPACK <key>",
+    "    Show low level info about the listpack encoding of <key>.",
+    "QUICKLIST <key> [<0|1>]",
+    "    Show low level info about the quicklist encoding of <key>.",
+    "    The optional argument (0 by default) sets the level of detail",
+    "PAUSE-CRON <0|1>",
+    "    Stop periodic cron job processing.",
+    "REPLYBUFFER PEAK-RESET-TIME <NEVER||RESET|time>",
+    "    Sets the time (in milliseconds) to wait between client reply buffer peak resets.",
+    "    In case NEVER is provided the last observed peak will never be reset",
+    "    In case RESET is provided the peak reset time will be restored to the default value",
+    "REPLYBUFFER RESIZING <0|1>",
+    "    Enable or disable the reply buffer resize cron job",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_read_as_c_reads_them() {
+        let texts: [&[u8]; 7] = [b"1", b"-12x", b"", b"x1", b" 7\r\n", b"+3", b"-"];
+        assert_eq!(texts.map(leading_int), [1, -12, 0, 0, 7, 3, 0]);
+        let texts: [&[u8]; 7] = [b"0.25\r\n", b".5", b"1e-2", b"1e", b"-1", b"abc", b"1.5.2"];
+        assert_eq!(texts.map(leading_float), [0.25, 0.5, 0.01, 1.0, -1.0, 0.0, 1.5]);
+    }
+
+    /// The lengths were taken from DEBUG OBJECT of Redis 7.0.15.
+    #[test]
+    fn saved_lengths_are_those_of_redis() {
+        let length = |text: &str| saved_length(text.as_bytes(), true);
+        assert_eq!(length("abc"), 4);
+        assert_eq!(
+            [length("1"), length("-129"), length("40000"), length("3000000000")],
+            [2, 3, 5, 11]
+        );
+        assert_eq!(length(&"ab".repeat(10)), 21);
+        assert_eq!(length(&"x".repeat(100)), 12);
+        assert_eq!(saved_length("x".repeat(100).as_bytes(), false), 102);
+    }
+}

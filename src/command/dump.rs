@@ -1,0 +1,206 @@
+//! DUMP and RESTORE: one value as bytes that any Redis of this format reads, and back.
+//!
+//! The payload is the value as an RDB file holds it, then version and checksum (`persist::rdb_format`). Its
+//! checksum is no secret, so a payload is as untrusted as any argument. Cost: O(size of the value).
+use std::borrow::Cow;
+
+use crate::base::block::Block;
+use crate::command::options::{Options, integer, is};
+use crate::command::spec::access::{ACCESS, OW, RO, UPDATE};
+use crate::command::spec::flag::{ASKING, DENYOOM, READONLY, SYSCMD, WRITE};
+use crate::command::spec::{Command, Doc, Group, KeySpec, category, command, doc};
+use crate::engine::config::Opt;
+use crate::engine::ctx::{CmdResult, Ctx, Event};
+use crate::engine::error::CmdError;
+use crate::persist::rdb_format::{self, Checksum, Compression, Reader, Text, value_type};
+use crate::proto::args::Args;
+use crate::store::{NewString, StringRef, Ttl};
+
+/// The table of contents of this family.
+pub(super) const COMMANDS: &[Command] = &[DUMP, RESTORE, RESTORE_ASKING];
+
+const DUMP: Command = Command {
+    flags: READONLY,
+    keys: &[KeySpec::first(RO | ACCESS)],
+    tips: &["nondeterministic_output"],
+    doc: doc(
+        "2.6.0",
+        "O(1) to access the key and additional O(N*M) to serialize it, where N is the number of \
+        Redis objects composing the value and M their average size. For small string values the \
+        time complexity is thus O(1)+O(1*M) where M is small, so simply O(1).",
+        "key:key",
+        "Return a serialized version of the value stored at the specified key.",
+    ),
+    ..command(Group::Generic, "dump", 2, dump)
+};
+
+const RESTORE: Command = Command {
+    flags: WRITE | DENYOOM,
+    categories: category::DANGEROUS,
+    keys: &[KeySpec::first(OW | UPDATE)],
+    doc: Doc {
+        history: &[
+            ("3.0.0", "Added the `REPLACE` modifier."),
+            ("5.0.0", "Added the `ABSTTL` modifier."),
+            ("5.0.0", "Added the `IDLETIME` and `FREQ` options."),
+        ],
+        ..doc(
+            "2.6.0",
+            "O(1) to create the new key and additional O(N*M) to reconstruct the serialized \
+            value, where N is the number of Redis objects composing the value and M their \
+            average size. For small string values the time complexity is thus O(1)+O(1*M) where \
+            M is small, so simply O(1). However for sorted set values the complexity is \
+            O(N*M*log(N)) because inserting values into sorted sets is O(log(N)).",
+            "key:key ttl:integer serialized-value:string [REPLACE@3.0.0] [ABSTTL@5.0.0] \
+            [IDLETIME=seconds:integer@5.0.0] [FREQ=frequency:integer@5.0.0]",
+            "Create a key using the provided serialized value, previously obtained using DUMP.",
+        )
+    },
+    ..command(Group::Generic, "restore", -4, restore)
+};
+
+const RESTORE_ASKING: Command = Command {
+    flags: WRITE | DENYOOM | ASKING | SYSCMD,
+    categories: category::DANGEROUS | category::KEYSPACE,
+    keys: &[KeySpec::first(OW | UPDATE)],
+    doc: Doc {
+        history: &[
+            ("3.0.0", "Added the `REPLACE` modifier."),
+            ("5.0.0", "Added the `ABSTTL` modifier."),
+            ("5.0.0", "Added the `IDLETIME` and `FREQ` options."),
+        ],
+        ..doc(
+            "3.0.0",
+            "O(1) to create the new key and additional O(N*M) to reconstruct the serialized \
+            value, where N is the number of Redis objects composing the value and M their \
+            average size. For small string values the time complexity is thus O(1)+O(1*M) where \
+            M is small, so simply O(1). However for sorted set values the complexity is \
+            O(N*M*log(N)) because inserting values into sorted sets is O(log(N)).",
+            "key:key ttl:integer serialized-value:string [REPLACE@3.0.0] [ABSTTL@5.0.0] \
+            [IDLETIME=seconds:integer@5.0.0] [FREQ=frequency:integer@5.0.0]",
+            "An internal command for migrating keys in a cluster",
+        )
+    },
+    ..command(Group::Server, "restore-asking", -4, restore)
+};
+
+const BAD_FORMAT: CmdError = CmdError::Text("ERR Bad data format");
+
+fn dump(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
+    let is_compressed = ctx.engine.config.flag(Opt::Rdbcompression);
+    let compression = if is_compressed { Compression::Lzf } else { Compression::Off };
+    let Some(entry) = ctx.db.read(args.key(1)) else {
+        ctx.reply.null();
+        return Ok(());
+    };
+    let Some(string) = entry.string() else { return Err(BAD_FORMAT) };
+    let mut payload = vec![value_type::STRING];
+    match string {
+        StringRef::Int(value) => rdb_format::write_int(&mut payload, value),
+        StringRef::Bytes(bytes) => rdb_format::write_string(&mut payload, bytes, compression),
+        StringRef::Block(block) => rdb_format::write_string(&mut payload, block, compression),
+    }
+    rdb_format::write_footer(&mut payload);
+    ctx.reply.bulk_block(&Block::new(payload));
+    Ok(())
+}
+
+fn restore(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
+    let choices = Choices::parse(args)?;
+    let key = args.key(1);
+    if !choices.is_replace && ctx.db.read_for_write(key).is_some() {
+        return Err(CmdError::Text("BUSYKEY Target key name already exists."));
+    }
+    let ttl_ms = integer(args.at(2))?;
+    if ttl_ms < 0 {
+        return Err(CmdError::Text("ERR Invalid TTL value, must be >= 0"));
+    }
+    let payload = rdb_format::check_footer(args.at(3), Checksum::Compared)
+        .map_err(|_| CmdError::Text("ERR DUMP payload version or checksum are wrong"))?;
+    let text = parse_value(payload)?;
+    let expiry = match ttl_ms {
+        0 => None,
+        _ if choices.is_absolute => Some(ttl_ms),
+        // As in Redis, a sum beyond the end of time is in the past.
+        _ => Some(ttl_ms.wrapping_add(ctx.now)),
+    };
+    if expiry.is_some_and(|expiry| expiry <= ctx.now) {
+        if choices.is_replace && ctx.db.remove(key) {
+            ctx.changed(Event::Del, key.bytes);
+        }
+        ctx.reply.ok();
+        return Ok(());
+    }
+    let value = match text {
+        Text::Int(value) => NewString::Int(value),
+        Text::Bytes(Cow::Borrowed(bytes)) => NewString::Bytes(bytes),
+        Text::Bytes(Cow::Owned(bytes)) => NewString::Block(Block::new(bytes)),
+    };
+    let ttl = expiry.map_or(Ttl::Clear, Ttl::At);
+    ctx.db.set_string(key, value, ttl).map_err(|_| CmdError::OutOfMemory)?;
+    match choices.access {
+        Some(Access::Idle(seconds)) if !ctx.engine.is_lfu => ctx.db.set_idle(key, seconds),
+        Some(Access::Frequency(counter)) if ctx.engine.is_lfu => ctx.db.set_frequency(key, counter),
+        _ => {}
+    }
+    ctx.changed(Event::Restore, key.bytes);
+    ctx.reply.ok();
+    Ok(())
+}
+
+/// The value of a payload. What follows it is ignored, as in Redis.
+///
+/// DIFFERS: a value that reaches into version and checksum is refused; Redis reads them as part of it.
+fn parse_value(mut payload: Reader<'_>) -> Result<Text<'_>, CmdError> {
+    match payload.u8() {
+        Ok(value_type::STRING) => payload.string().map_err(|_| BAD_FORMAT),
+        _ => Err(BAD_FORMAT),
+    }
+}
+
+/// What a restored key tells about its past; only the one that the eviction policy uses is kept.
+#[derive(Clone, Copy)]
+enum Access {
+    /// IDLETIME, in seconds.
+    Idle(u64),
+    /// FREQ: the LFU counter.
+    Frequency(u8),
+}
+
+#[derive(Default)]
+struct Choices {
+    /// REPLACE.
+    is_replace: bool,
+    /// ABSTTL: the time to live is a point in time.
+    is_absolute: bool,
+    /// IDLETIME or FREQ, never both.
+    access: Option<Access>,
+}
+
+impl Choices {
+    fn parse(args: Args<'_>) -> Result<Choices, CmdError> {
+        let mut choices = Choices::default();
+        let mut options = Options::new(args, 4);
+        while let Some(option) = options.next() {
+            let has_idle = matches!(choices.access, Some(Access::Idle(_)));
+            let has_frequency = matches!(choices.access, Some(Access::Frequency(_)));
+            if is(option, "replace") {
+                choices.is_replace = true;
+            } else if is(option, "absttl") {
+                choices.is_absolute = true;
+            } else if is(option, "idletime") && !has_frequency {
+                let seconds = u64::try_from(integer(options.value()?)?)
+                    .map_err(|_| CmdError::Text("ERR Invalid IDLETIME value, must be >= 0"))?;
+                choices.access = Some(Access::Idle(seconds));
+            } else if is(option, "freq") && !has_idle {
+                let counter = u8::try_from(integer(options.value()?)?).map_err(|_| {
+                    CmdError::Text("ERR Invalid FREQ value, must be >= 0 and <= 255")
+                })?;
+                choices.access = Some(Access::Frequency(counter));
+            } else {
+                return Err(CmdError::Syntax);
+            }
+        }
+        Ok(choices)
+    }
+}

@@ -1,0 +1,212 @@
+//! Where memory is: the figures behind INFO memory, MEMORY STATS and MEMORY DOCTOR.
+//!
+//! ```text
+//!   resident    ─ what the system gave us
+//!   used        ─ what the allocator was asked for, and the pages of the keyspace's heaps
+//!     allocated ─ of that: without the free slots of those pages
+//!     overhead  ─ of that: what was there at the start, tables, clients
+//!     dataset   ─ the rest: keys and values
+//! ```
+//!
+//! The keyspace's heaps are mapped from the system, so the allocator does not count them. Cost: one file read
+//! (`/proc/self/statm`), O(databases + clients).
+use crate::base::memory;
+use crate::base::sys;
+use crate::engine::config::Opt;
+use crate::engine::config_choice::MaxmemoryPolicy;
+use crate::engine::ctx::Ctx;
+use crate::engine::info::InfoText;
+
+/// One database that has keys.
+#[derive(Clone, Copy, Debug)]
+pub struct DbOverhead {
+    /// Its index.
+    pub index: usize,
+    /// Bytes of its table.
+    pub table_bytes: usize,
+}
+
+/// All figures, in bytes but where said.
+#[derive(Clone, Debug)]
+pub struct MemoryReport {
+    /// In use.
+    pub used: usize,
+    /// Most ever in use, as far as it was looked at.
+    pub peak: usize,
+    /// In use when the engine had been set up.
+    pub startup: usize,
+    /// Resident set.
+    pub resident: usize,
+    /// In use, without the keyspace's free slots.
+    pub allocated: usize,
+    /// Connections and what is known of clients.
+    pub clients: usize,
+    /// All that is not keys and values.
+    pub overhead: usize,
+    /// Keys and values.
+    pub dataset: usize,
+    /// Number of keys.
+    pub keys: usize,
+    /// Databases with keys.
+    pub dbs: Vec<DbOverhead>,
+}
+
+impl MemoryReport {
+    /// Measures. Also notes a new peak.
+    pub fn measure(ctx: &mut Ctx<'_>) -> MemoryReport {
+        let (mut heap_live, mut heap_free, mut tables, mut data) = (0, 0, 0, 0);
+        let (mut keys, mut dbs) = (0, Vec::new());
+        for (index, db) in ctx.dbs().enumerate() {
+            let memory = db.memory();
+            heap_live += memory.heap_live_bytes;
+            heap_free += memory.heap_page_bytes.saturating_sub(memory.heap_live_bytes);
+            tables += memory.table_bytes;
+            data += memory.used_bytes();
+            keys += db.len();
+            if !db.is_empty() {
+                dbs.push(DbOverhead { index, table_bytes: memory.table_bytes });
+            }
+        }
+        // Without the counting allocator (embedded) the keyspace is all that is known.
+        let allocated = match memory::allocated_bytes() {
+            0 => data,
+            allocated => allocated + heap_live,
+        };
+        let used = allocated + heap_free;
+        let shared = &mut *ctx.engine;
+        shared.stats.peak_memory_bytes = shared.stats.peak_memory_bytes.max(used);
+        let others: usize = shared.clients.iter().map(|(_, session)| session.memory_bytes()).sum();
+        let clients = others + ctx.client.memory_bytes();
+        let overhead = (shared.startup_memory_bytes + tables + clients).min(used);
+        MemoryReport {
+            used,
+            peak: shared.stats.peak_memory_bytes,
+            startup: shared.startup_memory_bytes,
+            resident: memory::resident_bytes(),
+            allocated,
+            clients,
+            overhead,
+            dataset: used - overhead,
+            keys,
+            dbs,
+        }
+    }
+
+    /// Bytes used since the start; at least 1, as it divides.
+    pub fn net(&self) -> usize {
+        self.used.saturating_sub(self.startup).max(1)
+    }
+
+    /// Share of the data set in what was allocated since the start, in per cent.
+    pub fn dataset_percent(&self) -> f64 {
+        self.dataset as f64 * 100.0 / self.net() as f64
+    }
+
+    /// Use now, in per cent of the peak.
+    pub fn peak_percent(&self) -> f64 {
+        self.used as f64 * 100.0 / self.peak.max(1) as f64
+    }
+
+    /// Free slots of the keyspace: what compaction can return.
+    pub fn fragmentation(&self) -> Ratio {
+        Ratio::of(self.used, self.allocated)
+    }
+
+    /// Resident beyond what we hold: the allocator's free lists, code, stacks.
+    pub fn allocator_overhead(&self) -> Ratio {
+        Ratio::of(self.resident, self.used)
+    }
+
+    /// Resident against in use: all overhead together.
+    pub fn total_fragmentation(&self) -> Ratio {
+        Ratio::of(self.resident, self.used)
+    }
+}
+
+/// A whole compared with a part of it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Ratio {
+    /// Whole divided by part.
+    pub ratio: f64,
+    /// Whole less part, in bytes.
+    pub bytes: i64,
+}
+
+impl Ratio {
+    /// Nothing beyond the part.
+    pub const NONE: Ratio = Ratio { ratio: 1.0, bytes: 0 };
+
+    fn of(whole: usize, part: usize) -> Ratio {
+        Ratio { ratio: whole as f64 / part.max(1) as f64, bytes: whole as i64 - part as i64 }
+    }
+}
+
+/// Section `memory` of INFO.
+pub(super) fn section(ctx: &mut Ctx<'_>, text: &mut InfoText) {
+    let report = MemoryReport::measure(ctx);
+    text.title("Memory");
+    text.bytes_field("used_memory", report.used as u64);
+    text.bytes_field("used_memory_rss", report.resident as u64);
+    text.bytes_field("used_memory_peak", report.peak as u64);
+    text.field("used_memory_peak_perc", format_args!("{:.2}%", report.peak_percent()));
+    text.field("used_memory_overhead", report.overhead);
+    text.field("used_memory_startup", report.startup);
+    text.field("used_memory_dataset", report.dataset);
+    text.field("used_memory_dataset_perc", format_args!("{:.2}%", report.dataset_percent()));
+    text.field("allocator_allocated", report.allocated);
+    text.field("allocator_active", report.used);
+    text.field("allocator_resident", report.resident);
+    text.bytes_field("total_system_memory", sys::memory_total());
+    scripts(text);
+    text.bytes_field("maxmemory", ctx.engine.config.size(Opt::Maxmemory));
+    text.field("maxmemory_policy", policy_name(ctx.engine.config.maxmemory_policy()));
+    ratios(&report, text);
+    text.zeros(&[
+        "mem_not_counted_for_evict",
+        "mem_replication_backlog",
+        "mem_total_replication_buffers",
+        "mem_clients_slaves",
+    ]);
+    text.field("mem_clients_normal", report.clients);
+    text.zeros(&["mem_cluster_links", "mem_aof_buffer"]);
+    text.field("mem_allocator", "libc");
+    text.field("active_defrag_running", 0);
+    text.field("lazyfree_pending_objects", ctx.engine.graveyard.pending());
+    text.field("lazyfreed_objects", ctx.engine.graveyard.freed);
+}
+
+/// Scripts and functions do not exist yet.
+fn scripts(text: &mut InfoText) {
+    text.zeros(&["used_memory_lua", "used_memory_vm_eval"]);
+    text.field("used_memory_lua_human", "0B");
+    text.zeros(&[
+        "used_memory_scripts_eval",
+        "number_of_cached_scripts",
+        "number_of_functions",
+        "number_of_libraries",
+        "used_memory_vm_functions",
+        "used_memory_vm_total",
+    ]);
+    text.field("used_memory_vm_total_human", "0B");
+    text.field("used_memory_functions", 0);
+    text.bytes_field("used_memory_scripts", 0);
+}
+
+fn ratios(report: &MemoryReport, text: &mut InfoText) {
+    let fields = [
+        ("allocator_frag", report.fragmentation()),
+        ("allocator_rss", report.allocator_overhead()),
+        // Resident is counted as the allocator's in full: there is no third part.
+        ("rss_overhead", Ratio::NONE),
+        ("mem_fragmentation", report.total_fragmentation()),
+    ];
+    for (name, ratio) in fields {
+        text.field(&format!("{name}_ratio"), format_args!("{:.2}", ratio.ratio));
+        text.field(&format!("{name}_bytes"), ratio.bytes);
+    }
+}
+
+fn policy_name(policy: MaxmemoryPolicy) -> &'static str {
+    let words = MaxmemoryPolicy::WORDS;
+    words.iter().find(|(_, value)| *value == policy as i64).map_or("noeviction", |(word, _)| word)
+}

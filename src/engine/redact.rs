@@ -1,0 +1,55 @@
+//! Which arguments of a command are secrets: MONITOR and the slow log print `(redacted)` in their place.
+//!
+//! Promise: no password given by AUTH, HELLO or CONFIG SET leaves the server. Cost: one comparison of a
+//! short name for a command without secrets.
+use crate::engine::config::Opt;
+use crate::engine::config_spec::SENSITIVE;
+use crate::proto::args::Args;
+
+/// What is shown in the place of a secret.
+pub const REDACTED: &[u8] = b"(redacted)";
+
+/// Whether argument `index` of the command called `full_name` (`auth`, `config|set`; never a name given by
+/// `rename-command`) is a secret. O(options) for CONFIG SET, O(arguments) for HELLO, else O(1).
+pub fn is_secret(full_name: &str, args: Args<'_>, index: usize) -> bool {
+    match full_name {
+        // DIFFERS: Redis shows all of an AUTH with too many arguments. They may still be passwords.
+        "auth" => index > 0,
+        // DIFFERS: Redis shows user and password where an earlier argument of HELLO is wrong.
+        "hello" => {
+            let names_auth = |at: usize| args.at(at).eq_ignore_ascii_case(b"auth");
+            (index >= 3 && names_auth(index - 1)) || (index >= 4 && names_auth(index - 2))
+        }
+        "config|set" => {
+            index >= 3
+                && index % 2 == 1
+                && Opt::find(args.at(index - 1)).is_some_and(|(opt, _)| opt.spec().has(SENSITIVE))
+        }
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::hash::KeyHasher;
+    use crate::proto::args::OwnedArgs;
+
+    fn secrets(full_name: &str, line: &str) -> Vec<usize> {
+        let owned = OwnedArgs::from_parts(line.split(' ').map(str::as_bytes));
+        let hasher = KeyHasher::new(1);
+        let args = owned.lend(&hasher);
+        (0..args.len()).filter(|&index| is_secret(full_name, args, index)).collect()
+    }
+
+    #[test]
+    fn passwords_are_secrets_and_nothing_else_is() {
+        assert_eq!(secrets("auth", "auth p"), [1]);
+        assert_eq!(secrets("auth", "AUTH u p"), [1, 2]);
+        assert_eq!(secrets("hello", "hello 3 setname me AUTH u p"), [5, 6]);
+        assert_eq!(secrets("hello", "hello 2 auth u p setname x"), [3, 4]);
+        assert_eq!(secrets("config|set", "config set maxmemory 1 REQUIREPASS p"), [5]);
+        assert_eq!(secrets("config|set", "config set requirepass p hz 10"), [3]);
+        assert_eq!(secrets("set", "set auth p"), []);
+    }
+}

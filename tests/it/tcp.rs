@@ -1,0 +1,110 @@
+//! The corpus against our server over sockets: in RESP2 and RESP3, and in RESP2 with the bytes of
+//! every command cut in pieces.
+
+use super::support::play::{Outcome, Resp, concerns, play};
+use super::support::process::{Kind, Process};
+use super::support::script::{Action, Script, load_all};
+use super::support::target::{Cut, CutAt, Target};
+
+/// Commands of up to this many bytes are cut at every position.
+const CUT_LENGTH_MAX: usize = 48;
+
+/// `PLAY_REDIS=1` plays on a real Redis instead, to prove this runner itself.
+fn kind() -> Kind {
+    if std::env::var_os("PLAY_REDIS").is_some() { Kind::Redis } else { Kind::Rufous }
+}
+
+/// A server that is started again when a script killed it.
+struct Running {
+    process: Process,
+    over_tcp: bool,
+    failures: Vec<String>,
+    compared: usize,
+}
+
+impl Running {
+    fn start(over_tcp: bool) -> Self {
+        let process = Process::start(kind(), over_tcp).expect("rufous starts");
+        Running { process, over_tcp, failures: Vec::new(), compared: 0 }
+    }
+
+    fn run(&mut self, script: &Script, play: impl FnOnce(&mut dyn Target) -> Outcome) {
+        let outcome = play(&mut self.process);
+        self.compared += outcome.compared;
+        self.failures.extend(outcome.failures);
+        if !self.process.is_running() {
+            let tail = self.process.log_tail();
+            self.failures.push(format!("{}: the server died:\n{tail}", script.name));
+            self.process = Process::start(kind(), self.over_tcp).expect("rufous starts");
+        }
+    }
+
+    fn conclude(self, how: &str) {
+        eprintln!("{how}: {} replies compared", self.compared);
+        let failures = self.failures;
+        assert!(failures.is_empty(), "{} failures\n{}", failures.len(), failures.join("\n"));
+    }
+}
+
+fn play_all(resp: Resp, how: &str) {
+    let mut running = Running::start(true);
+    for script in load_all() {
+        if concerns(&script, &running.process, resp) {
+            running.run(&script, |target| play(&script, target, resp));
+        }
+    }
+    running.conclude(how);
+}
+
+/// May the script be played again and again with its bytes cut? Not if it waits for time to pass.
+fn may_be_cut(script: &Script, target: &dyn Target) -> bool {
+    let waits = script.steps.iter().any(|step| matches!(step.action, Action::Advance(_)));
+    !script.marks.uncut && !waits && concerns(script, target, Resp::Two)
+}
+
+#[test]
+fn our_server_answers_in_resp2() {
+    play_all(Resp::Two, "tcp, RESP2");
+}
+
+#[test]
+fn our_server_answers_in_resp3() {
+    play_all(Resp::Three, "tcp, RESP3");
+}
+
+#[test]
+fn commands_may_arrive_byte_by_byte() {
+    let mut running = Running::start(false);
+    for script in load_all() {
+        if may_be_cut(&script, &running.process) {
+            running.run(&script, |target| play_cut(&script, target, CutAt::EveryByte));
+        }
+    }
+    running.conclude("byte by byte");
+}
+
+#[test]
+fn commands_may_arrive_in_two_pieces() {
+    let mut running = Running::start(false);
+    for script in load_all() {
+        if !may_be_cut(&script, &running.process) {
+            continue;
+        }
+        for position in 1..CUT_LENGTH_MAX {
+            let failed = running.failures.len();
+            running.run(&script, |target| play_cut(&script, target, CutAt::Position(position)));
+            if running.failures.len() > failed {
+                running.failures.push(format!("{}: cut before byte {position}", script.name));
+                break;
+            }
+        }
+    }
+    running.conclude("in two pieces");
+}
+
+fn play_cut(script: &Script, target: &mut dyn Target, at: CutAt) -> Outcome {
+    match Cut::new(target, at) {
+        Ok(mut cut) => play(script, &mut cut, Resp::Two),
+        Err(error) => Outcome { failures: vec![error.to_string()], ..Default::default() },
+    }
+}
