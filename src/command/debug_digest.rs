@@ -31,7 +31,7 @@ impl Digest {
     /// Adds `data` so that its place among others does matter.
     pub(super) fn mix(&mut self, data: &[u8]) {
         self.combine(data);
-        self.0 = Sha1::from(&self.0).digest().bytes();
+        self.0 = Sha1::from(self.0).digest().bytes();
     }
 
     /// Adds type, value and whether there is a TTL, but not the key.

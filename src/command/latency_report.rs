@@ -5,6 +5,7 @@
 //! --------------------------------------------------------------------------------
 //!   #
 //!  _|
+//!  ||
 //! _||          one column per spike, oldest first; below it how long ago it was, top down
 //!
 //! 432
@@ -231,7 +232,7 @@ mod tests {
     fn a_graph_has_a_column_per_spike() {
         let text = graph("command", &series(&[300, 400, 500]), 104);
         let expected = format!(
-            "command - high 500 ms, low 300 ms (all time high 900 ms)\n{}\n  #\n  |\n o|\n_||\n   \n432\nsss\n",
+            "command - high 500 ms, low 300 ms (all time high 900 ms)\n{}\n  #\n _|\n ||\n_||\n   \n432\nsss\n",
             "-".repeat(80)
         );
         assert_eq!(text, expected);

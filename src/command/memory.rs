@@ -137,8 +137,7 @@ fn memory_stats(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
     }
     field(reply, "overhead.total", report.overhead);
     field(reply, "keys.count", report.keys);
-    let bytes_per_key = if report.keys == 0 { 0 } else { report.net() / report.keys };
-    field(reply, "keys.bytes-per-key", bytes_per_key);
+    field(reply, "keys.bytes-per-key", report.net().checked_div(report.keys).unwrap_or(0));
     field(reply, "dataset.bytes", report.dataset);
     reply.bulk(b"dataset.percentage");
     reply.double(report.dataset_percent());

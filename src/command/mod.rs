@@ -28,6 +28,8 @@ mod string;
 mod string_number;
 mod string_range;
 mod string_set;
+#[cfg(test)]
+mod string_tests;
 mod string_value;
 pub mod syntax;
 pub mod table;
@@ -56,3 +58,6 @@ pub(crate) const FAMILIES: &[&[Command]] = &[
     config::COMMANDS,
     introspect::COMMANDS,
 ];
+
+#[cfg(test)]
+mod keyspace_tests;

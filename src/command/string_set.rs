@@ -166,18 +166,14 @@ enum Condition<'b> {
 }
 
 impl<'b> Condition<'b> {
-    /// Takes over the condition `taken`; two different ones are a syntax error, of the same one given twice the
-    /// last counts.
+    /// Takes over the condition `taken`. Two are a syntax error, but for NX or XX given again.
     fn take(&mut self, taken: Condition<'b>) -> Result<(), CmdError> {
-        let agrees = match (*self, taken) {
-            (Condition::Always, _) => true,
-            (Condition::Compares(before, _), Condition::Compares(comparison, _)) => {
-                before == comparison
-            }
-            (before, taken) => before == taken,
-        };
+        let is_repeated = *self == taken && !matches!(taken, Condition::Compares(..));
+        if *self != Condition::Always && !is_repeated {
+            return Err(CmdError::Syntax);
+        }
         *self = taken;
-        if agrees { Ok(()) } else { Err(CmdError::Syntax) }
+        Ok(())
     }
 
     /// Whether it is met for argument `index`, a key.

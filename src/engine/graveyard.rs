@@ -32,10 +32,10 @@ impl Graveyard {
     /// Frees about `items` entries; true once nothing is left.
     pub fn free_slice(&mut self, items: usize) -> bool {
         if let Some(oldest) = self.detached.front_mut() {
-            let before = oldest.keys();
-            let is_done = oldest.free_slice(items);
-            self.freed += before.saturating_sub(oldest.keys()) as u64;
-            if is_done {
+            // Pages are freed, not single entries, so they are counted once all are gone.
+            let keys = oldest.keys();
+            if oldest.free_slice(items) {
+                self.freed += keys as u64;
                 self.detached.pop_front();
             }
         }

@@ -176,7 +176,7 @@ fn server(ctx: &mut Ctx<'_>, text: &mut InfoText) {
     text.field("uptime_in_days", uptime_seconds / 86_400);
     text.field("hz", config.int(Opt::Hz));
     text.field("configured_hz", config.int(Opt::Hz));
-    text.field("lru_clock", ctx.now / 1000 & 0x00ff_ffff);
+    text.field("lru_clock", (ctx.now / 1000) & 0x00ff_ffff);
     let executable = std::env::current_exe().unwrap_or_default();
     text.field("executable", executable.display());
     text.field("config_file", config.file.as_deref().unwrap_or(std::path::Path::new("")).display());

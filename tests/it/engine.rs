@@ -138,6 +138,7 @@ impl Execute for Parrot {
                 self.closed[session] = true;
                 b"+OK\r\n".to_vec()
             }
+            [b"FLUSHALL"] => b"+OK\r\n".to_vec(),
             _ => b"-ERR unknown command\r\n".to_vec(),
         }
     }

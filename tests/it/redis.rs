@@ -8,7 +8,7 @@ use super::support::script::load_all;
 #[test]
 fn a_real_redis_answers_as_the_corpus_says() {
     if !redis_is_installed() {
-        eprintln!("skipped: there is no redis-server on PATH to prove the corpus with");
+        eprintln!("skipped: there is no redis-server 7.0 on PATH to prove the corpus with");
         return;
     }
     let recording = std::env::var_os("UPDATE_SCRIPTS").is_some();

@@ -103,8 +103,5 @@ fn commands_may_arrive_in_two_pieces() {
 }
 
 fn play_cut(script: &Script, target: &mut dyn Target, at: CutAt) -> Outcome {
-    match Cut::new(target, at) {
-        Ok(mut cut) => play(script, &mut cut, Resp::Two),
-        Err(error) => Outcome { failures: vec![error.to_string()], ..Default::default() },
-    }
+    play(script, &mut Cut::new(target, at), Resp::Two)
 }

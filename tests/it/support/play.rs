@@ -50,7 +50,7 @@ pub fn concerns(script: &Script, target: &dyn Target, resp: Resp) -> bool {
 /// Plays `script` from an empty server.
 pub fn play(script: &Script, target: &mut dyn Target, resp: Resp) -> Outcome {
     let mut outcome = Outcome::default();
-    if let Err(error) = clean(target) {
+    if let Err(error) = clean(target).and_then(|()| target.cleaned()) {
         outcome.failures.push(format!("{}: cannot clean the server: {error}", script.name));
         return outcome;
     }

@@ -125,10 +125,10 @@ impl Target for Process {
     }
 }
 
-/// Is there a `redis-server` to compare with?
+/// Is there a `redis-server` of the version the corpus speaks of?
 pub fn redis_is_installed() -> bool {
-    let version = Command::new("redis-server").arg("--version").stdout(Stdio::null()).status();
-    version.is_ok_and(|status| status.success())
+    let output = Command::new("redis-server").arg("--version").output();
+    output.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).contains("v=7.0."))
 }
 
 fn free_port() -> io::Result<u16> {

@@ -250,7 +250,7 @@ fn push_indented(out: &mut Vec<String>, head: &str, body: Vec<String>) {
 #[test]
 fn nested_replies_print_as_redis_cli_prints_them() {
     let (reply, used) = decode(b"*3\r\n:1\r\n*2\r\n$1\r\na\r\n*0\r\n%1\r\n+k\r\n,1.5\r\n").unwrap();
-    assert_eq!(used, 44);
+    assert_eq!(used, 37);
     let expected =
         ["1) (integer) 1", "2) 1) \"a\"", "   2) (empty array)", "3) 1# k => (double) 1.5"];
     assert_eq!(lines(&reply), expected);

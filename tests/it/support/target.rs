@@ -19,6 +19,11 @@ pub trait Target {
     /// Opens a connection.
     fn connect(&mut self) -> io::Result<Box<dyn Link>>;
 
+    /// The server was cleaned and every connection to it ended: open those that are still needed.
+    fn cleaned(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
     /// Lets this much time pass on the clock of the server.
     fn advance(&mut self, time: Duration) {
         std::thread::sleep(time);
@@ -80,21 +85,34 @@ enum Socket {
 impl Link for Socket {
     fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         match self {
-            Socket::Unix(stream) => stream.write_all(bytes),
-            Socket::Tcp(stream) => stream.write_all(bytes),
+            Socket::Unix(stream) => {
+                stream.set_nonblocking(false)?;
+                stream.write_all(bytes)
+            }
+            Socket::Tcp(stream) => {
+                stream.set_nonblocking(false)?;
+                stream.write_all(bytes)
+            }
         }
     }
 
     fn receive(&mut self, into: &mut Vec<u8>, patience: Duration) -> io::Result<Received> {
         let mut buffer = [0; 16 * 1024];
-        let patience = Some(patience.max(Duration::from_micros(1)));
+        // A read timeout is at least a clock tick, so a mere look must not block at all.
+        let look = patience.is_zero();
         let result = match self {
             Socket::Unix(stream) => {
-                stream.set_read_timeout(patience)?;
+                stream.set_nonblocking(look)?;
+                if !look {
+                    stream.set_read_timeout(Some(patience))?;
+                }
                 stream.read(&mut buffer)
             }
             Socket::Tcp(stream) => {
-                stream.set_read_timeout(patience)?;
+                stream.set_nonblocking(look)?;
+                if !look {
+                    stream.set_read_timeout(Some(patience))?;
+                }
                 stream.read(&mut buffer)
             }
         };
@@ -113,12 +131,15 @@ impl Link for Socket {
     }
 }
 
+/// Longer sends are not cut further: nothing new happens inside a long argument.
+const SINGLE_BYTES_MAX: usize = 400;
+
 /// Where `Cut` cuts what is sent.
 #[derive(Clone, Copy)]
 pub enum CutAt {
     /// Once, before this byte of each send; shorter sends stay whole.
     Position(usize),
-    /// Between all bytes.
+    /// Between all bytes, up to the `SINGLE_BYTES_MAX`th; the rest follows whole.
     EveryByte,
 }
 
@@ -127,14 +148,16 @@ pub enum CutAt {
 pub struct Cut<'t> {
     inner: &'t mut dyn Target,
     at: CutAt,
-    barrier: Rc<RefCell<Box<dyn Link>>>,
+    barrier: Barrier,
 }
 
+/// The connection for the round trips, once it is open.
+type Barrier = Rc<RefCell<Option<Box<dyn Link>>>>;
+
 impl<'t> Cut<'t> {
-    /// Wraps `inner`; opens the connection for the round trips.
-    pub fn new(inner: &'t mut dyn Target, at: CutAt) -> io::Result<Self> {
-        let barrier = Rc::new(RefCell::new(inner.connect()?));
-        Ok(Cut { inner, at, barrier })
+    /// Wraps `inner`.
+    pub fn new(inner: &'t mut dyn Target, at: CutAt) -> Self {
+        Cut { inner, at, barrier: Barrier::default() }
     }
 }
 
@@ -153,6 +176,12 @@ impl Target for Cut<'_> {
         Ok(Box::new(CutLink { link, at, barrier, early: Vec::new(), closed: false }))
     }
 
+    fn cleaned(&mut self) -> io::Result<()> {
+        let link = self.inner.connect()?;
+        *self.barrier.borrow_mut() = Some(link);
+        Ok(())
+    }
+
     fn advance(&mut self, time: Duration) {
         self.inner.advance(time);
     }
@@ -165,7 +194,7 @@ impl Target for Cut<'_> {
 struct CutLink {
     link: Box<dyn Link>,
     at: CutAt,
-    barrier: Rc<RefCell<Box<dyn Link>>>,
+    barrier: Barrier,
     early: Vec<u8>,
     closed: bool,
 }
@@ -175,6 +204,7 @@ impl CutLink {
     fn wait(&mut self) -> io::Result<()> {
         let mut answer = Vec::new();
         let mut barrier = self.barrier.borrow_mut();
+        let Some(barrier) = barrier.as_mut() else { return Ok(()) };
         barrier.send(b"*1\r\n$4\r\nPING\r\n")?;
         while answer.len() < b"+PONG\r\n".len() {
             if barrier.receive(&mut answer, Duration::from_secs(5))? != Received::Bytes {
@@ -190,7 +220,9 @@ impl Link for CutLink {
         let ends: Vec<usize> = match self.at {
             CutAt::Position(at) if at < bytes.len() => vec![at, bytes.len()],
             CutAt::Position(_) => vec![bytes.len()],
-            CutAt::EveryByte => (1..=bytes.len()).collect(),
+            CutAt::EveryByte => {
+                (1..bytes.len().min(SINGLE_BYTES_MAX)).chain([bytes.len()]).collect()
+            }
         };
         let mut sent = 0;
         for end in ends {
@@ -202,7 +234,12 @@ impl Link for CutLink {
             if self.closed {
                 return Ok(());
             }
-            self.link.send(&bytes[sent..end])?;
+            match self.link.send(&bytes[sent..end]) {
+                // The server may close after a piece that is wrong already; what it said before
+                // is still to be read.
+                Err(error) if sent > 0 && error.kind() == ErrorKind::BrokenPipe => return Ok(()),
+                result => result?,
+            }
             sent = end;
         }
         Ok(())
