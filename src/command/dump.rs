@@ -115,7 +115,9 @@ fn restore(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     if ttl_ms < 0 {
         return Err(CmdError::Text("ERR Invalid TTL value, must be >= 0"));
     }
-    let payload = rdb_format::check_footer(args.at(3), Checksum::Compared)
+    let is_ignored = ctx.engine.debug.skips_checksums;
+    let checksum = if is_ignored { Checksum::Ignored } else { Checksum::Compared };
+    let payload = rdb_format::check_footer(args.at(3), checksum)
         .map_err(|_| CmdError::Text("ERR DUMP payload version or checksum are wrong"))?;
     let text = parse_value(payload)?;
     let expiry = match ttl_ms {

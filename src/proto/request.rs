@@ -83,7 +83,7 @@ pub struct Parser {
     arguments_left: i64,
     /// Next byte to look at.
     position: usize,
-    /// Bytes from `position` on that are known to hold no line end.
+    /// Bytes from `position` on that are known to hold no line end; 0 whenever `position` moves.
     searched: usize,
 }
 
@@ -153,7 +153,6 @@ impl Parser {
         // Nearly every request has fewer than ten arguments: one digit and the line end.
         if let Some(&[digit @ b'1'..=b'9', b'\r', _, ..]) = buffer.get(self.position..) {
             self.position += 3;
-            // A piece that ended within this line was searched already.
             self.searched = 0;
             self.arguments_left = i64::from(digit - b'0');
         } else {
