@@ -4,11 +4,12 @@
 //! The order is Redis's (`processCommand`), since clients see which error comes first.
 //! The time of a command is read from the processor's counter once: its end is the next one's beginning.
 use crate::base::block::Block;
+use crate::base::clock::Clock;
 use crate::base::histogram::Histogram;
 use crate::command::monitor;
 use crate::command::spec::{Command, flag};
-use crate::command::table::CommandId;
-use crate::engine::config::Opt;
+use crate::command::table::{CommandId, CommandTable};
+use crate::engine::config::{Config, Opt};
 use crate::engine::ctx::{CmdResult, Ctx, OtherDbs};
 use crate::engine::engine::{Engine, Shared};
 use crate::engine::error::CmdError;
@@ -41,6 +42,11 @@ pub enum Outcome {
 }
 
 impl Engine {
+    /// An engine with this configuration and clock; `seed` makes its random choices repeatable.
+    pub fn new(config: Config, clock: Clock, seed: Option<u64>) -> Engine {
+        Engine::with_table(config, clock, seed, CommandTable::new())
+    }
+
     /// Runs one request of `session`, appending its reply to `out`. `started` is when the time of this command
     /// begins, in ticks; it is moved to its end.
     #[inline]

@@ -23,7 +23,6 @@ mod observe;
 mod options;
 mod scan;
 mod server;
-pub mod spec;
 mod string;
 mod string_number;
 mod string_range;
@@ -32,9 +31,12 @@ mod string_set;
 mod string_tests;
 mod string_value;
 pub mod syntax;
-pub mod table;
 
+use std::sync::LazyLock;
+
+pub use crate::engine::{spec, table};
 use spec::Command;
+use table::{Catalogue, CommandTable};
 
 /// All commands by family. A family not listed here is dead code, which the compiler refuses.
 pub(crate) const FAMILIES: &[&[Command]] = &[
@@ -61,3 +63,19 @@ pub(crate) const FAMILIES: &[&[Command]] = &[
 
 #[cfg(test)]
 mod keyspace_tests;
+
+/// The families' commands, numbered.
+pub(crate) static CATALOGUE: LazyLock<Catalogue> = LazyLock::new(|| Catalogue::of(FAMILIES));
+
+impl Default for CommandTable {
+    fn default() -> CommandTable {
+        CommandTable::new()
+    }
+}
+
+impl CommandTable {
+    /// All commands under their own names. Some microseconds.
+    pub fn new() -> CommandTable {
+        CommandTable::over(&CATALOGUE)
+    }
+}

@@ -90,9 +90,8 @@ impl Engine {
                 break;
             }
         }
-        if seen > 0 {
+        if let Some(now_stale) = (dead * 1000).checked_div(seen) {
             // A running mean, as Redis keeps it: 5 % of the new measurement.
-            let now_stale = dead * 1000 / seen;
             self.expiry.stale_per_mille = (now_stale + self.expiry.stale_per_mille * 19) / 20;
             self.shared.stats.expired_stale_percent = self.expired_stale_percent();
         }

@@ -295,6 +295,8 @@ impl Config {
             .iter()
             .filter(|opt| opt.spec().effect != Effect::Now)
             .filter(|&&opt| !config_value::same(&self.values, &defaults, opt))
+            // No snapshots are asked for, and none are taken.
+            .filter(|&&opt| opt != Opt::Save || !self.values.save.is_empty())
             .map(|opt| opt.name())
             .collect();
         if !self.modules.is_empty() {

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use crate::base::clock::Clock;
 use crate::base::hash::KeyHasher;
 use crate::base::random::Random;
-use crate::command::table::CommandTable;
 use crate::engine::clients::Clients;
 use crate::engine::config::{Config, Opt};
 use crate::engine::config_choice::MaxmemoryPolicy;
@@ -19,6 +18,7 @@ use crate::engine::latency::LatencyMonitor;
 use crate::engine::outbox::Outbox;
 use crate::engine::slowlog::SlowLog;
 use crate::engine::stats::Stats;
+use crate::engine::table::CommandTable;
 use crate::store::Db;
 
 /// Databases and what commands share.
@@ -104,12 +104,16 @@ pub struct Pause {
 }
 
 impl Engine {
-    /// An engine with this configuration and clock; `seed` makes its random choices repeatable.
-    pub fn new(config: Config, clock: Clock, seed: Option<u64>) -> Engine {
+    /// An engine that knows these commands; `Engine::new` in the layer above is one with all.
+    pub fn with_table(
+        config: Config,
+        clock: Clock,
+        seed: Option<u64>,
+        mut table: CommandTable,
+    ) -> Engine {
         let mut random = Random::from_seed(seed.unwrap_or_else(crate::base::random::os_seed));
         let hasher = KeyHasher::new(random.next_u64());
         let count = config.int(Opt::Databases).max(1) as usize;
-        let mut table = CommandTable::new();
         for rename in &config.renames {
             if let Err(error) = table.rename(&rename.from, &rename.to) {
                 log::warn!("rename-command: {error}");

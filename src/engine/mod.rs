@@ -27,4 +27,6 @@ pub mod outbox;
 pub mod redact;
 pub mod session;
 pub mod slowlog;
+pub mod spec;
 pub mod stats;
+pub mod table;

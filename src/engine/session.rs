@@ -4,8 +4,8 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::command::table::CommandId;
 use crate::engine::error::CmdError;
+use crate::engine::table::CommandId;
 use crate::proto::reply::Resp;
 
 /// One client.

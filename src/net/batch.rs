@@ -272,13 +272,13 @@ fn keep(
 /// Answers what is no request, and has the connection closed.
 #[cold]
 fn protocol_error(engine: &mut Engine, current: &mut Current, error: ProtocolError) {
-    let message = format!("ERR Protocol error: {error}");
-    engine.shared.stats.count_error(message.as_bytes());
+    let message = error.message();
+    engine.shared.stats.count_error(&message);
     log::debug!(
         "Protocol error ({error}) from client: id={} addr={}",
         current.session.id,
         current.session.address.peer()
     );
-    Reply::new(&mut current.output, current.session.resp).error(message.as_bytes());
+    Reply::new(&mut current.output, current.session.resp).error(&message);
     current.session.closes_after_reply = true;
 }

@@ -43,6 +43,8 @@ pub struct Conn {
     pub is_dirty: bool,
     /// The poll has told that the peer closed its side: read until that end shows.
     pub is_hung_up: bool,
+    /// What it sent is no request: nothing more is read.
+    pub is_broken: bool,
     /// The peer has closed its side: close once all is executed.
     pub is_eof: bool,
     /// To be closed once its output has left.
@@ -114,6 +116,7 @@ impl Conn {
             is_ready: false,
             is_dirty: false,
             is_hung_up: false,
+            is_broken: false,
             is_eof: false,
             is_closing: false,
             is_dead: false,

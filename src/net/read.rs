@@ -60,6 +60,9 @@ impl Reactor {
             return;
         }
         let requests_before = self.batch.entries.len();
+        if self.conns.get(key).is_none_or(|conn| conn.is_broken) {
+            return;
+        }
         let Some(conn) = self.conns.get_mut(key) else { return };
         let has_unparsed = conn.partial.as_ref().is_some_and(|partial| partial.is_unparsed());
         if has_unparsed {
@@ -71,6 +74,9 @@ impl Reactor {
             }
         }
         let Some(conn) = self.conns.get_mut(key) else { return };
+        if conn.is_broken {
+            return;
+        }
         let is_unparsed = conn.partial.as_ref().is_some_and(|partial| partial.is_unparsed());
         if is_unparsed || (conn.is_readable && !conn.is_eof) {
             self.make_ready(key);
@@ -166,6 +172,10 @@ impl Reactor {
         }
         if request_start < end {
             self.keep_unfinished(key, parser, request_start, end, spans_start, block);
+        }
+        if block.is_some() {
+            // All of a big argument may have come at once, with more requests behind it.
+            self.parse_own(key);
         }
     }
 
@@ -318,10 +328,7 @@ impl Reactor {
     fn push_error(&mut self, key: usize, error: ProtocolError) {
         self.batch.entries.push(Entry::new(key, Source::Error(error), 0..0, 0..0));
         if let Some(conn) = self.conns.get_mut(key) {
-            conn.is_readable = false;
-            if let Some(partial) = &mut conn.partial {
-                partial.abandon();
-            }
+            conn.is_broken = true;
         }
     }
 
@@ -425,12 +432,6 @@ impl Partial {
         self.blocks.push(Block::new(growing.bytes));
         self.parser.block_done(0);
         Some(())
-    }
-
-    /// After a protocol error nothing of it is of use.
-    fn abandon(&mut self) {
-        self.growing = None;
-        self.buffer.truncate(self.parser.position().min(self.buffer.len()));
     }
 }
 

@@ -24,21 +24,38 @@ pub enum ProtocolError {
     UnauthenticatedLength,
 }
 
-impl fmt::Display for ProtocolError {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(match self {
+impl ProtocolError {
+    /// The reply's text, code included. Bytes, not text: it may show a byte the client sent.
+    pub fn message(self) -> Vec<u8> {
+        let mut message = b"ERR Protocol error: ".to_vec();
+        match self {
+            ProtocolError::ExpectedBulk(found) => {
+                message.extend_from_slice(b"expected '$', got '");
+                message.push(found);
+                message.push(b'\'');
+            }
+            other => message.extend_from_slice(other.words().as_bytes()),
+        }
+        message
+    }
+
+    fn words(self) -> &'static str {
+        match self {
             ProtocolError::InlineTooBig => "too big inline request",
             ProtocolError::UnbalancedQuotes => "unbalanced quotes in request",
             ProtocolError::CountTooBig => "too big mbulk count string",
             ProtocolError::BadCount => "invalid multibulk length",
             ProtocolError::UnauthenticatedCount => "unauthenticated multibulk length",
             ProtocolError::LengthTooBig => "too big bulk count string",
-            ProtocolError::ExpectedBulk(found) => {
-                // Redis prints the byte with %c; a NUL there ends its string, we keep the byte visible.
-                return write!(out, "expected '$', got '{}'", *found as char);
-            }
+            ProtocolError::ExpectedBulk(_) => "expected '$'",
             ProtocolError::BadLength => "invalid bulk length",
             ProtocolError::UnauthenticatedLength => "unauthenticated bulk length",
-        })
+        }
+    }
+}
+
+impl fmt::Display for ProtocolError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(self.words())
     }
 }

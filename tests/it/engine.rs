@@ -6,9 +6,18 @@
 use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::support::play::{Resp, play};
+use rufous::base::clock::Clock;
+use rufous::command::execute::Request;
+use rufous::engine::config::{Config, Opt};
+use rufous::engine::engine::Engine;
+use rufous::engine::session::{self, Address};
+use rufous::proto::args::{HashHint, OwnedArgs};
+use rufous::proto::reply::Output;
+
+use super::support::play::{Resp, concerns, play};
+use super::support::script::load_all;
 use super::support::target::{Link, Received, Target};
 
 /// What the corpus needs of an engine.
@@ -171,4 +180,93 @@ fn a_script_plays_in_process() {
     assert_eq!(outcome.compared, 6);
     assert_eq!(outcome.failures.len(), 1, "{:?}", outcome.failures);
     assert!(outcome.failures[0].starts_with("t:12: @2> ECHO a"), "{:?}", outcome.failures);
+}
+
+/// Our engine, without the network layer around it.
+struct Rufous {
+    engine: Engine,
+}
+
+impl Rufous {
+    fn start(scratch: &std::path::Path) -> Self {
+        let mut config = Config::new(scratch.to_path_buf());
+        for (option, value) in [(Opt::EnableDebugCommand, "yes"), (Opt::Save, "")] {
+            config.load(option, &[value.as_bytes().to_vec()]).expect("a valid option");
+        }
+        let unix_ms = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_millis();
+        let clock = Clock::manual(i64::try_from(unix_ms).expect("before the year 200,000,000"));
+        Rufous { engine: Engine::new(config, clock, Some(1)) }
+    }
+
+    /// Closes those that CLIENT KILL named.
+    fn carry_out_kills(&mut self) {
+        for slot in std::mem::take(&mut self.engine.shared.outbox.kills) {
+            if let Some(session) = self.engine.shared.clients.get_mut(slot) {
+                session.is_killed = true;
+            }
+        }
+    }
+}
+
+impl Execute for Rufous {
+    fn open(&mut self) -> usize {
+        let now_ms = self.engine.shared.clock.unix_ms();
+        let mut session = session::Session::new(Address::InProcess, now_ms);
+        session.is_authenticated = !self.engine.shared.watch.needs_password;
+        self.engine.shared.clients.insert(session)
+    }
+
+    fn execute(&mut self, slot: usize, words: &[&[u8]]) -> Vec<u8> {
+        let Some(mut session) = self.engine.shared.clients.checkout(slot) else {
+            return Vec::new();
+        };
+        let args = OwnedArgs::from_parts(words.iter().copied());
+        let (buffer, spans, blocks) = args.parts();
+        let hint = HashHint::default();
+        let request = Request { buffer, spans, blocks, command: None, hint };
+        let mut output = Output::default();
+        let mut started = self.engine.shared.clock.ticks();
+        self.engine.execute(&mut session, request, &mut output, &mut started);
+        session.is_killed |= session.closes_after_reply;
+        self.engine.shared.clients.checkin(slot, session);
+        self.carry_out_kills();
+        output.to_bytes()
+    }
+
+    fn is_closed(&self, slot: usize) -> bool {
+        self.engine.shared.clients.get(slot).is_none_or(|session| session.is_killed)
+    }
+
+    fn close(&mut self, slot: usize) {
+        self.engine.shared.clients.remove(slot);
+    }
+
+    fn advance(&mut self, time: Duration) {
+        let by_ms = i64::try_from(time.as_millis()).expect("a short time");
+        self.engine.shared.clock.advance_ms(by_ms);
+        // What the loop would do between two commands.
+        self.engine.expire_slice(1000);
+    }
+
+    fn now_ms(&self) -> u64 {
+        self.engine.shared.clock.unix_ms().unsigned_abs()
+    }
+}
+
+#[test]
+fn our_engine_answers_in_process() {
+    let scratch = std::env::temp_dir();
+    let (mut compared, mut failures) = (0, Vec::new());
+    for resp in [Resp::Two, Resp::Three] {
+        for script in load_all() {
+            let mut target = InProcess::new(Rufous::start(&scratch));
+            if concerns(&script, &target, resp) {
+                let outcome = play(&script, &mut target, resp);
+                compared += outcome.compared;
+                failures.extend(outcome.failures);
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{} failures\n{}", failures.len(), failures.join("\n"));
+    assert!(compared > 2000, "only {compared} replies compared");
 }

@@ -1,6 +1,6 @@
 //! The command table: from a name to what is declared about it.
 //!
-//! Families list their commands (`FAMILIES` in the module above); here they get dense ids,
+//! Families list their commands (`command::FAMILIES`, in the layer above); here they get dense ids,
 //! subcommands after all commands, those of one command in a row:
 //!
 //! ```text
@@ -16,11 +16,8 @@
 //! hashes them by one multiplication and compares two words: about 5 ns and two cache lines. Longer
 //! names, of which Redis has two, are compared one by one. Building a table takes some microseconds.
 use std::fmt;
-use std::sync::{Arc, OnceLock};
 
-use crate::command::FAMILIES;
-use crate::command::spec::{Begin, Command, Find, Handler, access, category, flag};
-use crate::engine::config::Rename;
+use crate::engine::spec::{Begin, Command, Find, Handler, access, category, flag};
 use crate::proto::args::Args;
 
 /// A command or subcommand. The same in every server of one program, so statistics can be indexed
@@ -127,26 +124,10 @@ pub struct CommandTable {
     present: Vec<CommandId>,
 }
 
-impl Default for CommandTable {
-    fn default() -> CommandTable {
-        CommandTable::new()
-    }
-}
-
 impl CommandTable {
-    /// The table of a server whose configuration renames these. A rename that cannot be made is
-    /// skipped; whoever reads configurations refuses it before, by [`CommandTable::rename`].
-    pub fn for_renames(renames: &[Rename]) -> Arc<CommandTable> {
-        let mut table = CommandTable::new();
-        for rename in renames {
-            let _ = table.rename(&rename.from, &rename.to);
-        }
-        Arc::new(table)
-    }
-
-    /// All commands under their own names.
-    pub fn new() -> CommandTable {
-        let entries: Box<[CommandEntry]> = catalogue().into();
+    /// All commands of a catalogue under their own names.
+    pub fn over(catalogue: &Catalogue) -> CommandTable {
+        let entries: Box<[CommandEntry]> = catalogue.0.as_slice().into();
         let present =
             entries.iter().map(|e| e.id).filter(|id| !is_subcommand(&entries, *id)).collect();
         let mut table = CommandTable {
@@ -380,11 +361,14 @@ fn next_slot(slot: usize) -> usize {
     (slot + 1) & ((1 << SLOT_BITS) - 1)
 }
 
-/// All commands and subcommands, made once per program: declarations do not change.
-fn catalogue() -> &'static [CommandEntry] {
-    static CATALOGUE: OnceLock<Vec<CommandEntry>> = OnceLock::new();
-    CATALOGUE.get_or_init(|| {
-        let commands = || FAMILIES.iter().flat_map(|family| family.iter());
+/// All commands and subcommands with their ids. To be made once per program: declarations do not
+/// change, and full names live as long as the program.
+pub struct Catalogue(Vec<CommandEntry>);
+
+impl Catalogue {
+    /// Numbers the commands of all families.
+    pub fn of(families: &[&'static [Command]]) -> Catalogue {
+        let commands = || families.iter().flat_map(|family| family.iter());
         let mut entries: Vec<CommandEntry> =
             commands().enumerate().map(|(id, command)| describe(id, command, None)).collect();
         for index in 0..entries.len() {
@@ -394,8 +378,8 @@ fn catalogue() -> &'static [CommandEntry] {
                 entries.push(describe(entries.len(), command, Some(container.full_name)));
             }
         }
-        entries
-    })
+        Catalogue(entries)
+    }
 }
 
 fn describe(id: usize, command: &'static Command, container: Option<&str>) -> CommandEntry {

@@ -1,11 +1,12 @@
 //! Invariants over every declaration, and lookup against a plain search.
 use super::*;
-use crate::command::spec::{Group, KeySpec};
+use crate::command::CATALOGUE;
 use crate::command::syntax::{self, Argument, Kind};
+use crate::engine::spec::{Group, KeySpec};
 use std::collections::HashSet;
 
 fn all() -> Vec<CommandEntry> {
-    catalogue().to_vec()
+    CATALOGUE.0.clone()
 }
 
 #[test]
@@ -261,7 +262,7 @@ fn removing_a_name_keeps_those_that_collided_with_it() {
 }
 
 fn with_keys(keys: &'static [KeySpec]) -> Command {
-    let any = catalogue()[0].command;
+    let any = CATALOGUE.0[0].command;
     Command { keys, subcommands: &[], ..*any }
 }
 
