@@ -96,10 +96,19 @@ class Server:
         self.directory.cleanup()
 
     def cpu_seconds(self):
-        """User and system time of all its threads so far, to 10 ms."""
-        with open(f"/proc/{self.process.pid}/stat") as file:
-            fields = file.read().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        """Time its threads have spent on a core, in the kernel and outside."""
+        tasks = f"/proc/{self.process.pid}/task"
+        try:
+            nanos = 0
+            for task in os.listdir(tasks):
+                with open(f"{tasks}/{task}/schedstat") as file:
+                    nanos += int(file.read().split()[0])
+            return nanos / 1e9
+        except FileNotFoundError:
+            # A kernel without scheduler statistics: the same in steps of 10 ms.
+            with open(f"/proc/{self.process.pid}/stat") as file:
+                fields = file.read().rsplit(")", 1)[1].split()
+            return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def resident_bytes(self):
         with open(f"/proc/{self.process.pid}/status") as file:
@@ -185,7 +194,7 @@ def bars(title, subtitle, groups, path, unit="", digits=0):
     biggest = max((value for _, rows in groups for _, value in rows), default=1) or 1
     step = 10 ** math.floor(math.log10(biggest))
     step = next(s for s in (step / 5, step / 2, step, step * 2) if biggest / s <= 6)
-    scale = (width - left - 90) / biggest
+    scale = (width - left - 140) / biggest
     height = top + sum(len(rows) * row + gap for _, rows in groups) + 26
     show = lambda value: f"{value:,.{digits}f}{unit}"
     out = [

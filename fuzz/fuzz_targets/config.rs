@@ -13,7 +13,8 @@ fuzz_target!(|text: &[u8]| {
     let Some(config) = load(text) else { return };
     // Addresses are written as they are, as Redis does; no address that works needs quotes.
     let is_plain = |byte: &u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\'' | b'\\');
-    if !config.bind().all(|bind| bind.address.iter().all(is_plain)) {
+    let mut addresses = config.bind().map(|bind| bind.address);
+    if !addresses.all(|address| !address.is_empty() && address.iter().all(is_plain)) {
         return;
     }
     let rewritten = config.rewritten(text, None);
