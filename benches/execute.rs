@@ -46,7 +46,7 @@ fn bench(criterion: &mut Criterion) {
     for (name, bytes, expected) in cases {
         client.output.clear();
         assert_eq!(client.run(&bytes), REQUESTS as usize);
-        assert_eq!(client.output.to_bytes(), expected.repeat(REQUESTS as usize), "{name}");
+        assert!(client.output.to_bytes() == expected.repeat(REQUESTS as usize), "{name}");
         group.bench_function(name, |bencher| {
             bencher.iter(|| {
                 client.output.clear();

@@ -8,8 +8,10 @@ use crate::source::{Source, identifier, is_word_at, words};
 pub const LINES_MAX: usize = 800;
 /// Longest line of code, in characters; rustfmt leaves long strings and macros alone.
 const CODE_COLUMNS_MAX: usize = 100;
-/// Longest line of comment, in characters.
-const COMMENT_COLUMNS_MAX: usize = 120;
+/// A longer line with no more code than this beside its text is one of text.
+const BARE_CODE_MAX: usize = 40;
+/// Longest line of comment or text, in characters. Data of tests may be longer.
+const LINE_COLUMNS_MAX: usize = 120;
 /// Functions longer than this are listed.
 pub const FUNCTION_LINES_LISTED: usize = 80;
 /// Functions longer than this are refused.
@@ -139,18 +141,14 @@ pub fn lines_are_short(source: &Source) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (index, line) in source.lines.iter().enumerate() {
         let code = &source.code[index];
-        let is_comment = code.trim().is_empty();
-        // Test data is best left as it is: of a test only what is not text counts.
-        let counted = if source.is_test() && !is_comment {
-            code.split_whitespace().collect()
-        } else {
-            line.clone()
-        };
-        let columns = counted.chars().count();
-        let columns_max = if is_comment { COMMENT_COLUMNS_MAX } else { CODE_COLUMNS_MAX };
+        // What is text inside is better read whole than broken, within the limit of comments.
+        let bare: String = code.split_whitespace().collect();
+        let columns = line.chars().count();
+        let is_code_long = columns > CODE_COLUMNS_MAX && bare.len() > BARE_CODE_MAX;
+        let is_line_long = columns > LINE_COLUMNS_MAX && !source.is_test();
         // A link or a long string on a line of its own cannot be broken.
         let is_one_word = !line.trim().trim_start_matches("//! ").contains(' ');
-        if columns > columns_max && !is_one_word {
+        if (is_code_long || is_line_long) && !is_one_word {
             findings.push(Finding::new(source, index, format!("{columns} columns")));
         }
     }
@@ -346,6 +344,10 @@ mod proof {
         check(lines_are_short, "src/a.rs", &format!("// a {}", "x".repeat(115)), &[]);
         check(lines_are_short, "src/a.rs", &format!("// a {}", "x".repeat(116)), &[1]);
         check(lines_are_short, "src/a.rs", &"x".repeat(130), &[]);
+        let text = |columns: usize| format!("let a = f(\"{}\");", " x".repeat((columns - 13) / 2));
+        check(lines_are_short, "src/a.rs", &text(119), &[]);
+        check(lines_are_short, "src/a.rs", &text(123), &[1]);
+        check(lines_are_short, "src/a/tests.rs", &text(123), &[]);
         let function = |lines: usize| format!("pub fn f() {{\n{}}}\n", "  a;\n".repeat(lines - 2));
         check(functions_are_short, "src/a.rs", &function(FUNCTION_LINES_MAX), &[]);
         check(functions_are_short, "src/a.rs", &function(FUNCTION_LINES_MAX + 1), &[1]);
