@@ -1,6 +1,6 @@
 //! From the name a client sends to its command.
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use rufous::command::table::CommandTable;
+use rufous::engine::table::CommandTable;
 use std::hint::black_box;
 
 const NAMES: &[&str] = &["GET", "set", "Incr", "DEL", "expire", "EXISTS", "incrbyfloat", "PING"];

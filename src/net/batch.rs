@@ -8,9 +8,9 @@ use std::ops::Range;
 
 use crate::base::block::Block;
 use crate::command::execute::{Outcome, Request};
-use crate::command::table::CommandId;
 use crate::engine::engine::Engine;
 use crate::engine::session::Session;
+use crate::engine::table::CommandId;
 use crate::net::conn::{Conn, Postponed};
 use crate::net::reactor::Reactor;
 use crate::proto::args::{Args, HashHint, OwnedArgs, Span};
