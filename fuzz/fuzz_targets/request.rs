@@ -4,7 +4,7 @@
 #![no_main]
 use libfuzzer_sys::fuzz_target;
 use rufous::base::hash::KeyHasher;
-use rufous::proto::args::{Args, HashHint, Span};
+use rufous::proto::args::{ArgList, HashHint, Span};
 use rufous::proto::error::ProtocolError;
 use rufous::proto::request::{Limits, Parser, Step, inline_words};
 
@@ -66,8 +66,8 @@ impl Reader {
             Step::Request => {
                 let (spans, blocks) = (&self.spans, &self.blocks);
                 let hint = HashHint::default();
-                let args = Args::new(&self.buffer, spans, blocks, &self.hasher, hint);
-                self.meaning.requests.push(args.from(0).map(<[u8]>::to_vec).collect());
+                let list = ArgList::new(&self.buffer, spans, blocks, &self.hasher, hint);
+                self.meaning.requests.push(list.args().from(0).map(<[u8]>::to_vec).collect());
                 self.spans.clear();
                 self.blocks.clear();
                 true

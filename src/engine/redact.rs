@@ -38,7 +38,8 @@ mod tests {
     fn secrets(full_name: &str, line: &str) -> Vec<usize> {
         let owned = OwnedArgs::from_parts(line.split(' ').map(str::as_bytes));
         let hasher = KeyHasher::new(1);
-        let args = owned.lend(&hasher);
+        let list = owned.lend(&hasher);
+        let args = list.args();
         (0..args.len()).filter(|&index| is_secret(full_name, args, index)).collect()
     }
 

@@ -10,10 +10,10 @@ use crate::base::block::Block;
 use crate::command::execute::{Outcome, Request};
 use crate::engine::engine::Engine;
 use crate::engine::session::Session;
-use crate::engine::table::CommandId;
+use crate::engine::table::Found;
 use crate::net::conn::{Conn, Postponed};
 use crate::net::reactor::Reactor;
-use crate::proto::args::{Args, HashHint, OwnedArgs, Span};
+use crate::proto::args::{ArgList, HashHint, OwnedArgs, Span};
 use crate::proto::error::ProtocolError;
 use crate::proto::reply::{Output, Reply};
 
@@ -31,7 +31,7 @@ pub struct Entry {
     /// Its big arguments.
     pub blocks: Range<u32>,
     /// Looked up just before its window runs.
-    pub command: Option<CommandId>,
+    pub command: Option<Found>,
     /// Hash of its first key, likewise.
     pub hint: HashHint,
 }
@@ -70,27 +70,33 @@ impl Batch {
 }
 
 /// Buffer, spans and blocks of a request.
-#[inline]
+#[inline(always)]
 fn parts<'b>(
     entry: &Entry,
     arena: &'b [u8],
-    spans: &'b [Span],
-    waited: &'b [OwnedArgs],
+    batch: &'b Batch,
     conn: &'b Conn,
 ) -> (&'b [u8], &'b [Span], &'b [Block]) {
-    let range = entry.spans.start as usize..entry.spans.end as usize;
-    match entry.source {
-        Source::Arena => (arena, &spans[range], &[]),
-        Source::Own => match &conn.partial {
-            Some(partial) => {
-                let blocks = entry.blocks.start as usize..entry.blocks.end as usize;
-                // Spans name blocks by their place in the whole list.
-                (&partial.buffer, &partial.spans[range], &partial.blocks[..blocks.end])
-            }
-            None => (&[], &[], &[]),
-        },
-        Source::Waited(index) => waited[index as usize].parts(),
-        Source::Error(_) => (&[], &[], &[]),
+    if entry.source == Source::Arena {
+        return (arena, &batch.spans[entry.spans.start as usize..entry.spans.end as usize], &[]);
+    }
+    parts_elsewhere(entry, batch, conn)
+}
+
+fn parts_elsewhere<'b>(
+    entry: &Entry,
+    batch: &'b Batch,
+    conn: &'b Conn,
+) -> (&'b [u8], &'b [Span], &'b [Block]) {
+    match (entry.source, &conn.partial) {
+        (Source::Waited(index), _) => batch.waited[index as usize].parts(),
+        (Source::Own, Some(partial)) => {
+            let range = entry.spans.start as usize..entry.spans.end as usize;
+            // Spans name blocks by their place in the whole list.
+            let blocks = &partial.blocks[..entry.blocks.end as usize];
+            (&partial.buffer, &partial.spans[range], blocks)
+        }
+        (Source::Own | Source::Arena | Source::Error(_), _) => (&[], &[], &[]),
     }
 }
 
@@ -121,11 +127,12 @@ impl Reactor {
         let Reactor { engine, conns, batch, arena, .. } = self;
         for entry in window.iter_mut() {
             let Some(conn) = conns.get(entry.conn) else { continue };
-            let (buffer, spans, blocks) = parts(entry, arena, &batch.spans, &batch.waited, conn);
-            let args = Args::new(buffer, spans, blocks, &engine.hasher, HashHint::default());
-            entry.command = engine.shared.table.lookup(args.at(0));
-            let Some(id) = entry.command else { continue };
-            let first_key = engine.shared.table.first_key(id);
+            let (buffer, spans, blocks) = parts(entry, arena, batch, conn);
+            let list = ArgList::new(buffer, spans, blocks, &engine.hasher, HashHint::default());
+            let args = list.args();
+            entry.command = engine.shared.table.find(args.at(0));
+            let Some(found) = &entry.command else { continue };
+            let first_key = usize::from(found.first_key);
             if first_key != 0 && first_key < args.len() {
                 let hash = args.key(first_key).hash;
                 entry.hint = HashHint { index: first_key as u32, hash };
@@ -146,6 +153,8 @@ impl Reactor {
     }
 
     fn run_window(&mut self, window: &[Entry], started: &mut u64) {
+        // Prefetching for all of them is not the first one's time.
+        *started = self.engine.shared.clock.ticks();
         for entry in window {
             if self.current.as_ref().is_none_or(|current| current.conn != entry.conn) {
                 self.leave_connection();
@@ -168,7 +177,7 @@ impl Reactor {
             return;
         }
         if current.is_postponing {
-            let (buffer, spans, blocks) = parts(entry, arena, &batch.spans, &batch.waited, conn);
+            let (buffer, spans, blocks) = parts(entry, arena, batch, conn);
             let kept = keep(engine, entry.source, buffer, spans, blocks);
             conn.postponed.push_back(kept);
             return;
@@ -176,7 +185,7 @@ impl Reactor {
         if let Source::Error(error) = entry.source {
             return protocol_error(engine, current, error);
         }
-        let (buffer, spans, blocks) = parts(entry, arena, &batch.spans, &batch.waited, conn);
+        let (buffer, spans, blocks) = parts(entry, arena, batch, conn);
         let request = Request { buffer, spans, blocks, command: entry.command, hint: entry.hint };
         let outcome = engine.execute(&mut current.session, request, &mut current.output, started);
         if outcome == Outcome::Postponed {
@@ -265,8 +274,8 @@ fn keep(
     if let Source::Error(error) = source {
         return Postponed::Error(error);
     }
-    let args = Args::new(buffer, spans, blocks, &engine.hasher, HashHint::default());
-    Postponed::Command(OwnedArgs::copy_of(args))
+    let list = ArgList::new(buffer, spans, blocks, &engine.hasher, HashHint::default());
+    Postponed::Command(OwnedArgs::copy_of(list.args()))
 }
 
 /// Answers what is no request, and has the connection closed.
