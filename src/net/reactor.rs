@@ -40,6 +40,7 @@ const ACCEPTS_MAX: usize = 1000;
 /// Pause after the system ran out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 const SIGNAL_TOKEN: usize = usize::MAX;
+const ALARM_TOKEN: usize = usize::MAX - 2;
 
 /// The event loop and all it owns.
 pub struct Reactor {
@@ -135,6 +136,7 @@ impl Reactor {
         }
         let host = NetHost::new(reactor.listeners.clone(), registry, is_changed);
         reactor.engine.shared.host = Some(Box::new(host));
+        reactor.timers.register(reactor.poll.registry(), Token(ALARM_TOKEN))?;
         reactor.read_config();
         reactor.share_ticks = reactor.engine.shared.clock.ticks_of(SHARE_NANOS);
         Ok(reactor)
@@ -209,7 +211,8 @@ impl Reactor {
                 return Ok(());
             }
         }
-        self.poll_once(events, Some(self.timers.until_next()))
+        let timeout = self.timers.poll_timeout();
+        self.poll_once(events, timeout)
     }
 
     fn poll_once(&mut self, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
@@ -225,9 +228,16 @@ impl Reactor {
     fn take_events(&mut self, events: &Events) {
         for event in events.iter() {
             let token = event.token().0;
-            if token == SIGNAL_TOKEN {
-                self.take_signals();
-                continue;
+            match token {
+                SIGNAL_TOKEN => {
+                    self.take_signals();
+                    continue;
+                }
+                ALARM_TOKEN => {
+                    self.timers.ring();
+                    continue;
+                }
+                _ => {}
             }
             if token == LISTENER_TOKEN.0 {
                 self.arrivals.is_pending = true;
