@@ -10,7 +10,7 @@ use crate::base::block::Block;
 use crate::command::execute::{Outcome, Request};
 use crate::command::table::CommandId;
 use crate::engine::engine::Engine;
-use crate::engine::session::Session;
+use crate::engine::session::{Replies, Session};
 use crate::net::conn::{Conn, Postponed};
 use crate::net::reactor::Reactor;
 use crate::proto::args::{Args, HashHint, OwnedArgs, Span};
@@ -98,7 +98,9 @@ impl Reactor {
     /// Runs all requests of the turn.
     pub(super) fn execute_batch(&mut self) {
         if self.batch.entries.is_empty() {
-            return;
+            // Empty lines and empty requests leave something to drop, too.
+            self.batch.clear();
+            return self.drop_consumed();
         }
         let mut entries = std::mem::take(&mut self.batch.entries);
         let mut started = self.engine.shared.clock.ticks();
@@ -160,6 +162,10 @@ impl Reactor {
 
     #[inline]
     fn run_entry(&mut self, entry: &Entry, started: &mut u64) {
+        if self.shutdown.is_some() {
+            // Nothing runs after SHUTDOWN.
+            return;
+        }
         let Reactor { engine, conns, batch, arena, current, .. } = self;
         let (Some(current), Some(conn)) = (current.as_mut(), conns.get_mut(entry.conn)) else {
             return;
@@ -185,9 +191,7 @@ impl Reactor {
             current.is_postponing = true;
             return;
         }
-        if current.hard_limit_bytes != 0
-            && current.output.len() - conn.sent > current.hard_limit_bytes
-        {
+        if current.hard_limit_bytes != 0 && current.output.len() > current.hard_limit_bytes {
             conn.is_dead = true;
             super::flush::log_output_limit(engine, &current.session);
         }
@@ -223,7 +227,8 @@ impl Reactor {
             conn.is_dirty = true;
             self.dirty.push(current.conn);
         }
-        if current.is_postponing {
+        if current.is_postponing && !conn.is_waiting {
+            conn.is_waiting = true;
             self.waiting.push(current.conn);
         }
         self.engine.shared.clients.checkin(conn.client, current.session);
@@ -279,6 +284,8 @@ fn protocol_error(engine: &mut Engine, current: &mut Current, error: ProtocolErr
         current.session.id,
         current.session.address.peer()
     );
-    Reply::new(&mut current.output, current.session.resp).error(&message);
+    if current.session.replies == Replies::On {
+        Reply::new(&mut current.output, current.session.resp).error(message.as_bytes());
+    }
     current.session.closes_after_reply = true;
 }

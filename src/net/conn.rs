@@ -25,8 +25,6 @@ pub struct Conn {
     pub postponed: VecDeque<Postponed>,
     /// Replies not sent yet.
     pub output: Output,
-    /// Bytes of `output` that have been sent, blocks included.
-    pub sent: usize,
     /// When its output first was above the soft limit, in milliseconds since 1970; 0: it is not.
     pub over_soft_limit_ms: i64,
     /// Database of its client, as of its last request: where keys are prefetched.
@@ -39,11 +37,13 @@ pub struct Conn {
     pub is_writable: bool,
     /// It stands in the ready queue.
     pub is_ready: bool,
+    /// It stands in the list of those that wait for a pause to end.
+    pub is_waiting: bool,
     /// It stands in the list of those to flush.
     pub is_dirty: bool,
     /// The poll has told that the peer closed its side: read until that end shows.
     pub is_hung_up: bool,
-    /// What it sent is no request: nothing more is read.
+    /// It sent what is no request: nothing more is read, and it closes once that is answered.
     pub is_broken: bool,
     /// The peer has closed its side: close once all is executed.
     pub is_eof: bool,
@@ -107,13 +107,13 @@ impl Conn {
             partial: None,
             postponed: VecDeque::new(),
             output: Output::default(),
-            sent: 0,
             over_soft_limit_ms: 0,
             db: 0,
             is_trusted: false,
             is_readable: true,
             is_writable: true,
             is_ready: false,
+            is_waiting: false,
             is_dirty: false,
             is_hung_up: false,
             is_broken: false,

@@ -42,35 +42,53 @@ impl Reactor {
 
     fn flush(&mut self, key: usize) {
         let Some(conn) = self.conns.get_mut(key) else { return };
-        if conn.is_dead || conn.output.is_empty() {
+        if conn.is_dead {
             return;
         }
+        if conn.output.is_empty() {
+            // Its replies were taken back (CLIENT REPLY): the lent buffer goes home all the same.
+            return self.return_output(key);
+        }
+        let mut bytes_sent = 0;
         if conn.is_writable {
             let stats = &mut self.engine.shared.stats;
             stats.writes_processed += 1;
             match send(conn) {
-                Ok(bytes) => stats.net_output_bytes += bytes as u64,
+                Ok(bytes) => {
+                    bytes_sent = bytes;
+                    stats.net_output_bytes += bytes as u64;
+                }
                 Err(ErrorKind::WouldBlock) => conn.is_writable = false,
                 Err(ErrorKind::Interrupted) => {}
                 Err(_) => return conn.is_dead = true,
             }
         }
-        if conn.sent == conn.output.len() {
-            let mut output = std::mem::take(&mut conn.output);
-            conn.sent = 0;
+        if conn.output.is_empty() {
             conn.over_soft_limit_ms = 0;
-            if self.output_pool.len() < POOL_MAX
-                && output.bytes_mut().capacity() <= POOLED_BYTES_MAX
-            {
-                output.clear();
-                self.output_pool.push(output);
-            }
+            self.return_output(key);
         } else {
             if conn.is_writable {
                 // Cut at the bound of a turn: there is no event to wait for.
                 self.unsent.push(key);
             }
+            if bytes_sent > 0 {
+                self.note_activity(key);
+            }
             self.check_output_limit(key);
+        }
+    }
+
+    /// An empty output's buffer goes back to the pool: an idle connection owns none.
+    fn return_output(&mut self, key: usize) {
+        let Some(conn) = self.conns.get_mut(key) else { return };
+        let capacity = conn.output.capacity();
+        if capacity == 0 {
+            return;
+        }
+        let mut output = std::mem::take(&mut conn.output);
+        if self.output_pool.len() < POOL_MAX && capacity <= POOLED_BYTES_MAX {
+            output.clear();
+            self.output_pool.push(output);
         }
     }
 
@@ -83,7 +101,7 @@ impl Reactor {
     fn check_output_limit(&mut self, key: usize) {
         let Some(conn) = self.conns.get_mut(key) else { return };
         let limit = self.engine.shared.config.output_limits().normal;
-        let unsent = (conn.output.len() - conn.sent) as u64;
+        let unsent = conn.output.len() as u64;
         let now_ms = self.engine.shared.clock.unix_ms();
         if limit.soft_bytes != 0 && unsent > limit.soft_bytes {
             if conn.over_soft_limit_ms == 0 {
@@ -170,9 +188,7 @@ fn figures(conn: &Conn) -> IoFigures {
     }
     if !conn.output.is_empty() {
         figures.reply_bytes = conn.output.bytes().len();
-        figures.reply_blocks = conn.output.blocks().len();
-        figures.reply_block_bytes =
-            conn.output.blocks().iter().map(|insert| insert.block.len()).sum();
+        (figures.reply_blocks, figures.reply_block_bytes) = conn.output.blocks();
     }
     figures
 }
@@ -192,58 +208,34 @@ pub fn log_output_limit(engine: &mut Engine, session: &Session) {
 
 /// Sends what the socket takes, up to the bound of a turn.
 fn send(conn: &mut Conn) -> Result<usize, ErrorKind> {
-    let before = conn.sent;
-    if conn.output.blocks().is_empty() {
-        let unsent = &conn.output.bytes()[conn.sent..];
+    let (wanted, result) = if conn.output.blocks().0 == 0 {
+        // The usual case, without a list.
+        let unsent = conn.output.bytes();
         let piece = &unsent[..unsent.len().min(WRITE_BYTES_MAX)];
-        let written = conn.transport.write(piece).map_err(|error| error.kind())?;
-        conn.sent += written;
-        if written < piece.len() {
-            // The socket is full; the next edge tells when it is not.
-            conn.is_writable = false;
-        }
-        return Ok(written);
-    }
-    let parts = unsent_parts(&conn.output, conn.sent);
-    let wanted: usize = parts.iter().map(|part| part.len()).sum();
-    let written = conn.transport.write_vectored(&parts).map_err(|error| error.kind())?;
-    conn.sent += written;
+        (piece.len(), conn.transport.write(piece))
+    } else {
+        let parts = unsent_parts(&conn.output);
+        let wanted: usize = parts.iter().map(|part| part.len()).sum();
+        (wanted, conn.transport.write_vectored(&parts))
+    };
+    let written = result.map_err(|error| error.kind())?;
+    conn.output.consume(written);
     if written < wanted {
+        // The socket is full; the next edge tells when it is not.
         conn.is_writable = false;
     }
-    Ok(conn.sent - before)
+    Ok(written)
 }
 
-/// The parts of `output` after the first `sent` bytes, as many as one call takes.
-fn unsent_parts(output: &Output, sent: usize) -> Vec<IoSlice<'_>> {
-    let mut parts = Vec::new();
-    let (mut skip, mut room) = (sent, WRITE_BYTES_MAX);
-    let mut add = |part: &'_ [u8]| -> Option<(usize, usize)> {
-        let skipped = skip.min(part.len());
-        skip -= skipped;
-        let taken = (part.len() - skipped).min(room);
+/// What one call is given: as many parts and bytes as a turn allows.
+fn unsent_parts(output: &Output) -> Vec<IoSlice<'_>> {
+    let mut room = WRITE_BYTES_MAX;
+    let bounded = output.parts().take(PARTS_MAX).map_while(|part| {
+        let taken = part.len().min(room);
         room -= taken;
-        (taken > 0).then_some((skipped, skipped + taken))
-    };
-    let mut from = 0;
-    let inserts = output.blocks();
-    for part in 0..=2 * inserts.len() {
-        if parts.len() == PARTS_MAX {
-            break;
-        }
-        let bytes: &[u8] = if part % 2 == 1 {
-            &inserts[part / 2].block
-        } else {
-            let to = inserts.get(part / 2).map_or(output.bytes().len(), |insert| insert.at);
-            let text = &output.bytes()[from..to];
-            from = to;
-            text
-        };
-        if let Some((start, end)) = add(bytes) {
-            parts.push(IoSlice::new(&bytes[start..end]));
-        }
-    }
-    parts
+        (taken > 0).then(|| IoSlice::new(&part[..taken]))
+    });
+    bounded.collect()
 }
 
 #[cfg(test)]
@@ -254,17 +246,24 @@ mod tests {
 
     #[test]
     fn parts_start_anywhere() {
-        let mut output = Output::default();
-        output.bytes_mut().extend_from_slice(b"head");
-        output.push_block(Arc::new(b"BLOCK".to_vec()));
-        output.push_block(Arc::new(b"SECOND".to_vec()));
-        output.bytes_mut().extend_from_slice(b"tail");
-        let all = output.to_bytes();
-        assert_eq!(all, b"headBLOCKSECONDtail");
-        for sent in 0..=all.len() {
-            let parts = unsent_parts(&output, sent);
-            let joined: Vec<u8> = parts.iter().flat_map(|part| part.iter().copied()).collect();
-            assert_eq!(joined, &all[sent..], "after {sent}");
+        for step in 1..20 {
+            let mut output = Output::default();
+            output.bytes_mut().extend_from_slice(b"head");
+            output.push_block(Arc::new(b"BLOCK".to_vec()));
+            output.push_block(Arc::new(b"SECOND".to_vec()));
+            output.bytes_mut().extend_from_slice(b"tail");
+            let all = output.to_bytes();
+            assert_eq!(all, b"headBLOCKSECONDtail");
+            let mut sent = 0;
+            while !output.is_empty() {
+                let parts = unsent_parts(&output);
+                let joined: Vec<u8> = parts.iter().flat_map(|part| part.iter().copied()).collect();
+                assert_eq!(joined, &all[sent..], "after {sent}");
+                assert_eq!(output.len(), all.len() - sent);
+                output.consume(step);
+                sent = (sent + step).min(all.len());
+            }
+            assert_eq!(sent, all.len());
         }
     }
 }

@@ -1,59 +1,81 @@
 //! What CONFIG SET changes of the network, at once and with an answer.
+use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use mio::{Registry, Token};
 
 use crate::base::sys;
 use crate::engine::config::{Config, Opt};
 use crate::engine::host::{Host, HostError};
 use crate::net::listener::{ListenError, Listener};
 
+/// Token of every listener.
+pub const LISTENER_TOKEN: Token = Token(usize::MAX - 1);
+
 /// Descriptors kept for what is not a client: files, listeners, the poll (`CONFIG_MIN_RESERVED_FDS`).
 const RESERVED_FILES: u64 = 32;
 
-/// Changes the loop takes over after the command.
-#[derive(Default)]
-pub struct Changes {
-    /// The new TCP listeners; they listen already.
-    pub tcp: Option<Vec<Listener>>,
-    is_changed: bool,
+/// The listening sockets, shared by the loop, which accepts, and by CONFIG SET, which replaces them.
+#[derive(Clone, Debug, Default)]
+pub struct Listeners {
+    list: Arc<Mutex<Vec<Listener>>>,
 }
 
-impl Changes {
-    /// The changes, if there are any.
-    pub fn take(&mut self) -> Option<Changes> {
-        self.is_changed.then(|| std::mem::take(self))
+impl Listeners {
+    /// The list. Nobody waits for the lock: all happens on one thread.
+    pub fn lock(&self) -> MutexGuard<'_, Vec<Listener>> {
+        self.list.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds a listener and watches it. All have one token: which of them has arrivals is found by accepting.
+    pub fn add(&self, mut listener: Listener, registry: &Registry) -> io::Result<()> {
+        listener.register(registry, LISTENER_TOKEN)?;
+        self.lock().push(listener);
+        Ok(())
+    }
+
+    /// Replaces the TCP listeners by those `config` asks for. The old ones are closed before, since an address may
+    /// overlap one of the new (`127.0.0.1` and `*`); where a new one fails they are opened again.
+    fn replace_tcp(&self, config: &Config, registry: &Registry) -> Result<(), ListenError> {
+        let old: Vec<SocketAddr> = self.lock().iter().filter_map(Listener::address).collect();
+        // Closing takes them out of the poll.
+        self.lock().retain(|listener| listener.address().is_none());
+        let add = |listener: Listener| {
+            let place = listener.place();
+            self.add(listener, registry).map_err(|error| ListenError { place, error })
+        };
+        let result = listen_tcp(config).and_then(|new| new.into_iter().try_for_each(add));
+        if result.is_err() {
+            self.lock().retain(|listener| listener.address().is_none());
+            let backlog = config.int(Opt::TcpBacklog) as i32;
+            for address in old {
+                if let Err(failure) = Listener::tcp(address, backlog).and_then(add) {
+                    log::warn!("Failed listening again on {}: {}", failure.place, failure.error);
+                }
+            }
+        }
+        result
     }
 }
 
 /// The network layer, as commands reach it.
 pub struct NetHost {
-    changes: Arc<Mutex<Changes>>,
+    listeners: Listeners,
+    registry: Registry,
+    is_changed: Arc<AtomicBool>,
 }
 
 impl NetHost {
-    /// Hands changes over through `changes`.
-    pub fn new(changes: Arc<Mutex<Changes>>) -> NetHost {
-        NetHost { changes }
+    /// Replaces `listeners` in the poll of `registry`; sets `is_changed` after any change, for the loop to notice.
+    pub fn new(listeners: Listeners, registry: Registry, is_changed: Arc<AtomicBool>) -> NetHost {
+        NetHost { listeners, registry, is_changed }
     }
 }
 
 impl Host for NetHost {
     fn apply(&mut self, changed: &[Opt], config: &Config) -> Result<(), HostError> {
-        let mut tcp = None;
-        if let Some(&option) = changed.iter().find(|opt| matches!(opt, Opt::Port | Opt::Bind)) {
-            let reason = if option == Opt::Port {
-                "Unable to listen on this port. Check server logs."
-            } else {
-                "Failed to bind to specified addresses."
-            };
-            match listen_tcp(config) {
-                Ok(listeners) => tcp = Some(listeners),
-                Err(failure) => {
-                    log::warn!("Failed listening on {}: {}", failure.place, failure.error);
-                    return Err(HostError { option, reason: reason.to_owned() });
-                }
-            }
-        }
         if changed.contains(&Opt::MaxClients) {
             let wanted = config.int(Opt::MaxClients).max(0) as u64;
             let possible = raise_open_files(wanted);
@@ -65,12 +87,18 @@ impl Host for NetHost {
                 return Err(HostError { option: Opt::MaxClients, reason });
             }
         }
-        if let Ok(mut changes) = self.changes.lock() {
-            changes.is_changed = true;
-            if tcp.is_some() {
-                changes.tcp = tcp;
+        if let Some(&option) = changed.iter().find(|opt| matches!(opt, Opt::Port | Opt::Bind)) {
+            let reason = if option == Opt::Port {
+                "Unable to listen on this port. Check server logs."
+            } else {
+                "Failed to bind to specified addresses."
+            };
+            if let Err(failure) = self.listeners.replace_tcp(config, &self.registry) {
+                log::warn!("Failed listening on {}: {}", failure.place, failure.error);
+                return Err(HostError { option, reason: reason.to_owned() });
             }
         }
+        self.is_changed.store(true, Ordering::Relaxed);
         Ok(())
     }
 }

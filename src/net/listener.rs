@@ -72,10 +72,10 @@ impl Listener {
         }
     }
 
-    /// Its TCP port.
-    pub fn port(&self) -> Option<u16> {
+    /// Its TCP address.
+    pub fn address(&self) -> Option<SocketAddr> {
         match self {
-            Listener::Tcp(listener) => listener.local_addr().ok().map(|address| address.port()),
+            Listener::Tcp(listener) => listener.local_addr().ok(),
             Listener::Unix(..) => None,
         }
     }
@@ -91,11 +91,6 @@ impl Listener {
     /// Watches for arrivals.
     pub fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
         self.source().register(registry, token, Interest::READABLE)
-    }
-
-    /// Stops watching.
-    pub fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
-        self.source().deregister(registry)
     }
 
     fn source(&mut self) -> &mut dyn Source {

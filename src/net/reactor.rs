@@ -4,7 +4,8 @@
 //! into one batch, runs, and only then are replies sent, one system call per connection.
 use std::collections::VecDeque;
 use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use mio::{Events, Poll, Token};
@@ -19,7 +20,7 @@ use crate::engine::outbox::Shutdown;
 use crate::engine::session::{Address, Session};
 use crate::net::batch::{Batch, Current};
 use crate::net::conn::Conn;
-use crate::net::host::{Changes, NetHost};
+use crate::net::host::{LISTENER_TOKEN, Listeners, NetHost};
 use crate::net::listener::Listener;
 use crate::net::timers::Timers;
 use crate::net::transport::Transport;
@@ -36,17 +37,13 @@ const EVENTS_MAX: usize = 1024;
 const ACCEPTS_MAX: usize = 1000;
 /// Pause after the system ran out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// Tokens of listeners count down from here.
-const LISTENER_TOKEN: usize = usize::MAX - 1;
 const SIGNAL_TOKEN: usize = usize::MAX;
-/// Most listeners: above any number of addresses one server has.
-const LISTENERS_MAX: usize = 1024;
 
 /// The event loop and all it owns.
 pub struct Reactor {
     pub(super) engine: Engine,
     pub(super) poll: Poll,
-    pub(super) listeners: Vec<Listener>,
+    listeners: Listeners,
     pub(super) conns: Slab<Conn>,
     /// Connections that may have something to read, or requests that waited.
     pub(super) ready: VecDeque<usize>,
@@ -81,8 +78,8 @@ pub struct Reactor {
     background: Work,
     pub(super) shutdown: Option<Shutdown>,
     signals: Option<Signals>,
-    /// What CONFIG SET changed of the listeners.
-    changes: Arc<Mutex<Changes>>,
+    /// CONFIG SET changed something of the network.
+    is_changed: Arc<AtomicBool>,
 }
 
 #[derive(Default)]
@@ -96,11 +93,11 @@ impl Reactor {
     /// A loop for this engine, listening at these places.
     pub fn new(engine: Engine, listeners: Vec<Listener>) -> io::Result<Reactor> {
         let poll = Poll::new()?;
-        let changes = Arc::new(Mutex::new(Changes::default()));
+        let is_changed = Arc::new(AtomicBool::new(false));
         let mut reactor = Reactor {
             engine,
             poll,
-            listeners: Vec::new(),
+            listeners: Listeners::default(),
             conns: Slab::new(),
             ready: VecDeque::new(),
             dirty: Vec::new(),
@@ -122,10 +119,14 @@ impl Reactor {
             background: Work::Done,
             shutdown: None,
             signals: None,
-            changes: changes.clone(),
+            is_changed: is_changed.clone(),
         };
-        reactor.engine.shared.host = Some(Box::new(NetHost::new(changes)));
-        reactor.listen(listeners)?;
+        let registry = reactor.poll.registry().try_clone()?;
+        for listener in listeners {
+            reactor.listeners.add(listener, &registry)?;
+        }
+        let host = NetHost::new(reactor.listeners.clone(), registry, is_changed);
+        reactor.engine.shared.host = Some(Box::new(host));
         reactor.read_config();
         Ok(reactor)
     }
@@ -140,7 +141,7 @@ impl Reactor {
     }
 
     /// Where the server listens.
-    pub fn listeners(&self) -> &[Listener] {
+    pub fn listeners(&self) -> &Listeners {
         &self.listeners
     }
 
@@ -213,7 +214,7 @@ impl Reactor {
                 self.take_signals();
                 continue;
             }
-            if token > LISTENER_TOKEN - LISTENERS_MAX {
+            if token == LISTENER_TOKEN.0 {
                 self.arrivals.is_pending = true;
                 continue;
             }
@@ -268,28 +269,29 @@ impl Reactor {
         self.arrivals.is_pending = false;
         let keepalive = self.engine.shared.config.int(Opt::TcpKeepalive).max(0) as u64;
         let mut accepted = 0;
-        for index in 0..self.listeners.len() {
+        let listeners = self.listeners.clone();
+        for listener in listeners.lock().iter() {
             loop {
                 if accepted == ACCEPTS_MAX {
                     self.arrivals.is_pending = true;
                     return;
                 }
-                match self.listeners[index].accept(keepalive) {
+                match listener.accept(keepalive) {
                     Ok((transport, address)) => {
                         accepted += 1;
                         self.arrivals.is_logged = false;
                         self.arrive(transport, address);
                     }
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                    Err(error) if is_exhaustion(&error) => return self.pause_accepting(&error),
                     // The client gave up before it was accepted.
-                    Err(_) => {}
+                    Err(error) if is_client_gone(&error) => {}
+                    Err(error) => return self.pause_accepting(&error),
                 }
             }
         }
     }
 
-    /// Out of file descriptors or memory: try again later, and say so once.
+    /// Out of file descriptors or memory, most likely: try again later, and say so once.
     fn pause_accepting(&mut self, error: &io::Error) {
         if !self.arrivals.is_logged {
             log::warn!("Error accepting a client connection: {error}");
@@ -362,17 +364,6 @@ impl Reactor {
         }
     }
 
-    /// Adds listeners.
-    pub(super) fn listen(&mut self, listeners: Vec<Listener>) -> io::Result<()> {
-        for mut listener in listeners {
-            let token = Token(LISTENER_TOKEN - self.listeners.len());
-            listener.register(self.poll.registry(), token)?;
-            self.listeners.push(listener);
-        }
-        self.arrivals.is_pending = true;
-        Ok(())
-    }
-
     /// Takes over what the loop needs of the configuration.
     pub(super) fn read_config(&mut self) {
         let config = &self.engine.shared.config;
@@ -404,36 +395,17 @@ impl Reactor {
         stats.turn_max_us = stats.turn_max_us.max(turn_us);
     }
 
-    /// What CONFIG SET changed of listeners and limits.
+    /// Takes over what CONFIG SET changed.
     pub(super) fn take_changes(&mut self) {
-        let taken = match self.changes.lock() {
-            Ok(mut changes) => changes.take(),
-            Err(_) => return,
-        };
-        let Some(changes) = taken else { return };
-        if let Some(listeners) = changes.tcp {
-            let is_old = |listener: &Listener| matches!(listener, Listener::Tcp(_));
-            for listener in self.listeners.iter_mut().filter(|listener| is_old(listener)) {
-                let _ = listener.deregister(self.poll.registry());
-            }
-            let (_, kept): (Vec<_>, Vec<_>) = self.listeners.drain(..).partition(is_old);
-            for mut listener in kept {
-                let _ = listener.deregister(self.poll.registry());
-                if let Err(error) = self.listen(vec![listener]) {
-                    log::warn!("Error registering a listener: {error}");
-                }
-            }
-            if let Err(error) = self.listen(listeners) {
-                log::warn!("Error registering a listener: {error}");
-            }
+        if self.is_changed.swap(false, Ordering::Relaxed) {
+            self.read_config();
         }
-        self.read_config();
     }
 
     /// The end: replies leave, sockets close.
     fn leave(&mut self) {
         self.flush_dirty();
-        for listener in &self.listeners {
+        for listener in self.listeners.lock().iter() {
             if let Some(path) = listener.path() {
                 let _ = std::fs::remove_file(path);
             }
@@ -441,10 +413,11 @@ impl Reactor {
     }
 }
 
-/// Whether the system has no more file descriptors or memory for a socket.
-fn is_exhaustion(error: &io::Error) -> bool {
-    let codes = [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM];
-    error.raw_os_error().is_some_and(|code| codes.contains(&code))
+/// Whether an arrival failed for a reason of its own (accept(2)), so that the next may succeed at once.
+fn is_client_gone(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
+    let is_protocol = error.raw_os_error() == Some(libc::EPROTO);
+    is_protocol || matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted)
 }
 
 /// Why a new client is refused, in Redis's words.

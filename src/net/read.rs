@@ -64,6 +64,9 @@ impl Reactor {
             return;
         }
         let Some(conn) = self.conns.get_mut(key) else { return };
+        if conn.is_broken {
+            return;
+        }
         let has_unparsed = conn.partial.as_ref().is_some_and(|partial| partial.is_unparsed());
         if has_unparsed {
             self.parse_own(key);
@@ -78,19 +81,29 @@ impl Reactor {
             return;
         }
         let is_unparsed = conn.partial.as_ref().is_some_and(|partial| partial.is_unparsed());
-        if is_unparsed || (conn.is_readable && !conn.is_eof) {
+        if conn.is_dead {
+            self.mark_dirty(key);
+        } else if conn.is_broken {
+            // The error is in the batch.
+        } else if is_unparsed || (conn.is_readable && !conn.is_eof) {
             self.make_ready(key);
         } else if conn.is_eof && self.batch.entries.len() == requests_before {
-            conn.is_dead = true;
+            // Only the peer's sending half is known to be closed: it still gets its replies.
+            conn.is_closing = true;
             self.mark_dirty(key);
         } else if conn.is_eof {
-            conn.is_closing = true;
+            // Looked at again once these have run, since some may have to wait.
+            self.make_ready(key);
         }
     }
 
     /// Requests that had to wait come before anything new. True: there are some, so nothing is read.
     fn queue_waited(&mut self, key: usize) -> bool {
         let Some(conn) = self.conns.get_mut(key) else { return true };
+        if conn.is_waiting {
+            // The end of the pause makes it ready; until then nothing can run.
+            return true;
+        }
         if conn.postponed.is_empty() {
             return false;
         }
@@ -202,6 +215,10 @@ impl Reactor {
         conn.partial = Some(partial);
         // What the arena held of it is free again.
         self.arena_used = request_start;
+        if block.is_some() {
+            // It may have come whole, with more behind it.
+            self.parse_own(key);
+        }
     }
 
     /// Goes on with an unfinished request.
@@ -242,9 +259,10 @@ impl Reactor {
                     Drained::Yes
                 }
             };
+            self.note_activity(key);
             self.parse_own(key);
             let Some(conn) = self.conns.get(key) else { return };
-            if drained == Drained::Yes || conn.partial.is_none() || conn.is_dead {
+            if drained == Drained::Yes || conn.partial.is_none() || conn.is_dead || conn.is_broken {
                 return;
             }
             // One finished request is enough for a turn: it runs before more is read.
@@ -355,6 +373,16 @@ impl Reactor {
             );
         }
         self.mark_dirty(key);
+    }
+
+    /// Who sends or takes part of something big is not idle.
+    pub(super) fn note_activity(&mut self, key: usize) {
+        let shared = &mut self.engine.shared;
+        if let Some(conn) = self.conns.get(key)
+            && let Some(session) = shared.clients.get_mut(conn.client)
+        {
+            session.active_ms = shared.clock.unix_ms();
+        }
     }
 
     fn limits_of(&self, key: usize) -> Limits {

@@ -88,6 +88,8 @@ impl Reactor {
             shared.pause = None;
         }
         for key in std::mem::take(&mut self.waiting) {
+            let Some(conn) = self.conns.get_mut(key) else { continue };
+            conn.is_waiting = false;
             self.make_ready(key);
         }
     }

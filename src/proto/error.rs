@@ -8,6 +8,9 @@ pub enum ProtocolError {
     InlineTooBig,
     /// An inline request whose quotes do not match.
     UnbalancedQuotes,
+    /// An inline request with a NUL byte: binary data, or another protocol. Redis never sees the end of its line,
+    /// so the client hangs; we say so.
+    InlineNul,
     /// A count line longer than 64 KiB.
     CountTooBig,
     /// `*` followed by no number or one out of range.
@@ -43,6 +46,7 @@ impl ProtocolError {
         match self {
             ProtocolError::InlineTooBig => "too big inline request",
             ProtocolError::UnbalancedQuotes => "unbalanced quotes in request",
+            ProtocolError::InlineNul => "NUL byte in inline request",
             ProtocolError::CountTooBig => "too big mbulk count string",
             ProtocolError::BadCount => "invalid multibulk length",
             ProtocolError::UnauthenticatedCount => "unauthenticated multibulk length",

@@ -4,6 +4,8 @@
 //! [`Reply`] is the writer a handler sees. It never fails: output grows, and the connection checks its limit
 //! after each command. Whether the client speaks RESP2 or RESP3 is decided here and nowhere else.
 //! Formats: <https://redis.io/docs/latest/develop/reference/protocol-spec/>.
+use std::collections::VecDeque;
+
 use crate::base::block::Block;
 use crate::base::number;
 use crate::proto::limits::REPLY_BLOCK_BYTES;
@@ -18,13 +20,21 @@ pub enum Resp {
     V3,
 }
 
-/// Bytes on their way to one client: text, and references to big values between its parts.
+/// Bytes on their way to one client: text, and references to big values between its parts. A queue: replies are
+/// appended, and what the socket took is dropped from the front ([`Output::consume`]).
 #[derive(Debug, Default)]
 pub struct Output {
     /// Everything that was copied.
     bytes: Vec<u8>,
-    /// Values by reference, each leaving after `bytes[..at]`. Invariant: `at` never falls.
-    blocks: Vec<Insert>,
+    /// Bytes of it that have left.
+    bytes_gone: usize,
+    /// Values by reference, each leaving after `bytes[..at]`. Invariant: `at` never falls, and the first one's is
+    /// not below `bytes_gone`.
+    blocks: VecDeque<Insert>,
+    /// Total length of `blocks`.
+    block_bytes: usize,
+    /// Bytes of the first block that have left.
+    block_gone: usize,
 }
 
 /// One value by reference.
@@ -43,34 +53,43 @@ pub struct Mark {
     blocks: usize,
 }
 
+/// Text that has left is moved out of the buffer once it is at least this long and half of it.
+const GONE_BYTES_MIN: usize = 64 * 1024;
+
 impl Output {
-    /// Copied bytes.
+    /// Copied bytes that have not left.
     #[inline]
     pub fn bytes(&self) -> &[u8] {
-        &self.bytes
+        &self.bytes[self.bytes_gone..]
     }
 
-    /// The buffer itself, for encoders that are not RESP.
+    /// The buffer itself, for encoders that are not RESP: only to be appended to.
     #[inline]
     pub fn bytes_mut(&mut self) -> &mut Vec<u8> {
         &mut self.bytes
     }
 
-    /// Values by reference.
-    #[inline]
-    pub fn blocks(&self) -> &[Insert] {
-        &self.blocks
+    /// Number and total bytes of the values by reference that have not left entirely.
+    pub fn blocks(&self) -> (usize, usize) {
+        (self.blocks.len(), self.block_bytes)
     }
 
-    /// Bytes that will leave, blocks included.
+    /// Bytes that will leave, blocks included. O(1).
+    #[inline]
     pub fn len(&self) -> usize {
-        self.bytes.len() + self.blocks.iter().map(|insert| insert.block.len()).sum::<usize>()
+        self.bytes.len() - self.bytes_gone + self.block_bytes - self.block_gone
     }
 
     /// Whether nothing waits here.
     #[inline]
     pub fn is_empty(&self) -> bool {
-        self.bytes.is_empty() && self.blocks.is_empty()
+        self.bytes.len() == self.bytes_gone && self.blocks.is_empty()
+    }
+
+    /// Bytes of memory its buffer holds.
+    #[inline]
+    pub fn capacity(&self) -> usize {
+        self.bytes.capacity()
     }
 
     /// Remembers the end.
@@ -79,10 +98,14 @@ impl Output {
         Mark { bytes: self.bytes.len(), blocks: self.blocks.len() }
     }
 
-    /// Drops what came after `mark`.
+    /// Drops what came after `mark`; nothing may have been consumed since.
     pub fn rewind(&mut self, mark: Mark) {
         self.bytes.truncate(mark.bytes);
-        self.blocks.truncate(mark.blocks);
+        while self.blocks.len() > mark.blocks {
+            if let Some(insert) = self.blocks.pop_back() {
+                self.block_bytes -= insert.block.len();
+            }
+        }
     }
 
     /// Whether something came after `mark`.
@@ -91,16 +114,61 @@ impl Output {
         self.bytes.len() != mark.bytes
     }
 
+    /// What waits, in order, as slices. O(1) each.
+    pub fn parts(&self) -> impl Iterator<Item = &[u8]> {
+        let mut from = self.bytes_gone;
+        let mut block_from = self.block_gone;
+        let ahead = self.blocks.iter().flat_map(move |insert| {
+            let text = &self.bytes[from..insert.at];
+            from = insert.at;
+            [text, &insert.block[std::mem::take(&mut block_from)..]]
+        });
+        let last = self.blocks.back().map_or(self.bytes_gone, |insert| insert.at);
+        ahead.chain([&self.bytes[last..]]).filter(|part| !part.is_empty())
+    }
+
+    /// The first `count` bytes have left: gives up the blocks behind them, and in time the text. Amortized O(1)
+    /// per byte ever appended.
+    pub fn consume(&mut self, count: usize) {
+        let mut left = count.min(self.len());
+        while let Some(insert) = self.blocks.front() {
+            let text = (insert.at - self.bytes_gone).min(left);
+            self.bytes_gone += text;
+            left -= text;
+            let missing = insert.block.len() - self.block_gone;
+            if left < missing || self.bytes_gone < insert.at {
+                self.block_gone += left;
+                return self.drop_text();
+            }
+            left -= missing;
+            self.block_gone = 0;
+            self.block_bytes -= insert.block.len();
+            self.blocks.pop_front();
+        }
+        self.bytes_gone += left;
+        self.drop_text();
+    }
+
+    /// Moves text that has left out of the buffer, so that a client always a little behind costs no memory.
+    fn drop_text(&mut self) {
+        let gone = self.bytes_gone;
+        if gone == self.bytes.len() && self.blocks.is_empty() {
+            self.bytes.clear();
+            self.bytes_gone = 0;
+        } else if gone >= GONE_BYTES_MIN && gone >= self.bytes.len() / 2 {
+            self.bytes.drain(..gone);
+            self.bytes_gone = 0;
+            self.blocks.iter_mut().for_each(|insert| insert.at -= gone);
+            if self.bytes.capacity() > 4 * self.bytes.len().max(GONE_BYTES_MIN) {
+                self.bytes.shrink_to(2 * self.bytes.len());
+            }
+        }
+    }
+
     /// Everything as one string: for embedding and tests. Copies.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut all = Vec::with_capacity(self.len());
-        let mut from = 0;
-        for insert in &self.blocks {
-            all.extend_from_slice(&self.bytes[from..insert.at]);
-            all.extend_from_slice(&insert.block);
-            from = insert.at;
-        }
-        all.extend_from_slice(&self.bytes[from..]);
+        self.parts().for_each(|part| all.extend_from_slice(part));
         all
     }
 
@@ -109,11 +177,18 @@ impl Output {
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.blocks.clear();
+        self.bytes_gone = 0;
+        self.block_bytes = 0;
+        self.block_gone = 0;
     }
 
     /// Appends a value by reference.
     pub fn push_block(&mut self, block: Block) {
-        self.blocks.push(Insert { at: self.bytes.len(), block });
+        if block.is_empty() {
+            return;
+        }
+        self.block_bytes += block.len();
+        self.blocks.push_back(Insert { at: self.bytes.len(), block });
     }
 }
 
@@ -350,7 +425,7 @@ impl<'o> Reply<'o> {
         self.header(kind, count as i64);
         let header_len = self.out.bytes.len() - end;
         self.out.bytes[open.bytes..].rotate_right(header_len);
-        for insert in &mut self.out.blocks[open.blocks..] {
+        for insert in self.out.blocks.range_mut(open.blocks..) {
             insert.at += header_len;
         }
     }

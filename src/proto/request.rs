@@ -83,8 +83,8 @@ pub struct Parser {
     arguments_left: i64,
     /// Next byte to look at.
     position: usize,
-    /// Bytes from `position` on that are known to hold no line end; 0 whenever `position` moves.
-    searched: usize,
+    /// No line end is between `position` and here. A place, not a count: it needs no reset when the position passes it.
+    searched_to: usize,
 }
 
 impl Parser {
@@ -113,6 +113,7 @@ impl Parser {
     /// The bytes before `offset` are gone from the buffer.
     pub fn shift_back(&mut self, offset: usize) {
         self.position -= offset;
+        self.searched_to = self.searched_to.saturating_sub(offset);
     }
 
     /// The argument announced by [`Step::Block`] was read; `taken` bytes of it came from the buffer.
@@ -251,18 +252,18 @@ impl Parser {
     /// The line from `position` to `\r`, with the position moved behind `\r\n`.
     #[cold]
     fn line<'b>(&mut self, buffer: &'b [u8], too_big: ProtocolError) -> Result<&'b [u8], Step> {
-        let rest = &buffer[self.position..];
-        match memchr::memchr(b'\r', &rest[self.searched..]) {
+        let start = self.position;
+        let from = self.searched_to.max(start);
+        match memchr::memchr(b'\r', &buffer[from..]) {
             // The byte after `\r` has to be there too; which one it is nobody looks at.
-            Some(at) if self.searched + at + 1 < rest.len() => {
-                let end = self.searched + at;
-                self.position += end + 2;
-                self.searched = 0;
-                Ok(&rest[..end])
+            Some(at) if from + at + 1 < buffer.len() => {
+                let end = from + at;
+                self.position = end + 2;
+                Ok(&buffer[start..end])
             }
             found => {
-                self.searched = found.map_or(rest.len(), |at| self.searched + at);
-                if rest.len() > INLINE_BYTES_MAX {
+                self.searched_to = found.map_or(buffer.len(), |at| from + at);
+                if buffer.len() - start > INLINE_BYTES_MAX {
                     return Err(Step::Error(too_big));
                 }
                 Err(Step::Incomplete)
@@ -272,19 +273,18 @@ impl Parser {
 
     #[cold]
     fn inline(&mut self, buffer: &[u8]) -> Step {
-        let rest = &buffer[self.position..];
-        let Some(at) = memchr::memchr(b'\n', &rest[self.searched..]) else {
-            self.searched = rest.len();
-            if rest.len() > INLINE_BYTES_MAX {
+        let start = self.position;
+        let from = self.searched_to.max(start);
+        let Some(at) = memchr::memchr(b'\n', &buffer[from..]) else {
+            self.searched_to = buffer.len();
+            if buffer.len() - start > INLINE_BYTES_MAX {
                 return Step::Error(ProtocolError::InlineTooBig);
             }
             return Step::Incomplete;
         };
-        let line_end = self.searched + at;
-        let start = self.position;
-        let end = start + line_end - usize::from(line_end > 0 && rest[line_end - 1] == b'\r');
-        self.position += line_end + 1;
-        self.searched = 0;
+        let line_end = from + at;
+        let end = line_end - usize::from(line_end > start && buffer[line_end - 1] == b'\r');
+        self.position = line_end + 1;
         self.state = State::Start;
         Step::Inline { start, end }
     }
@@ -292,6 +292,9 @@ impl Parser {
 
 /// The words of an inline request, quotes and escapes resolved as `redis-cli` would.
 pub fn inline_words(line: &[u8]) -> Result<Vec<Vec<u8>>, ProtocolError> {
+    if memchr::memchr(0, line).is_some() {
+        return Err(ProtocolError::InlineNul);
+    }
     split_args(line).ok_or(ProtocolError::UnbalancedQuotes)
 }
 

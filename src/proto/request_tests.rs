@@ -42,7 +42,7 @@ fn words(text: &str) -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn requests_mean_the_same_in_any_two_pieces_and_byte_by_byte() {
+fn requests_mean_the_same_in_any_three_pieces_and_byte_by_byte() {
     let input = b"*2\r\n$3\r\nGET\r\n$1\r\nk\r\nPING \"a b\"\r\n*0\r\n*-1\r\n\r\n*11\r\n$4\r\nMGET\r\n\
         $1\r\n1\r\n$1\r\n2\r\n$1\r\n3\r\n$1\r\n4\r\n$1\r\n5\r\n$1\r\n6\r\n$1\r\n7\r\n$1\r\n8\r\n$1\r\n9\r\n\
         $12\r\nabcdefghijkl\r\n*3\r\n$3\r\nSET\r\n$0\r\n\r\n$101\r\n";
@@ -56,8 +56,11 @@ fn requests_mean_the_same_in_any_two_pieces_and_byte_by_byte() {
     assert_eq!(whole.0[2].len(), 11);
     assert_eq!(whole.0[3][1], b"");
     assert_eq!(whole.1, None);
-    for cut in 0..=input.len() {
-        assert_eq!(parse(&input, &[cut], OPEN), whole, "cut at {cut}");
+    // Two cuts: what the first makes the parser remember must be right after the second, too.
+    for first in 0..=input.len() {
+        for second in first..=input.len() {
+            assert_eq!(parse(&input, &[first, second], OPEN), whole, "cuts at {first}, {second}");
+        }
     }
     let every: Vec<usize> = (0..input.len()).collect();
     assert_eq!(parse(&input, &every, OPEN), whole);

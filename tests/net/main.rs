@@ -1,0 +1,16 @@
+//! The server as a program, over real sockets: what no in-process test can show.
+//!
+//! Each test starts a server of its own on a free port and talks to it in the worst manner it can think of:
+//! requests in pieces, replies not read, sockets closed at the wrong moment. Where Redis 7 behaves in a way worth
+//! copying, the same script runs against `redis-server`, if one is installed. `RUFOUS_LONG=1` makes the random
+//! ones long.
+mod big;
+mod boot;
+mod client;
+mod closing;
+mod limits;
+mod noise;
+mod pause;
+mod pieces;
+mod server;
+mod turns;
