@@ -285,7 +285,7 @@ fn protocol_error(engine: &mut Engine, current: &mut Current, error: ProtocolErr
         current.session.address.peer()
     );
     if current.session.replies == Replies::On {
-        Reply::new(&mut current.output, current.session.resp).error(message.as_bytes());
+        Reply::new(&mut current.output, current.session.resp).error(&message);
     }
     current.session.closes_after_reply = true;
 }

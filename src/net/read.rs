@@ -60,9 +60,6 @@ impl Reactor {
             return;
         }
         let requests_before = self.batch.entries.len();
-        if self.conns.get(key).is_none_or(|conn| conn.is_broken) {
-            return;
-        }
         let Some(conn) = self.conns.get_mut(key) else { return };
         if conn.is_broken {
             return;
@@ -77,9 +74,6 @@ impl Reactor {
             }
         }
         let Some(conn) = self.conns.get_mut(key) else { return };
-        if conn.is_broken {
-            return;
-        }
         let is_unparsed = conn.partial.as_ref().is_some_and(|partial| partial.is_unparsed());
         if conn.is_dead {
             self.mark_dirty(key);
@@ -185,10 +179,6 @@ impl Reactor {
         }
         if request_start < end {
             self.keep_unfinished(key, parser, request_start, end, spans_start, block);
-        }
-        if block.is_some() {
-            // All of a big argument may have come at once, with more requests behind it.
-            self.parse_own(key);
         }
     }
 

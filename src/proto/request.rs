@@ -154,7 +154,6 @@ impl Parser {
         // Nearly every request has fewer than ten arguments: one digit and the line end.
         if let Some(&[digit @ b'1'..=b'9', b'\r', _, ..]) = buffer.get(self.position..) {
             self.position += 3;
-            self.searched = 0;
             self.arguments_left = i64::from(digit - b'0');
         } else {
             let line = self.line(buffer, ProtocolError::CountTooBig)?;
@@ -221,12 +220,10 @@ impl Parser {
         match buffer.get(self.position..) {
             Some(&[b'$', a @ b'0'..=b'9', b'\r', _, ..]) => {
                 self.position += 4;
-                self.searched = 0;
                 return Ok(usize::from(a - b'0'));
             }
             Some(&[b'$', a @ b'1'..=b'9', b @ b'0'..=b'9', b'\r', _, ..]) => {
                 self.position += 5;
-                self.searched = 0;
                 return Ok(usize::from(a - b'0') * 10 + usize::from(b - b'0'));
             }
             _ => {}
