@@ -80,7 +80,11 @@ impl Reactor {
         } else if conn.is_broken {
             // The error is in the batch.
         } else if is_unparsed || (conn.is_readable && !conn.is_eof) {
+            let has_partial = conn.partial.is_some();
             self.make_ready(key);
+            if has_partial {
+                self.mark_dirty(key);
+            }
         } else if conn.is_eof && self.batch.entries.len() == requests_before {
             // Only the peer's sending half is known to be closed: it still gets its replies.
             conn.is_closing = true;
@@ -88,6 +92,9 @@ impl Reactor {
         } else if conn.is_eof {
             // Looked at again once these have run, since some may have to wait.
             self.make_ready(key);
+        } else if conn.partial.is_some() {
+            // So that CLIENT LIST shows what has come.
+            self.mark_dirty(key);
         }
     }
 
@@ -376,7 +383,9 @@ impl Reactor {
     }
 
     fn limits_of(&self, key: usize) -> Limits {
-        let is_authenticated = self.conns.get(key).is_some_and(|conn| conn.is_trusted);
+        // The password may have been taken away since the client came.
+        let is_authenticated = !self.engine.shared.watch.needs_password
+            || self.conns.get(key).is_some_and(|conn| conn.is_authenticated);
         Limits { bulk_bytes_max: self.bulk_bytes_max, is_authenticated }
     }
 }
