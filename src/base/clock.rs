@@ -22,20 +22,24 @@ enum Source {
 pub struct Clock {
     source: Source,
     unix_us: i64,
+    /// `unix_us` in milliseconds: read for every command, so divided once.
+    unix_ms: i64,
     rate: TickRate,
 }
 
 impl Clock {
     /// The system's time.
     pub fn real() -> Clock {
-        let mut clock = Clock { source: Source::Real, unix_us: 0, rate: TickRate::measured() };
+        let mut clock =
+            Clock { source: Source::Real, unix_us: 0, unix_ms: 0, rate: TickRate::measured() };
         clock.refresh();
         clock
     }
 
     /// A clock that stands at `unix_ms` until [`Clock::advance_ms`] moves it.
     pub fn manual(unix_ms: i64) -> Clock {
-        Clock { source: Source::Manual, unix_us: unix_ms * 1000, rate: TickRate::measured() }
+        let (unix_us, rate) = (unix_ms * 1000, TickRate::measured());
+        Clock { source: Source::Manual, unix_us, unix_ms, rate }
     }
 
     /// Reads the system's time; a manual clock stays. 20–40 ns.
@@ -44,6 +48,7 @@ impl Clock {
         if let Source::Real = self.source {
             let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
             self.unix_us = since_epoch.as_micros() as i64;
+            self.unix_ms = self.unix_us / 1000;
         }
     }
 
@@ -51,13 +56,14 @@ impl Clock {
     pub fn advance_ms(&mut self, by_ms: i64) {
         if let Source::Manual = self.source {
             self.unix_us += by_ms * 1000;
+            self.unix_ms += by_ms;
         }
     }
 
     /// Milliseconds since 1970, at the last refresh.
     #[inline]
     pub fn unix_ms(&self) -> i64 {
-        self.unix_us / 1000
+        self.unix_ms
     }
 
     /// Microseconds since 1970, at the last refresh.

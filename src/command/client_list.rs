@@ -285,7 +285,7 @@ mod tests {
             for part in &parts {
                 sent += &format!("${}\r\n{}\r\n", part.len(), String::from_utf8_lossy(part));
             }
-            assert_eq!(request_bytes(owned.lend(&KeyHasher::new(1))), sent.len());
+            assert_eq!(request_bytes(owned.lend(&KeyHasher::new(1)).args()), sent.len());
         }
     }
 }

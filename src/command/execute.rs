@@ -8,13 +8,13 @@ use crate::base::clock::Clock;
 use crate::base::histogram::Histogram;
 use crate::command::monitor;
 use crate::command::spec::{Command, flag};
-use crate::command::table::{CommandId, CommandTable};
+use crate::command::table::{CommandId, CommandTable, Found};
 use crate::engine::config::{Config, Opt};
 use crate::engine::ctx::{CmdResult, Ctx, OtherDbs};
 use crate::engine::engine::{Engine, Shared};
 use crate::engine::error::CmdError;
 use crate::engine::session::{Replies, Session, Waiting};
-use crate::proto::args::{Args, HashHint, Span};
+use crate::proto::args::{ArgList, Args, HashHint, Span};
 use crate::proto::reply::{Output, Reply};
 
 /// A request as the network layer hands it over.
@@ -27,7 +27,7 @@ pub struct Request<'b> {
     /// Arguments too big for the buffer.
     pub blocks: &'b [Block],
     /// Its command, where it was looked up already.
-    pub command: Option<CommandId>,
+    pub command: Option<Found>,
     /// Hash of its first key, where that was computed already.
     pub hint: HashHint,
 }
@@ -57,10 +57,11 @@ impl Engine {
         out: &mut Output,
         started: &mut u64,
     ) -> Outcome {
-        let args =
-            Args::new(request.buffer, request.spans, request.blocks, &self.hasher, request.hint);
+        let Request { buffer, spans, blocks, command, hint } = request;
+        let list = ArgList::new(buffer, spans, blocks, &self.hasher, hint);
+        let args = list.args();
         let shared = &mut self.shared;
-        let looked_up = request.command.or_else(|| shared.table.lookup(args.at(0)));
+        let looked_up = command.or_else(|| shared.table.find(args.at(0)));
         let mark = out.mark();
         let resolved = match check(shared, session, args, looked_up) {
             Ok(Some(resolved)) => resolved,
@@ -71,7 +72,7 @@ impl Engine {
                 return Outcome::Done;
             }
         };
-        let (id, command) = resolved;
+        let Found { id, command, .. } = resolved;
         session.last_command = Some(id);
         let now = shared.clock.unix_ms();
         session.active_ms = now;
@@ -150,9 +151,10 @@ fn check(
     shared: &mut Shared,
     session: &mut Session,
     args: Args<'_>,
-    looked_up: Option<CommandId>,
-) -> Result<Option<(CommandId, &'static Command)>, Refusal> {
-    let (id, command) = resolve(shared, args, looked_up)?;
+    looked_up: Option<Found>,
+) -> Result<Option<Found>, Refusal> {
+    let found = resolve(shared, args, looked_up)?;
+    let Found { id, command, .. } = found;
     let refuse = |error| Err(Refusal { id: Some(id), error });
     let wanted = i64::from(command.arity);
     let given = args.len() as i64;
@@ -188,27 +190,29 @@ fn check(
         }
     }
     session.waiting = None;
-    Ok(Some((id, command)))
+    Ok(Some(found))
 }
 
 /// The command or, for a container, the subcommand that is meant.
 #[inline]
-fn resolve(
-    shared: &Shared,
-    args: Args<'_>,
-    looked_up: Option<CommandId>,
-) -> Result<(CommandId, &'static Command), Refusal> {
-    let unknown = |error| Refusal { id: None, error };
-    let Some(id) = looked_up else {
-        return Err(unknown(CmdError::unknown_command(args.at(0), args.from(1))));
-    };
-    let command = shared.table.command(id);
-    if command.subcommands.is_empty() || args.len() < 2 {
-        return Ok((id, command));
+fn resolve(shared: &Shared, args: Args<'_>, looked_up: Option<Found>) -> Result<Found, Refusal> {
+    match looked_up {
+        Some(found) if found.command.subcommands.is_empty() || args.len() < 2 => Ok(found),
+        Some(container) => resolve_subcommand(shared, args, container),
+        None => {
+            let error = CmdError::unknown_command(args.at(0), args.from(1));
+            Err(Refusal { id: None, error })
+        }
     }
-    match shared.table.subcommand(id, args.at(1)) {
-        Some(sub) => Ok((sub, shared.table.command(sub))),
-        None => Err(unknown(CmdError::unknown_subcommand(command.name, args.at(1)))),
+}
+
+fn resolve_subcommand(shared: &Shared, args: Args<'_>, container: Found) -> Result<Found, Refusal> {
+    match shared.table.subcommand(container.id, args.at(1)) {
+        Some(id) => Ok(shared.table.found(id)),
+        None => {
+            let error = CmdError::unknown_subcommand(container.command.name, args.at(1));
+            Err(Refusal { id: None, error })
+        }
     }
 }
 

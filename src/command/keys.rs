@@ -145,7 +145,7 @@ mod tests {
         let hasher = KeyHasher::new(0);
         let request = OwnedArgs::from_parts(line.split(' ').map(str::as_bytes));
         let mut found = vec![KeyUse { index: 99, access: 0 }];
-        let outcome = keys_of(&command, request.lend(&hasher), &mut found);
+        let outcome = keys_of(&command, request.lend(&hasher).args(), &mut found);
         assert_eq!(found.remove(0).index, 99, "what was there stays");
         assert!(outcome.is_ok() || found.is_empty(), "half a result");
         outcome.is_ok().then(|| found.iter().map(|key| key.index).collect())

@@ -38,7 +38,8 @@ mod tests {
     fn secrets(full_name: &str, line: &str) -> Vec<usize> {
         let owned = OwnedArgs::from_parts(line.split(' ').map(str::as_bytes));
         let hasher = KeyHasher::new(1);
-        let args = owned.lend(&hasher);
+        let list = owned.lend(&hasher);
+        let args = list.args();
         (0..args.len()).filter(|&index| is_secret(full_name, args, index)).collect()
     }
 
@@ -50,6 +51,6 @@ mod tests {
         assert_eq!(secrets("hello", "hello 2 auth u p setname x"), [3, 4]);
         assert_eq!(secrets("config|set", "config set maxmemory 1 REQUIREPASS p"), [5]);
         assert_eq!(secrets("config|set", "config set requirepass p hz 10"), [3]);
-        assert_eq!(secrets("set", "set auth p"), []);
+        assert!(secrets("set", "set auth p").is_empty());
     }
 }

@@ -33,6 +33,17 @@ impl CommandId {
     }
 }
 
+/// A command that was looked up.
+#[derive(Clone, Copy)]
+pub struct Found {
+    /// Its id.
+    pub id: CommandId,
+    /// The argument that is its first key; 0 where there is none or that depends on the request.
+    pub first_key: u8,
+    /// Its declaration.
+    pub command: &'static Command,
+}
+
 /// What is known of one command or subcommand. One cache line: all that running a command reads of
 /// it.
 #[derive(Clone, Copy)]
@@ -184,6 +195,19 @@ impl CommandTable {
     fn lookup_long(&self, name: &[u8]) -> Option<CommandId> {
         let mut long = self.long.iter();
         long.find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, id)| *id)
+    }
+
+    /// The command called `name`, with what running it needs.
+    #[inline]
+    pub fn find(&self, name: &[u8]) -> Option<Found> {
+        self.lookup(name).map(|id| self.found(id))
+    }
+
+    /// What running `id` needs.
+    #[inline]
+    pub fn found(&self, id: CommandId) -> Found {
+        let entry = self.entry(id);
+        Found { id, first_key: entry.first_key_index, command: entry.command }
     }
 
     /// The subcommand of `container` of this name in any case. O(its subcommands).

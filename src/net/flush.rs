@@ -196,7 +196,8 @@ fn figures(conn: &Conn) -> IoFigures {
         figures.reply_buffer_bytes = conn.output.capacity();
         figures.reply_peak_bytes = conn.output.bytes().len();
         figures.reply_bytes = conn.output.bytes().len();
-        (figures.reply_blocks, figures.reply_block_bytes) = conn.output.blocks();
+        figures.reply_blocks = conn.output.blocks().len();
+        figures.reply_block_bytes = conn.output.block_bytes();
     }
     figures
 }
@@ -216,7 +217,7 @@ pub fn log_output_limit(engine: &mut Engine, session: &Session) {
 
 /// Sends what the socket takes, up to the bound of a turn.
 fn send(conn: &mut Conn) -> Result<usize, ErrorKind> {
-    let (wanted, result) = if conn.output.blocks().0 == 0 {
+    let (wanted, result) = if conn.output.blocks().is_empty() {
         // The usual case, without a list.
         let unsent = conn.output.bytes();
         let piece = &unsent[..unsent.len().min(WRITE_BYTES_MAX)];
@@ -272,6 +273,41 @@ mod tests {
                 sent = (sent + step).min(all.len());
             }
             assert_eq!(sent, all.len());
+        }
+    }
+
+    proptest::proptest! {
+        /// Against a plain string, with sizes that make text move out of the buffer.
+        #[test]
+        fn output_is_a_queue(steps in proptest::collection::vec((0u8..4, 0usize..90_000), 1..60)) {
+            let (mut output, mut model) = (Output::default(), Vec::new());
+            for (index, (what, len)) in steps.into_iter().enumerate() {
+                let piece = vec![index as u8; len];
+                match what {
+                    0 => {
+                        output.bytes_mut().extend_from_slice(&piece);
+                        model.extend(piece);
+                    }
+                    1 => {
+                        output.push_block(Arc::new(piece.clone()));
+                        model.extend(piece);
+                    }
+                    2 => {
+                        let mark = output.mark();
+                        output.push_block(Arc::new(piece.clone()));
+                        output.bytes_mut().extend_from_slice(&piece);
+                        output.rewind(mark);
+                    }
+                    _ => {
+                        let sent = (2 * len).min(output.len());
+                        output.consume(sent);
+                        model.drain(..sent);
+                    }
+                }
+                proptest::prop_assert_eq!(output.len(), model.len());
+                proptest::prop_assert_eq!(output.is_empty(), model.is_empty());
+                proptest::prop_assert!(output.to_bytes() == model);
+            }
         }
     }
 }

@@ -19,7 +19,7 @@ use crate::engine::config_choice::LogLevel;
 use crate::engine::engine::Engine;
 use crate::engine::outbox::Shutdown;
 use crate::engine::session::{Address, Session};
-use crate::net::batch::{Batch, Current};
+use crate::net::batch::{Batch, Current, SHARE_NANOS};
 use crate::net::conn::Conn;
 use crate::net::host::{LISTENER_TOKEN, Listeners, NetHost};
 use crate::net::listener::Listener;
@@ -76,6 +76,10 @@ pub struct Reactor {
     pub(super) bulk_bytes_max: i64,
     busy_poll: Duration,
     slice_us: u64,
+    /// When the log last spoke of HTTP.
+    pub(super) attack_logged_at: Option<Instant>,
+    /// Time of one connection in one turn.
+    pub(super) share_ticks: u64,
     background: Work,
     pub(super) shutdown: Option<Shutdown>,
     signals: Option<Signals>,
@@ -119,6 +123,8 @@ impl Reactor {
             bulk_bytes_max: 0,
             busy_poll: Duration::ZERO,
             slice_us: 0,
+            share_ticks: 0,
+            attack_logged_at: None,
             background: Work::Done,
             shutdown: None,
             signals: None,
@@ -136,6 +142,7 @@ impl Reactor {
         reactor.read_config();
         // What the loop itself takes belongs to the server, not to the data.
         reactor.engine.shared.startup_memory_bytes = reactor.engine.used_memory();
+        reactor.share_ticks = reactor.engine.shared.clock.ticks_of(SHARE_NANOS);
         Ok(reactor)
     }
 

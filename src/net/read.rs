@@ -61,9 +61,6 @@ impl Reactor {
         }
         let requests_before = self.batch.entries.len();
         let Some(conn) = self.conns.get_mut(key) else { return };
-        if conn.is_broken {
-            return;
-        }
         let has_unparsed = conn.partial.as_ref().is_some_and(|partial| partial.is_unparsed());
         if has_unparsed {
             self.parse_own(key);

@@ -51,9 +51,10 @@ pub struct HashHint {
     pub hash: u64,
 }
 
-/// The arguments of one command, the command's name first. `Copy`: slices and two words.
+/// What the arguments of one command are made of. It stays where the request is executed;
+/// handlers get [`Args`], which refers to it.
 #[derive(Clone, Copy)]
-pub struct Args<'b> {
+pub struct ArgList<'b> {
     buffer: &'b [u8],
     spans: &'b [Span],
     blocks: &'b [Block],
@@ -61,75 +62,100 @@ pub struct Args<'b> {
     hint: HashHint,
 }
 
-impl<'b> Args<'b> {
+impl<'b> ArgList<'b> {
     /// Arguments at `spans` of `buffer`, those too big for it in `blocks`.
-    #[inline]
+    #[inline(always)]
     pub fn new(
         buffer: &'b [u8],
         spans: &'b [Span],
         blocks: &'b [Block],
         hasher: &'b KeyHasher,
         hint: HashHint,
-    ) -> Args<'b> {
-        Args { buffer, spans, blocks, hasher, hint }
+    ) -> ArgList<'b> {
+        ArgList { buffer, spans, blocks, hasher, hint }
+    }
+
+    /// The arguments, the command's name first.
+    #[inline(always)]
+    pub fn args(&'b self) -> Args<'b> {
+        Args { list: self, skipped: 0 }
+    }
+}
+
+/// The arguments of one command, the command's name first. `Copy`, and two words long: it travels
+/// in registers.
+#[derive(Clone, Copy)]
+pub struct Args<'b> {
+    list: &'b ArgList<'b>,
+    /// Arguments of the list before the first of these; at most as many as it has.
+    skipped: usize,
+}
+
+impl<'b> Args<'b> {
+    #[inline(always)]
+    fn spans(self) -> &'b [Span] {
+        self.list.spans.get(self.skipped..).unwrap_or(&[])
     }
 
     /// How many, the name included.
-    #[inline]
+    #[inline(always)]
     pub fn len(self) -> usize {
-        self.spans.len()
+        self.list.spans.len() - self.skipped
     }
 
     /// Only an empty request has none, and that never reaches a handler.
     #[inline]
     pub fn is_empty(self) -> bool {
-        self.spans.is_empty()
+        self.len() == 0
     }
 
     /// Argument `index`; the name is 0. Past the end: empty, so no request can make a handler panic.
-    #[inline]
+    #[inline(always)]
     pub fn at(self, index: usize) -> &'b [u8] {
-        match self.spans.get(index) {
+        match self.list.spans.get(self.skipped + index) {
             Some(span) => self.resolve(*span),
             None => &[],
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn resolve(self, span: Span) -> &'b [u8] {
         if span.start != Span::IN_BLOCK {
-            &self.buffer[span.start as usize..][..span.len as usize]
+            &self.list.buffer[span.start as usize..][..span.len as usize]
         } else {
-            self.blocks.get(span.len as usize).map_or(&[], |block| block.as_slice())
+            self.list.blocks.get(span.len as usize).map_or(&[], |block| block.as_slice())
         }
     }
 
     /// Argument `index` with its hash: the prefetched one where it is, else computed now.
-    #[inline]
+    #[inline(always)]
     pub fn key(self, index: usize) -> Key<'b> {
         let bytes = self.at(index);
-        if index as u32 == self.hint.index {
-            return Key { bytes, hash: self.hint.hash };
+        let hint = self.list.hint;
+        if self.skipped + index == hint.index as usize {
+            return Key { bytes, hash: hint.hash };
         }
-        Key { bytes, hash: self.hasher.hash(bytes) }
+        Key { bytes, hash: self.list.hasher.hash(bytes) }
     }
 
-    /// The block behind argument `index`, where it was big enough for one: a value can be kept by reference.
+    /// The block behind argument `index`, where it was big enough for one: a value can be kept by
+    /// reference.
     #[inline]
     pub fn block(self, index: usize) -> Option<&'b Block> {
-        let span = self.spans.get(index)?;
-        if span.start == Span::IN_BLOCK { self.blocks.get(span.len as usize) } else { None }
+        let span = self.spans().get(index)?;
+        if span.start == Span::IN_BLOCK { self.list.blocks.get(span.len as usize) } else { None }
     }
 
     /// All arguments from `first` on.
     #[inline]
     pub fn from(self, first: usize) -> impl ExactSizeIterator<Item = &'b [u8]> + Clone {
-        self.spans.get(first..).unwrap_or(&[]).iter().map(move |span| self.resolve(*span))
+        self.spans().get(first..).unwrap_or(&[]).iter().map(move |span| self.resolve(*span))
     }
 
-    /// The arguments after the first `count`: a command within a command (COMMAND GETKEYS). No hash comes along.
+    /// The arguments after the first `count`: a command within a command (COMMAND GETKEYS).
     pub fn skip(self, count: usize) -> Args<'b> {
-        Args { spans: self.spans.get(count..).unwrap_or(&[]), hint: HashHint::default(), ..self }
+        let skipped = (self.skipped + count).min(self.list.spans.len());
+        Args { skipped, ..self }
     }
 
     /// Total bytes of all arguments. O(arguments).
@@ -140,7 +166,7 @@ impl<'b> Args<'b> {
     /// The key hasher of the engine the arguments are meant for.
     #[inline]
     pub fn hasher(self) -> &'b KeyHasher {
-        self.hasher
+        self.list.hasher
     }
 }
 
@@ -193,8 +219,8 @@ impl OwnedArgs {
     }
 
     /// Lends the arguments.
-    pub fn lend<'b>(&'b self, hasher: &'b KeyHasher) -> Args<'b> {
-        Args::new(&self.buffer, &self.spans, &self.blocks, hasher, HashHint::default())
+    pub fn lend<'b>(&'b self, hasher: &'b KeyHasher) -> ArgList<'b> {
+        ArgList::new(&self.buffer, &self.spans, &self.blocks, hasher, HashHint::default())
     }
 
     /// Empties it, keeping its memory.

@@ -69,9 +69,15 @@ impl Output {
         &mut self.bytes
     }
 
-    /// Number and total bytes of the values by reference that have not left entirely.
-    pub fn blocks(&self) -> (usize, usize) {
-        (self.blocks.len(), self.block_bytes)
+    /// Values by reference that have not left entirely.
+    #[inline]
+    pub fn blocks(&self) -> &VecDeque<Insert> {
+        &self.blocks
+    }
+
+    /// Their total length.
+    pub fn block_bytes(&self) -> usize {
+        self.block_bytes
     }
 
     /// Bytes that will leave, blocks included. O(1).

@@ -126,6 +126,12 @@ impl Parser {
     #[inline]
     pub fn next(&mut self, buffer: &[u8], spans: &mut Vec<Span>, limits: Limits) -> Step {
         if self.state == State::Start {
+            // Nearly every request has fewer than ten arguments: one digit and the line end.
+            if let Some(&[b'*', digit @ b'1'..=b'9', b'\r', _, ..]) = buffer.get(self.position..) {
+                self.arguments_left = i64::from(digit - b'0');
+                self.position += 4;
+                return self.short_arguments(buffer, spans, limits);
+            }
             match buffer.get(self.position) {
                 None => return Step::Incomplete,
                 Some(b'*') => {
@@ -151,28 +157,54 @@ impl Parser {
     /// `Ok(true)`: arguments follow.
     #[inline]
     fn count(&mut self, buffer: &[u8], limits: Limits) -> Result<bool, Step> {
-        // Nearly every request has fewer than ten arguments: one digit and the line end.
-        if let Some(&[digit @ b'1'..=b'9', b'\r', _, ..]) = buffer.get(self.position..) {
-            self.position += 3;
-            self.arguments_left = i64::from(digit - b'0');
-        } else {
-            let line = self.line(buffer, ProtocolError::CountTooBig)?;
-            let count = parse_i64(line).filter(|&count| count <= ARGUMENTS_MAX);
-            let count = count.ok_or(Step::Error(ProtocolError::BadCount))?;
-            if count > ARGUMENTS_UNAUTHENTICATED_MAX && !limits.is_authenticated {
-                return Err(Step::Error(ProtocolError::UnauthenticatedCount));
-            }
-            if count <= 0 {
-                self.state = State::Start;
-                return Ok(false);
-            }
-            self.arguments_left = count;
+        let line = self.line(buffer, ProtocolError::CountTooBig)?;
+        let count = parse_i64(line).filter(|&count| count <= ARGUMENTS_MAX);
+        let count = count.ok_or(Step::Error(ProtocolError::BadCount))?;
+        if count > ARGUMENTS_UNAUTHENTICATED_MAX && !limits.is_authenticated {
+            return Err(Step::Error(ProtocolError::UnauthenticatedCount));
         }
+        if count <= 0 {
+            self.state = State::Start;
+            return Ok(false);
+        }
+        self.arguments_left = count;
         self.state = State::Length;
         Ok(true)
     }
 
-    #[inline]
+    /// Arguments of fewer than a hundred bytes that are all there: what nearly every request is
+    /// made of, with the state kept in registers. At the first other one [`Parser::arguments`]
+    /// takes over.
+    #[inline(always)]
+    fn short_arguments(&mut self, buffer: &[u8], spans: &mut Vec<Span>, limits: Limits) -> Step {
+        let (mut position, mut left) = (self.position, self.arguments_left);
+        loop {
+            let rest = &buffer[position..];
+            let (head, len) = match *rest {
+                [b'$', a @ b'1'..=b'9', b @ b'0'..=b'9', b'\r', _, ..] => {
+                    (5, usize::from(a - b'0') * 10 + usize::from(b - b'0'))
+                }
+                [b'$', a @ b'0'..=b'9', b'\r', _, ..] => (4, usize::from(a - b'0')),
+                _ => break,
+            };
+            if rest.len() < head + len + 2 {
+                break;
+            }
+            spans.push(Span::new(position + head, len));
+            position += head + len + 2;
+            left -= 1;
+            if left == 0 {
+                // The state still is Start.
+                self.position = position;
+                self.arguments_left = 0;
+                return Step::Request;
+            }
+        }
+        (self.position, self.arguments_left) = (position, left);
+        self.state = State::Length;
+        self.arguments(buffer, spans, limits)
+    }
+
     fn arguments(&mut self, buffer: &[u8], spans: &mut Vec<Span>, limits: Limits) -> Step {
         loop {
             let len = match self.state {

@@ -140,8 +140,8 @@ fn longest_bulk() {
 fn strangers_get_little() {
     for (_, mut server) in Server::both(&["--requirepass", "secret"]) {
         let refused = [
-            (format!("*11\r\n"), "-ERR Protocol error: unauthenticated multibulk length"),
-            (format!("*1\r\n$16385\r\n"), "-ERR Protocol error: unauthenticated bulk length"),
+            ("*11\r\n", "-ERR Protocol error: unauthenticated multibulk length"),
+            ("*1\r\n$16385\r\n", "-ERR Protocol error: unauthenticated bulk length"),
         ];
         for (sent, message) in refused {
             let mut client = server.connect();
@@ -273,4 +273,27 @@ fn out_of_files() {
         probe.try_reply().is_ok()
     });
     server.assert_healthy();
+}
+
+#[test]
+fn monitors_that_do_not_read() {
+    let limit = "normal 5mb 0 0";
+    for (name, mut server) in Server::both(&["--client-output-buffer-limit", limit]) {
+        let mut monitor = server.connect();
+        monitor.roundtrip(&["MONITOR"], "+OK");
+        let mut gone = server.connect();
+        gone.roundtrip(&["MONITOR"], "+OK");
+        drop(gone);
+        let mut client = server.connect();
+        let sent = encode(&["ECHO", &"x".repeat(20_000)]);
+        // The socket takes some MiB before anything waits in the server.
+        for _ in 0..1500 {
+            client.send(&sent);
+            client.reply();
+        }
+        server.expect_log("overcoming of output buffer limits");
+        eventually("the monitor to be gone", || client.info("connected_clients") == "1");
+        assert!(monitor.read_all().len() < 1500 * 20_000, "{name}");
+        server.assert_healthy();
+    }
 }

@@ -4,6 +4,7 @@
 //! requests in pieces, replies not read, sockets closed at the wrong moment. Where Redis 7 behaves in a way worth
 //! copying, the same script runs against `redis-server`, if one is installed. `RUFOUS_LONG=1` makes the random
 //! ones long.
+#![allow(clippy::unwrap_used, reason = "a test ends by panicking")]
 mod big;
 mod boot;
 mod client;

@@ -169,7 +169,8 @@ fn unknown_names_are_null_in_place() {
     let table = CommandTable::new();
     let hasher = KeyHasher::new(0);
     let asked = request("command info nothing command|nothing command| COMMAND|count");
-    let args = asked.lend(&hasher);
+    let list = asked.lend(&hasher);
+    let args = list.args();
     let count = written(Resp::V2, |reply| {
         let entry = table.lookup_full(b"command|count").unwrap();
         write_info(&table, reply, entry);
@@ -184,7 +185,8 @@ fn filters_are_those_of_redis() {
     let table = CommandTable::new();
     let names = |line: &str| -> Option<Vec<&str>> {
         let asked = request(line);
-        let filter = Filter::parse(asked.lend(&hasher)).ok()?;
+        let list = asked.lend(&hasher);
+        let filter = Filter::parse(list.args()).ok()?;
         let entries = table.commands_and_subcommands();
         Some(entries.filter(|entry| filter.lets_through(entry)).map(|e| e.full_name).collect())
     };
@@ -210,8 +212,8 @@ fn keys_are_those_of_redis() {
     let table = CommandTable::new();
     let keys = |line: &str| {
         let asked = request(line);
-        let keys =
-            keys_in(&table, asked.lend(&hasher)).map_err(|error| error.message().into_owned())?;
+        let keys = keys_in(&table, asked.lend(&hasher).args())
+            .map_err(|error| error.message().into_owned())?;
         Ok::<_, Vec<u8>>(keys.iter().map(|key| (key.index, key.access)).collect::<Vec<_>>())
     };
     let refused = |text: &str| Err(format!("ERR {text}").into_bytes());
