@@ -2,7 +2,8 @@
 //!
 //! [`CountingAllocator`] wraps the system's allocator and adds up what each block costs there (its size, an
 //! 8-byte header, rounded to 16), which Rust tells at allocation and at release alike. `main.rs` installs it;
-//! where the engine is embedded and nobody did, the count stays 0. `unsafe` by name: a global allocator is an unsafe trait.
+//! where the engine is embedded and nobody did, the count stays 0. `unsafe` by name: a global allocator is an
+//! unsafe trait.
 #![allow(unsafe_code)]
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};

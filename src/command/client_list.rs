@@ -3,7 +3,7 @@
 //! One line per client, fields as in Redis 7.0.15, then `lib-name` and `lib-ver` as in 7.2:
 //!
 //! ```text
-//! id=3 addr=127.0.0.1:51326 laddr=127.0.0.1:6379 fd=8 name= age=9 idle=0 flags=N db=0 sub=0 … resp=2 lib-name= lib-ver=
+//! id=3 addr=127.0.0.1:51326 laddr=127.0.0.1:6379 fd=8 name= age=9 idle=0 flags=N db=0 … resp=2 lib-name= lib-ver=
 //! ```
 //!
 //! Buffers are as the network layer last saw them. Cost: O(clients).

@@ -1,6 +1,6 @@
 //! The event loop: one thread, one poll, one turn after the other.
 //!
-//! A turn is a row of phases, each bounded: [`Reactor::turn`]. Everything a turn reads goes to one arena, is parsed
+//! A turn is a row of phases, each bounded: `Reactor::turn`. Everything a turn reads goes to one arena, is parsed
 //! into one batch, runs, and only then are replies sent, one system call per connection.
 use std::collections::VecDeque;
 use std::io;

@@ -99,7 +99,10 @@ proptest! {
 
     #[test]
     fn slots_never_overlap(
-        steps in prop::collection::vec((any::<bool>(), 1usize..SLOT_BYTES_MAX, any::<u16>()), 1..800)
+        steps in prop::collection::vec(
+            (any::<bool>(), 1usize..SLOT_BYTES_MAX, any::<u16>()),
+            1..800,
+        )
     ) {
         let mut heap = Heap::new();
         let mut live: Vec<(Handle, usize, u8)> = Vec::new();
