@@ -32,6 +32,8 @@ use crate::proto::reply::Output;
 const ARENA_BYTES: usize = 1 << 20;
 /// Most that one connection reads into it.
 pub(super) const READ_BYTES_MAX: usize = 64 * 1024;
+/// Connections read, run and answered together. Measured with 50 clients that wait for each reply.
+const SHARE_CONNECTIONS: usize = 8;
 /// Events taken from the system at once.
 const EVENTS_MAX: usize = 1024;
 /// Arrivals accepted in one turn.
@@ -182,9 +184,15 @@ impl Reactor {
         self.engine.begin_turn();
         self.take_events(events);
         self.accept_pending();
-        self.read_ready();
-        self.execute_batch();
-        self.arena_used = 0;
+        // Those ready now, a share at a time: while the later ones run, the first replies are on their
+        // way and their clients at work. Who becomes ready meanwhile waits for the next turn.
+        let mut left = self.ready.len();
+        while left > 0 {
+            left -= self.read_ready(left.min(SHARE_CONNECTIONS));
+            self.execute_batch();
+            self.arena_used = 0;
+            self.flush_dirty();
+        }
         self.run_timers();
         self.background = self.run_background();
         // After everything that can write: one system call per connection and turn.

@@ -36,16 +36,14 @@ enum Drained {
 }
 
 impl Reactor {
-    /// Reads and parses everything that is ready, as far as the turn's arena reaches.
-    pub(super) fn read_ready(&mut self) {
-        let count = self.ready.len();
-        for _ in 0..count {
-            let Some(key) = self.ready.pop_front() else { break };
+    /// Reads and parses the first `count` that are ready, as far as the arena reaches, and says how
+    /// many those were.
+    pub(super) fn read_ready(&mut self, count: usize) -> usize {
+        for done in 0..count {
             if self.arena_used + READ_BYTES_MAX > self.arena.len() {
-                // No room left in this turn: first in the next one.
-                self.ready.push_front(key);
-                break;
+                return done;
             }
+            let Some(key) = self.ready.pop_front() else { break };
             let Some(conn) = self.conns.get_mut(key) else { continue };
             conn.is_ready = false;
             if conn.is_dead || conn.is_closing {
@@ -53,6 +51,7 @@ impl Reactor {
             }
             self.read_connection(key);
         }
+        count
     }
 
     fn read_connection(&mut self, key: usize) {
