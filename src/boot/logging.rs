@@ -20,10 +20,11 @@ use crate::engine::config_choice::LogLevel;
 /// (an embedding program has its own).
 pub fn start(level: LogLevel, file: Option<&Path>) -> std::io::Result<()> {
     let mut builder = Builder::new();
-    builder.filter_level(filter(level));
-    if let Ok(directives) = std::env::var("RUST_LOG") {
-        builder.parse_filters(&directives);
-    }
+    match std::env::var("RUST_LOG") {
+        Ok(directives) => builder.parse_filters(&directives),
+        // Everything of ours; what is left out at the moment is up to `set_level`.
+        Err(_) => builder.filter_module("rufous", LevelFilter::Trace),
+    };
     match file {
         None => builder.target(Target::Stdout),
         Some(path) => {
@@ -35,8 +36,10 @@ pub fn start(level: LogLevel, file: Option<&Path>) -> std::io::Result<()> {
     builder.format(move |out, record| {
         writeln!(out, "{pid}:M {} {} {}", timestamp(), sign(record.level()), record.args())
     });
-    // Fails only where there is a logger.
-    let _ = builder.try_init();
+    // Fails only where there is a logger, whose level is not ours to change.
+    if builder.try_init().is_ok() {
+        set_level(level);
+    }
     Ok(())
 }
 

@@ -81,6 +81,7 @@ fn serve(mut config: Config, arguments: &Arguments) -> i32 {
     let engine = Engine::new(config, Clock::real(), None);
     let result = Reactor::new(engine, listeners).and_then(|mut reactor| {
         reactor.handle_signals()?;
+        reactor.on_log_level(logging::set_level);
         log::info!("Ready to accept connections");
         reactor.run()
     });

@@ -15,6 +15,7 @@ use slab::Slab;
 
 use crate::engine::background::Work;
 use crate::engine::config::Opt;
+use crate::engine::config_choice::LogLevel;
 use crate::engine::engine::Engine;
 use crate::engine::outbox::Shutdown;
 use crate::engine::session::{Address, Session};
@@ -85,6 +86,8 @@ pub struct Reactor {
     background: Work,
     pub(super) shutdown: Option<Shutdown>,
     signals: Option<Signals>,
+    /// Carries out `loglevel`, where the program has a logger of its own.
+    set_log_level: Option<fn(LogLevel)>,
     /// CONFIG SET changed something of the network.
     is_changed: Arc<AtomicBool>,
 }
@@ -128,16 +131,21 @@ impl Reactor {
             background: Work::Done,
             shutdown: None,
             signals: None,
+            set_log_level: None,
             is_changed: is_changed.clone(),
         };
         let registry = reactor.poll.registry().try_clone()?;
         for listener in listeners {
             reactor.listeners.add(listener, &registry)?;
         }
-        let host = NetHost::new(reactor.listeners.clone(), registry, is_changed);
+        let mut host = NetHost::new(reactor.listeners.clone(), registry, is_changed);
+        // Not worth refusing to start: the reason is logged.
+        let _ = host.apply_oom_score(&reactor.engine.shared.config);
         reactor.engine.shared.host = Some(Box::new(host));
         reactor.timers.register(reactor.poll.registry(), Token(ALARM_TOKEN))?;
         reactor.read_config();
+        // What the loop itself takes belongs to the server, not to the data.
+        reactor.engine.shared.startup_memory_bytes = reactor.engine.used_memory();
         reactor.share_ticks = reactor.engine.shared.clock.ticks_of(SHARE_NANOS);
         Ok(reactor)
     }
@@ -149,6 +157,11 @@ impl Reactor {
         self.poll.registry().register(&mut signals, Token(SIGNAL_TOKEN), interest)?;
         self.signals = Some(signals);
         Ok(())
+    }
+
+    /// Has `set` carry out CONFIG SET loglevel.
+    pub fn on_log_level(&mut self, set: fn(LogLevel)) {
+        self.set_log_level = Some(set);
     }
 
     /// Where the server listens.
@@ -341,14 +354,14 @@ impl Reactor {
         let mut session = Session::new(address, shared.clock.unix_ms());
         session.fd = transport.fd();
         session.is_authenticated = !shared.watch.needs_password;
-        let is_trusted = session.is_authenticated;
+        let is_authenticated = session.is_authenticated;
         let place = self.conns.vacant_entry();
         let key = place.key();
         session.connection = key;
         let client = shared.clients.insert(session);
         self.generation = self.generation.wrapping_add(1) & 0x7fff_ffff;
         let mut conn = Conn::new(transport, self.generation, client);
-        conn.is_trusted = is_trusted;
+        conn.is_authenticated = is_authenticated;
         let token = Token(key | (self.generation as usize) << 32);
         if let Err(error) = conn.transport.register(self.poll.registry(), token) {
             log::warn!("Error registering a client connection: {error}");
@@ -424,6 +437,9 @@ impl Reactor {
     pub(super) fn take_changes(&mut self) {
         if self.is_changed.swap(false, Ordering::Relaxed) {
             self.read_config();
+            if let Some(set_log_level) = self.set_log_level {
+                set_log_level(self.engine.shared.config.log_level());
+            }
         }
     }
 

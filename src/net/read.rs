@@ -59,9 +59,6 @@ impl Reactor {
             return;
         }
         let requests_before = self.batch.entries.len();
-        if self.conns.get(key).is_none_or(|conn| conn.is_broken) {
-            return;
-        }
         let Some(conn) = self.conns.get_mut(key) else { return };
         let has_unparsed = conn.partial.as_ref().is_some_and(|partial| partial.is_unparsed());
         if has_unparsed {
@@ -79,7 +76,11 @@ impl Reactor {
         } else if conn.is_broken {
             // The error is in the batch.
         } else if is_unparsed || (conn.is_readable && !conn.is_eof) {
+            let has_partial = conn.partial.is_some();
             self.make_ready(key);
+            if has_partial {
+                self.mark_dirty(key);
+            }
         } else if conn.is_eof && self.batch.entries.len() == requests_before {
             // Only the peer's sending half is known to be closed: it still gets its replies.
             conn.is_closing = true;
@@ -87,6 +88,9 @@ impl Reactor {
         } else if conn.is_eof {
             // Looked at again once these have run, since some may have to wait.
             self.make_ready(key);
+        } else if conn.partial.is_some() {
+            // So that CLIENT LIST shows what has come.
+            self.mark_dirty(key);
         }
     }
 
@@ -178,10 +182,6 @@ impl Reactor {
         }
         if request_start < end {
             self.keep_unfinished(key, parser, request_start, end, spans_start, block);
-        }
-        if block.is_some() {
-            // All of a big argument may have come at once, with more requests behind it.
-            self.parse_own(key);
         }
     }
 
@@ -379,7 +379,9 @@ impl Reactor {
     }
 
     fn limits_of(&self, key: usize) -> Limits {
-        let is_authenticated = self.conns.get(key).is_some_and(|conn| conn.is_trusted);
+        // The password may have been taken away since the client came.
+        let is_authenticated = !self.engine.shared.watch.needs_password
+            || self.conns.get(key).is_some_and(|conn| conn.is_authenticated);
         Limits { bulk_bytes_max: self.bulk_bytes_max, is_authenticated }
     }
 }

@@ -115,6 +115,9 @@ impl Reactor {
             return;
         }
         self.timers.next = now + self.timers.every;
+        if self.engine.shared.debug.is_cron_paused {
+            return;
+        }
         self.timers.is_background_due = true;
         if now >= self.timers.rates_at {
             self.timers.rates_at = now + RATES_EVERY;

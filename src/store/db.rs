@@ -66,6 +66,8 @@ pub struct Db {
     pub stats: DbStats,
     /// Reads leave LRU and LFU alone (CLIENT NO-TOUCH, OBJECT).
     pub no_touch: bool,
+    /// Keys past their time look gone but are not deleted (CLIENT PAUSE: the data must not change).
+    pub keeps_expired: bool,
     /// Whether `expired_log` is kept.
     pub record_expired: bool,
     /// Keys that expired since somebody emptied the log.
@@ -94,6 +96,7 @@ impl Db {
         Db {
             stats: DbStats::default(),
             no_touch: false,
+            keeps_expired: false,
             record_expired: false,
             expired_log: Vec::new(),
             lfu_random: hasher.hash(b"lfu") | 1,
@@ -302,7 +305,8 @@ impl Db {
         }
     }
 
-    /// The entry of a key that is not past its time; one that is gets deleted here.
+    /// The entry of a key that is not past its time; one that is gets deleted here (unless
+    /// `keeps_expired`).
     #[inline]
     pub(super) fn locate(&mut self, key: Key<'_>) -> Option<Slot> {
         let (heap, blocks) = (&self.heap, &self.blocks);
@@ -430,6 +434,9 @@ impl Db {
         expiry: Option<UnixMillis>,
         value: Stored<'_>,
     ) -> Result<(), OutOfMemory> {
+        if self.keeps_expired {
+            self.drop_kept(key);
+        }
         let stored_key = if key.bytes.len() <= INLINE_KEY_MAX {
             StoredKey::Inline(key.bytes)
         } else {
