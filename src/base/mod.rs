@@ -13,4 +13,5 @@ pub mod quote;
 pub mod random;
 pub mod sys;
 pub mod time;
+pub mod verbosity;
 mod wide;

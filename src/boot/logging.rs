@@ -5,7 +5,8 @@
 //! ```
 //!
 //! Levels are Redis's: `debug`, `verbose`, `notice`, `warning`, shown as `.`, `-`, `*` and `#`. They are the
-//! `log` crate's debug (and trace), debug, info and warn. `RUST_LOG` overrules `loglevel` where it is set.
+//! `log` crate's debug (and trace), debug, info and warn. Other crates' messages
+//! are left out. `RUST_LOG`, where it is set, overrules all of this, and then CONFIG SET loglevel has no effect.
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::Path;
@@ -13,17 +14,21 @@ use std::path::Path;
 use env_logger::{Builder, Target};
 use log::{Level, LevelFilter};
 
-use crate::base::sys;
+use crate::base::{sys, verbosity};
 use crate::engine::config_choice::LogLevel;
 
 /// Starts logging to `file`, or to standard output where it is `None`. Does nothing if a logger is set already
 /// (an embedding program has its own).
 pub fn start(level: LogLevel, file: Option<&Path>) -> std::io::Result<()> {
     let mut builder = Builder::new();
-    builder.filter_level(filter(level));
-    if let Ok(directives) = std::env::var("RUST_LOG") {
-        builder.parse_filters(&directives);
-    }
+    let directives = std::env::var("RUST_LOG").ok();
+    match &directives {
+        Some(directives) => {
+            builder.filter_module(env!("CARGO_CRATE_NAME"), level.filter()).parse_filters(directives)
+        }
+        // Lets all of ours through: what is really logged is the process-wide level, which can change.
+        None => builder.filter_module(env!("CARGO_CRATE_NAME"), LevelFilter::Trace),
+    };
     match file {
         None => builder.target(Target::Stdout),
         Some(path) => {
@@ -36,24 +41,10 @@ pub fn start(level: LogLevel, file: Option<&Path>) -> std::io::Result<()> {
         writeln!(out, "{pid}:M {} {} {}", timestamp(), sign(record.level()), record.args())
     });
     // Fails only where there is a logger.
-    let _ = builder.try_init();
+    if builder.try_init().is_ok() && directives.is_none() {
+        verbosity::own(level.filter());
+    }
     Ok(())
-}
-
-/// Changes the level at run time (CONFIG SET loglevel).
-pub fn set_level(level: LogLevel) {
-    if std::env::var_os("RUST_LOG").is_none() {
-        log::set_max_level(filter(level));
-    }
-}
-
-fn filter(level: LogLevel) -> LevelFilter {
-    match level {
-        LogLevel::Debug => LevelFilter::Trace,
-        LogLevel::Verbose => LevelFilter::Debug,
-        LogLevel::Notice => LevelFilter::Info,
-        LogLevel::Warning => LevelFilter::Warn,
-    }
 }
 
 fn sign(level: Level) -> char {

@@ -84,3 +84,15 @@ pub const SHUTDOWN_WORDS: Words = &[
 
 /// The words of `oom-score-adj`; `yes` and `relative` are the same.
 pub const OOM_WORDS: Words = &[("no", 0), ("yes", 1), ("relative", 1), ("absolute", 2)];
+
+impl LogLevel {
+    /// The level of the `log` crate it stands for.
+    pub fn filter(self) -> log::LevelFilter {
+        match self {
+            LogLevel::Debug => log::LevelFilter::Trace,
+            LogLevel::Verbose => log::LevelFilter::Debug,
+            LogLevel::Notice => log::LevelFilter::Info,
+            LogLevel::Warning => log::LevelFilter::Warn,
+        }
+    }
+}

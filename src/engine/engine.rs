@@ -8,6 +8,7 @@ use std::sync::Arc;
 use crate::base::clock::Clock;
 use crate::base::hash::KeyHasher;
 use crate::base::random::Random;
+use crate::base::verbosity;
 use crate::engine::clients::Clients;
 use crate::engine::config::{Config, Opt};
 use crate::engine::config_choice::MaxmemoryPolicy;
@@ -204,6 +205,7 @@ impl Shared {
             MaxmemoryPolicy::AllkeysLfu | MaxmemoryPolicy::VolatileLfu
         );
         self.slowlog.shorten(self.config.int(Opt::SlowlogMaxLen).max(0) as usize);
+        verbosity::change(self.config.log_level().filter());
     }
 
     /// Whether CLIENT PAUSE holds commands back that may (or may not) write.
