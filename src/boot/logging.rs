@@ -23,9 +23,9 @@ pub fn start(level: LogLevel, file: Option<&Path>) -> std::io::Result<()> {
     let mut builder = Builder::new();
     let directives = std::env::var("RUST_LOG").ok();
     match &directives {
-        Some(directives) => {
-            builder.filter_module(env!("CARGO_CRATE_NAME"), level.filter()).parse_filters(directives)
-        }
+        Some(directives) => builder
+            .filter_module(env!("CARGO_CRATE_NAME"), level.filter())
+            .parse_filters(directives),
         // Lets all of ours through: what is really logged is the process-wide level, which can change.
         None => builder.filter_module(env!("CARGO_CRATE_NAME"), LevelFilter::Trace),
     };

@@ -33,6 +33,7 @@ refuse() {
   fi
 }
 
+# A terminal without a width would be asked for its cursor and never answer: hence stty below. In raw mode Enter is a carriage return.
 # terminal SECONDS COMMAND…: runs it in a terminal, since redis-cli buffers what goes to a pipe; gives what it printed.
 terminal() {
   local seconds=$1
@@ -63,7 +64,7 @@ passwords() {
   expect "password" '^PONG$' "$($cli --no-auth-warning -a secret ping)"
   expect "user" '^PONG$' "$($cli --no-auth-warning --user default --pass secret ping)"
   expect "password in the environment" '^PONG$' "$(REDISCLI_AUTH=secret $cli ping)"
-  expect "password in the URL" '^PONG$' "$(redis-cli --no-auth-warning -u "redis://:secret@127.0.0.1:$port" ping)"
+  expect "password in the URL" '^PONG$' "$(redis-cli --no-auth-warning -u "redis://default:secret@127.0.0.1:$port" ping)"
   expect "wrong password" '^AUTH failed: WRONGPASS' "$($cli --no-auth-warning -a wrong ping 2>&1)"
   $cli --no-auth-warning -a secret config set requirepass '' >/dev/null
 }
@@ -89,8 +90,11 @@ modes() {
   expect "statistics" '^100002 +[0-9.]+[KMG] +[0-9]+ +0 +[0-9]+ \(\+' "$(terminal 1 "$cli --stat -i 0.1")"
   expect "latency" 'min: [0-9]+, max: [0-9]+, avg: ' "$(terminal 1 "$cli --latency")"
   expect "latency history" 'min: [0-9]+.*seconds range' "$(terminal 2 "$cli --latency-history -i 1")"
-  expect "prompt" '^"v"' "$(printf 'get hot\nquit\n' | script -qec "$cli" /dev/null | tr '\r' '\n')"
-  expect "help from COMMAND DOCS" 'INCRBY key increment' "$(printf 'help incrby\nquit\n' | script -qec "$cli" /dev/null)"
+  local session
+  session=$({ sleep 0.3; printf 'get hot\r'; sleep 0.3; printf 'help incrby\r'; sleep 0.3; printf 'quit\r'; sleep 0.2; } |
+    timeout 10 script -qec "stty cols 100 rows 24; $cli" /dev/null | tr '\r' '\n')
+  expect "prompt" '^"v"' "$session"
+  expect "help from COMMAND DOCS" 'INCRBY key increment' "$session"
 }
 
 monitor() {
