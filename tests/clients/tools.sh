@@ -94,7 +94,7 @@ modes() {
   session=$({ sleep 0.3; printf 'get hot\r'; sleep 0.3; printf 'help incrby\r'; sleep 0.3; printf 'quit\r'; sleep 0.2; } |
     timeout 10 script -qec "stty cols 100 rows 24; $cli" /dev/null | tr '\r' '\n')
   expect "prompt" '^"v"' "$session"
-  expect "help from COMMAND DOCS" 'INCRBY key increment' "$session"
+  expect "help from COMMAND DOCS" 'Increment the integer value of a key by the given' "$session"
 }
 
 monitor() {
