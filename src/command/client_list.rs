@@ -116,6 +116,14 @@ fn own_line(ctx: &Ctx<'_>, args: Args<'_>, text: &mut String) {
     line(&own, args.bytes_total(), &ctx.engine.table, ctx.now, text);
 }
 
+/// A client as CLIENT LIST shows it, without line end: for the log.
+pub fn log_line(session: &Session, table: &CommandTable, now_ms: i64) -> String {
+    let mut text = String::new();
+    line(session, session.io.args_bytes, table, now_ms, &mut text);
+    text.truncate(text.trim_end().len());
+    text
+}
+
 /// Bytes of a request as clients send it: `*2 $6 client $4 list`, with a line end after each part.
 fn request_bytes(args: Args<'_>) -> usize {
     let digits = |number: usize| number.checked_ilog10().unwrap_or(0) as usize + 1;

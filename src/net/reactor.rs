@@ -13,6 +13,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
 use slab::Slab;
 
+use crate::command::client_list;
 use crate::engine::background::Work;
 use crate::engine::config::Opt;
 use crate::engine::config_choice::LogLevel;
@@ -351,6 +352,11 @@ impl Reactor {
             return;
         }
         shared.stats.connections_received += 1;
+        match &address {
+            Address::Tcp { peer, .. } => log::debug!("Accepted {peer}"),
+            Address::Unix(path) => log::debug!("Accepted connection to {path}"),
+            Address::InProcess => {}
+        }
         let mut session = Session::new(address, shared.clock.unix_ms());
         session.fd = transport.fd();
         session.is_authenticated = !shared.watch.needs_password;
@@ -378,6 +384,13 @@ impl Reactor {
         let Some(mut conn) = self.conns.try_remove(key) else { return };
         let _ = conn.transport.deregister(self.poll.registry());
         let shared = &mut self.engine.shared;
+        if log::log_enabled!(log::Level::Debug)
+            && let Some(session) = shared.clients.get(conn.client)
+        {
+            let line = client_list::log_line(session, &shared.table, shared.clock.unix_ms());
+            let action = if conn.is_eof { "Client closed connection" } else { "Closed connection" };
+            log::debug!("{action} {line}");
+        }
         shared.clients.remove(conn.client);
         shared.monitors.retain(|&client| client != conn.client);
     }
