@@ -13,8 +13,8 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
 use slab::Slab;
 
-use crate::command::client_list;
 use crate::engine::background::Work;
+use crate::engine::client_line;
 use crate::engine::config::Opt;
 use crate::engine::config_choice::LogLevel;
 use crate::engine::engine::Engine;
@@ -387,7 +387,7 @@ impl Reactor {
         if log::log_enabled!(log::Level::Debug)
             && let Some(session) = shared.clients.get(conn.client)
         {
-            let line = client_list::log_line(session, &shared.table, shared.clock.unix_ms());
+            let line = client_line::log_line(session, &shared.table, shared.clock.unix_ms());
             let action = if conn.is_eof { "Client closed connection" } else { "Closed connection" };
             log::debug!("{action} {line}");
         }
