@@ -190,7 +190,7 @@ impl Db {
 
     /// The entry of a key, for a command that reads it: counts a hit or a miss and notes the
     /// access (unless `no_touch`).
-    #[inline]
+    #[inline(always)]
     pub fn read(&mut self, key: Key<'_>) -> Option<EntryRef<'_>> {
         let slot = self.locate_counted(key)?;
         self.touch(slot);
@@ -218,7 +218,7 @@ impl Db {
     }
 
     /// The string of a key, read as by `read`.
-    #[inline]
+    #[inline(always)]
     pub fn string(&mut self, key: Key<'_>) -> Result<Option<StringRef<'_>>, WrongType> {
         let Some(slot) = self.locate_counted(key) else { return Ok(None) };
         self.touch(slot);
@@ -307,7 +307,7 @@ impl Db {
 
     /// The entry of a key that is not past its time; one that is gets deleted here (unless
     /// `keeps_expired`).
-    #[inline]
+    #[inline(always)]
     pub(super) fn locate(&mut self, key: Key<'_>) -> Option<Slot> {
         let (heap, blocks) = (&self.heap, &self.blocks);
         let slot =
@@ -321,7 +321,7 @@ impl Db {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn locate_counted(&mut self, key: Key<'_>) -> Option<Slot> {
         let slot = self.locate(key);
         match slot {
@@ -333,7 +333,7 @@ impl Db {
 
     /// Notes an access: the time of it, or under LFU one more (with a probability that falls as the
     /// count rises).
-    #[inline]
+    #[inline(always)]
     pub(super) fn touch(&mut self, slot: Slot) {
         if self.no_touch {
             return;
