@@ -19,12 +19,10 @@ use crate::proto::request::{Limits, Parser, Step, inline_words};
 const REQUESTS_MAX: usize = 1000;
 /// Bytes read for one connection into its own buffer or block in one turn.
 const OWN_BYTES_MAX: usize = 1 << 20;
-/// Bytes asked of the socket at once: what is asked is zeroed before.
-const OWN_READ_BYTES: usize = 256 * 1024;
 /// Room made at once in a connection's own buffer.
 const OWN_CHUNK_BYTES: usize = 16 * 1024;
 /// A block starts with this much room and doubles: a client gets memory for what it has sent, not announced.
-const BLOCK_START_BYTES: usize = 64 * 1024;
+const BLOCK_START_BYTES: usize = 1 << 20;
 
 /// What reading a connection came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -220,7 +218,7 @@ impl Reactor {
         while budget > 0 {
             let Some(conn) = self.conns.get_mut(key) else { return };
             let Some(partial) = conn.partial.as_mut() else { return };
-            let wanted = partial.make_room().min(budget).min(OWN_READ_BYTES);
+            let wanted = partial.make_room().min(budget);
             if wanted == 0 {
                 return;
             }
@@ -228,11 +226,8 @@ impl Reactor {
                 Some(growing) => &mut growing.bytes,
                 None => &mut partial.buffer,
             };
-            let before = target.len();
-            target.resize(before + wanted, 0);
-            let result = conn.transport.read(&mut target[before..]);
+            let result = conn.transport.read_to_spare(target, wanted);
             let got = *result.as_ref().unwrap_or(&0);
-            target.truncate(before + got);
             let stats = &mut self.engine.shared.stats;
             stats.reads_processed += 1;
             stats.net_input_bytes += got as u64;
