@@ -14,7 +14,9 @@ pub mod simpledb;
 use crate::engine::engine::Engine;
 use crate::engine::session::Session;
 pub use crate::proto::dialect::Dialect;
+use crate::proto::limits::REPLY_BLOCK_BYTES;
 use crate::proto::reply::Output;
+use crate::store::StringRef;
 
 /// What the connection allows; depth and number of elements are in `proto::limits`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,3 +120,16 @@ pub fn refuse(dialect: Dialect, text: &str, out: &mut Output) {
         Dialect::Kvstore => kvstore::error(text, out),
     }
 }
+
+/// Appends the bytes of a value, which the caller has as `bytes` already: a big one by reference.
+fn push_value(value: StringRef<'_>, bytes: &[u8], out: &mut Output) {
+    match value {
+        StringRef::Block(block) if block.len() >= REPLY_BLOCK_BYTES => {
+            out.push_block(block.clone())
+        }
+        _ => out.bytes_mut().extend_from_slice(bytes),
+    }
+}
+
+#[cfg(test)]
+mod tests_support;

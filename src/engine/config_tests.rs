@@ -292,6 +292,7 @@ fn value_of(opt: Opt) -> BoxedStrategy<String> {
             Special::OomScores => "-?[0-9]{1,3} [0-9]{1,3} [0-9]{1,3}".boxed(),
             Special::Notify => "[KEg$lshzxetdmnA]{0,9}".boxed(),
             Special::Bind => "((-?::1)|(\\*)|(127\\.0\\.0\\.1 -::1))?".boxed(),
+            Special::Listen => "(kvstore://\\*:[1-9])?".boxed(),
             Special::ReplicaOf => "[a-z]{3,5} [0-9]{1,4}".boxed(),
             Special::Percentiles => "([0-9]{1,2}\\.[0-9]{1,4}( 100)?)?".boxed(),
         },

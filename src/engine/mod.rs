@@ -23,6 +23,7 @@ pub mod info;
 mod info_load;
 pub mod info_memory;
 pub mod latency;
+pub mod listen;
 pub mod monitor;
 pub mod outbox;
 pub mod redact;
