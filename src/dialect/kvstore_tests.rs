@@ -2,7 +2,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::dialect::tests_support::{Door, LIMITS, answers_survive_cuts};
+use crate::dialect::support_tests::{Door, LIMITS, answers_survive_cuts};
 use crate::dialect::{Dialect, Splitter};
 
 fn request(number: u16, arguments: &[&[u8]]) -> Vec<u8> {

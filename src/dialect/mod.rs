@@ -132,4 +132,4 @@ fn push_value(value: StringRef<'_>, bytes: &[u8], out: &mut Output) {
 }
 
 #[cfg(test)]
-mod tests_support;
+mod support_tests;
