@@ -2,7 +2,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::dialect::support_tests::{Door, LIMITS, answers_survive_cuts};
+use crate::dialect::tests_support::{Door, LIMITS, answers_survive_cuts};
 use crate::dialect::{Dialect, Splitter};
 
 fn frame(object: &[u8]) -> Vec<u8> {
