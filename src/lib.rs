@@ -2,6 +2,7 @@
 pub mod base;
 pub mod boot;
 pub mod command;
+pub mod dialect;
 pub mod engine;
 pub mod net;
 pub mod persist;

@@ -13,7 +13,7 @@ use crate::command::table::CommandTable;
 use crate::engine::config::{Config, Opt};
 use crate::engine::config_value::os_reason;
 use crate::engine::engine::Engine;
-use crate::net::host::{listen_tcp, raise_open_files};
+use crate::net::host::{listen_doors, listen_tcp, raise_open_files};
 use crate::net::listener::Listener;
 use crate::net::reactor::Reactor;
 
@@ -132,6 +132,9 @@ fn listen(config: &Config) -> Result<Vec<Listener>, String> {
         })?;
         listeners.push(listener);
     }
+    let doors = listen_doors(config)
+        .map_err(|failure| format!("Failed listening on {}: {}", failure.place, failure.error))?;
+    listeners.extend(doors);
     if listeners.is_empty() {
         return Err("Configured to not listen anywhere, exiting.".to_owned());
     }
@@ -140,7 +143,7 @@ fn listen(config: &Config) -> Result<Vec<Listener>, String> {
 
 /// The lines of a start: what runs, where, with what.
 fn announce(config: &Config, arguments: &Arguments, listeners: &[Listener]) {
-    let places: Vec<String> = listeners.iter().map(Listener::place).collect();
+    let places: Vec<String> = listeners.iter().map(Listener::url).collect();
     let memory = match config.size(Opt::Maxmemory) {
         0 => "no memory limit".to_owned(),
         bytes => format!("maxmemory {bytes} bytes"),

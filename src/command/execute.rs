@@ -6,13 +6,13 @@
 use crate::base::block::Block;
 use crate::base::clock::Clock;
 use crate::base::histogram::Histogram;
-use crate::command::monitor;
 use crate::command::spec::{Command, flag};
 use crate::command::table::{CommandId, CommandTable, Found};
 use crate::engine::config::{Config, Opt};
 use crate::engine::ctx::{CmdResult, Ctx, OtherDbs};
 use crate::engine::engine::{Engine, Shared};
 use crate::engine::error::CmdError;
+use crate::engine::monitor;
 use crate::engine::session::{Replies, Session, Waiting};
 use crate::proto::args::{ArgList, Args, HashHint, Span};
 use crate::proto::reply::{Output, Reply};
@@ -135,7 +135,7 @@ fn account(shared: &mut Shared, session: &mut Session, args: Args<'_>, ran: Ran,
         monitor::feed(shared, session, args);
     }
     if ran.ticks >= shared.watch.least_ticks {
-        record_slow(shared, session, args, ran.command, ran.ticks);
+        shared.record_slow(session, args, ran.command, ran.ticks);
     }
 }
 
@@ -247,28 +247,5 @@ fn filter_reply(session: &mut Session, mark: crate::proto::reply::Mark, out: &mu
             out.rewind(mark);
             session.replies = Replies::On;
         }
-    }
-}
-
-/// The slow log and the latency monitor; and time has moved on within the turn.
-#[cold]
-fn record_slow(
-    shared: &mut Shared,
-    session: &Session,
-    args: Args<'_>,
-    command: &Command,
-    ticks: u64,
-) {
-    shared.clock.refresh();
-    let nanos = shared.clock.nanos(ticks);
-    let unix_seconds = shared.clock.unix_ms() / 1000;
-    if ticks >= shared.watch.slow_ticks && command.flags & flag::SKIP_SLOWLOG == 0 {
-        let entries_max = shared.config.int(Opt::SlowlogMaxLen).max(0) as usize;
-        let name = session.last_command.map_or("", |id| shared.table.full_name(id));
-        shared.slowlog.add(name, args, session, unix_seconds, nanos / 1000, entries_max);
-    }
-    if ticks >= shared.watch.spike_ticks {
-        let event = if command.flags & flag::FAST != 0 { "fast-command" } else { "command" };
-        shared.latency.add(event, nanos / 1_000_000, unix_seconds);
     }
 }

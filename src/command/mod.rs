@@ -17,7 +17,6 @@ mod latency_report;
 mod lcs;
 mod lolwut;
 mod memory;
-mod monitor;
 mod object;
 mod observe;
 mod options;

@@ -20,6 +20,7 @@ pub use super::config_table::{COUNT, Opt};
 use super::config_value::{self, Source, c_string};
 use crate::base::glob::{Case, glob_match};
 use crate::base::quote::split_args;
+use crate::engine::listen::{ListenAddress, ListenPlace};
 
 /// Output buffer limits of one class of clients; 0 is no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,6 +80,7 @@ pub struct Values {
     pub(super) limits: OutputLimits,
     pub(super) oom_scores: [i32; 3],
     pub(super) bind: Vec<Box<[u8]>>,
+    pub(super) listen: Vec<Box<[u8]>>,
     pub(super) primary: Option<Primary>,
     pub(super) percentiles: Vec<f64>,
     pub(super) dir: PathBuf,
@@ -281,6 +283,18 @@ impl Config {
         })
     }
 
+    /// `listen`, in order; paths are absolute.
+    pub fn listen(&self) -> impl Iterator<Item = ListenAddress> {
+        // Each was read once before it was taken in.
+        let read = |text: &[u8]| ListenAddress::parse(&String::from_utf8_lossy(text)).ok();
+        self.values.listen.iter().filter_map(move |text| read(text)).map(|mut address| {
+            if let ListenPlace::Unix(path) = &mut address.place {
+                *path = self.values.dir.join(&*path);
+            }
+            address
+        })
+    }
+
     /// `dir`, absolute.
     pub fn dir(&self) -> &Path {
         &self.values.dir
@@ -477,6 +491,7 @@ impl Values {
             },
             oom_scores: [0, 200, 800],
             bind: vec![b"*"[..].into(), b"-::*"[..].into()],
+            listen: Vec::new(),
             primary: None,
             percentiles: vec![50.0, 99.0, 99.9],
             dir,

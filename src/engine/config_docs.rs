@@ -41,6 +41,7 @@ fn range_of(opt: Opt) -> String {
             Special::OomScores => "three numbers, -2000 to 2000",
             Special::Notify => "letters of KEg$lshzxetdmnA",
             Special::Bind => "up to 16 addresses",
+            Special::Listen => "addresses `<dialect>://host:port` or `<dialect>+unix://path`",
             Special::ReplicaOf => "host and port",
             Special::Percentiles => "numbers, 0 to 100",
         }

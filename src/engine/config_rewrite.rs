@@ -218,6 +218,7 @@ fn special_lines(values: &Values, defaults: &Values, opt: Opt, special: Special)
             let text = if hidden { [&shown[..], b"n"].concat() } else { shown };
             vec![line(&quoted(&text), needed)]
         }
+        Special::Listen => values.listen.iter().map(|text| line(&quoted(text), true)).collect(),
         Special::Bind if !needed => Vec::new(),
         Special::Bind if shown.is_empty() => vec![line(b"\"\"", true)],
         Special::ReplicaOf => match values.primary {

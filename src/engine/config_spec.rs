@@ -66,6 +66,8 @@ pub enum Special {
     Notify,
     /// `bind`.
     Bind,
+    /// `listen`.
+    Listen,
     /// `replicaof`.
     ReplicaOf,
     /// `latency-tracking-info-percentiles`.

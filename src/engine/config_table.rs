@@ -435,6 +435,9 @@ options! {
         "Seconds a session is remembered.";
 }
 "Rufous" {
+    Listen "listen": Kind::Special(Special::Listen), MULTI | IMMUTABLE, Now,
+        "More addresses, each with its dialect: `resp`, `simpledb`, `msgpack` or `kvstore`, as in \
+        `msgpack://127.0.0.1:8888` and `resp+unix:///run/rufous.sock`.";
     BusyPollUs "busy-poll-us": int(0, 1_000_000, 0), 0, Now,
         "Microseconds to look for requests before sleeping: lower latency for more CPU time.";
     MaxStallUs "max-stall-us": int(1, 1_000_000, 500), 0, Now,

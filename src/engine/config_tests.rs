@@ -73,7 +73,7 @@ fn defaults_are_valid() {
 /// CONFIG GET * of a fresh Redis, run in `/`, and of us, differ only in what we added.
 #[test]
 fn defaults_are_those_of_redis() {
-    let added = ["busy-poll-us", "max-stall-us"];
+    let added = ["busy-poll-us", "listen", "max-stall-us"];
     let redis: BTreeMap<String, String> = REDIS_DEFAULTS
         .lines()
         .map(|line| line.split_once('\t').unwrap())
@@ -293,6 +293,7 @@ fn value_of(opt: Opt) -> BoxedStrategy<String> {
             Special::OomScores => "-?[0-9]{1,3} [0-9]{1,3} [0-9]{1,3}".boxed(),
             Special::Notify => "[KEg$lshzxetdmnA]{0,9}".boxed(),
             Special::Bind => "((-?::1)|(\\*)|(127\\.0\\.0\\.1 -::1))?".boxed(),
+            Special::Listen => "(kvstore://\\*:[1-9])?".boxed(),
             Special::ReplicaOf => "[a-z]{3,5} [0-9]{1,4}".boxed(),
             Special::Percentiles => "([0-9]{1,2}\\.[0-9]{1,4}( 100)?)?".boxed(),
         },

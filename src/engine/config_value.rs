@@ -14,6 +14,7 @@ use super::config_notify as notify;
 use super::config_spec::{Kind, Special, Unit, VOLATILE, Words};
 use super::config_table::Opt;
 use crate::base::number::{parse_f64, parse_i64, parse_memory};
+use crate::engine::listen::ListenAddress;
 
 /// Where a value comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -199,6 +200,15 @@ fn assign_special(
             let words = if words == [b""] { &[] } else { words };
             values.bind = words.iter().map(|word| c_string(word).into()).collect();
         }
+        Special::Listen => {
+            // Each line adds to those before; nothing else sets it.
+            let words = if words == [b""] { &[] } else { words };
+            for word in words {
+                let text = std::str::from_utf8(word).map_err(|_| "Invalid listen address")?;
+                ListenAddress::parse(text)?;
+            }
+            values.listen.extend(words.iter().map(|word| Box::from(*word)));
+        }
         Special::ReplicaOf => values.primary = parse_primary(words)?,
         Special::Percentiles => values.percentiles = parse_percentiles(words)?,
     }
@@ -348,6 +358,7 @@ fn show_special(values: &Values, special: Special) -> Vec<u8> {
         Special::OomScores => values.oom_scores.map(|score| score.to_string()).join(" ").into(),
         Special::Notify => notify::print(values.ints[Opt::NotifyKeyspaceEvents as usize] as u32),
         Special::Bind => values.bind.join(&b' '),
+        Special::Listen => values.listen.join(&b' '),
         Special::ReplicaOf => match &values.primary {
             Some(Primary { host, port }) => [&**host, format!(" {port}").as_bytes()].concat(),
             None => Vec::new(),

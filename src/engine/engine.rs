@@ -19,6 +19,7 @@ use crate::engine::outbox::Outbox;
 use crate::engine::slowlog::SlowLog;
 use crate::engine::stats::Stats;
 use crate::engine::table::CommandTable;
+use crate::engine::verbs::VerbIds;
 use crate::store::Db;
 
 /// Databases and what commands share.
@@ -39,6 +40,8 @@ pub struct Shared {
     pub config: Config,
     /// All commands, by the names clients use.
     pub table: Arc<CommandTable>,
+    /// The commands behind the verbs of the other dialects.
+    pub verbs: VerbIds,
     /// All clients.
     pub clients: Clients,
     /// For the network layer, carried out after each command.
@@ -125,6 +128,7 @@ impl Engine {
             hasher,
             shared: Shared {
                 stats: Stats::new(table.len()),
+                verbs: VerbIds::of(&table),
                 table,
                 clients: Clients::default(),
                 outbox: Outbox::default(),

@@ -2,8 +2,11 @@
 //! <https://redis.io/docs/latest/commands/slowlog/>
 use std::collections::VecDeque;
 
+use crate::engine::config::Opt;
+use crate::engine::engine::Shared;
 use crate::engine::redact::{REDACTED, is_secret};
 use crate::engine::session::Session;
+use crate::engine::spec::{Command, flag};
 use crate::proto::args::Args;
 
 /// Arguments kept of one command (`SLOWLOG_ENTRY_MAX_ARGC`).
@@ -71,6 +74,31 @@ impl SlowLog {
     /// Drops what is over `entries_max`.
     pub fn shorten(&mut self, entries_max: usize) {
         self.entries.truncate(entries_max);
+    }
+}
+
+impl Shared {
+    /// The slow log and the latency monitor, for a command that took `ticks`; and time has moved on within the turn.
+    #[cold]
+    pub fn record_slow(
+        &mut self,
+        session: &Session,
+        args: Args<'_>,
+        command: &Command,
+        ticks: u64,
+    ) {
+        self.clock.refresh();
+        let nanos = self.clock.nanos(ticks);
+        let unix_seconds = self.clock.unix_ms() / 1000;
+        if ticks >= self.watch.slow_ticks && command.flags & flag::SKIP_SLOWLOG == 0 {
+            let entries_max = self.config.int(Opt::SlowlogMaxLen).max(0) as usize;
+            let name = session.last_command.map_or("", |id| self.table.full_name(id));
+            self.slowlog.add(name, args, session, unix_seconds, nanos / 1000, entries_max);
+        }
+        if ticks >= self.watch.spike_ticks {
+            let event = if command.flags & flag::FAST != 0 { "fast-command" } else { "command" };
+            self.latency.add(event, nanos / 1_000_000, unix_seconds);
+        }
     }
 }
 

@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 
 use crate::base::block::Block;
 use crate::command::execute::{Outcome, Request};
+use crate::dialect;
 use crate::engine::engine::Engine;
-use crate::engine::session::{Replies, Session};
+use crate::engine::session::{Replies, Session, Waiting};
 use crate::engine::table::Found;
 use crate::net::conn::{Conn, Postponed};
 use crate::net::reactor::Reactor;
@@ -33,7 +34,7 @@ pub struct Entry {
     pub conn: usize,
     /// Where its bytes are.
     pub source: Source,
-    /// Its arguments, in the source's list.
+    /// Its arguments, in the source's list; of a frame its bytes.
     pub spans: Range<u32>,
     /// Its big arguments.
     pub blocks: Range<u32>,
@@ -54,6 +55,14 @@ pub enum Source {
     Waited(u32),
     /// It is no request.
     Error(ProtocolError),
+    /// A frame of another dialect, in the turn's arena.
+    Frame,
+    /// A frame in the connection's partial buffer.
+    OwnFrame,
+    /// A frame in the turn's list of requests that had waited.
+    WaitedFrame(u32),
+    /// It is no request of another dialect; the answer is in that list.
+    Fatal(u32),
 }
 
 /// What the requests of a turn point into.
@@ -68,6 +77,12 @@ pub struct Batch {
 }
 
 impl Batch {
+    /// Adds a request to those that had waited; its place among them.
+    pub fn keep(&mut self, args: OwnedArgs) -> u32 {
+        self.waited.push(args);
+        self.waited.len() as u32 - 1
+    }
+
     /// Forgets everything, keeping the memory.
     pub fn clear(&mut self) {
         self.entries.clear();
@@ -87,23 +102,30 @@ fn parts<'b>(
     if entry.source == Source::Arena {
         return (arena, &batch.spans[entry.spans.start as usize..entry.spans.end as usize], &[]);
     }
-    parts_elsewhere(entry, batch, conn)
+    parts_elsewhere(entry, arena, batch, conn)
 }
 
+/// As [`parts`]; a frame is a buffer without spans.
 fn parts_elsewhere<'b>(
     entry: &Entry,
+    arena: &'b [u8],
     batch: &'b Batch,
     conn: &'b Conn,
 ) -> (&'b [u8], &'b [Span], &'b [Block]) {
+    let bytes = entry.spans.start as usize..entry.spans.end as usize;
     match (entry.source, &conn.partial) {
         (Source::Waited(index), _) => batch.waited[index as usize].parts(),
         (Source::Own, Some(partial)) => {
-            let range = entry.spans.start as usize..entry.spans.end as usize;
             // Spans name blocks by their place in the whole list.
             let blocks = &partial.blocks[..entry.blocks.end as usize];
-            (&partial.buffer, &partial.spans[range], blocks)
+            (&partial.buffer, &partial.spans[bytes], blocks)
         }
-        (Source::Own | Source::Arena | Source::Error(_), _) => (&[], &[], &[]),
+        (Source::Frame, _) => (&arena[bytes], &[], &[]),
+        (Source::OwnFrame, Some(partial)) => (&partial.buffer[bytes], &[], &[]),
+        (Source::WaitedFrame(index) | Source::Fatal(index), _) => {
+            (batch.waited[index as usize].parts().0, &[], &[])
+        }
+        (Source::Own | Source::OwnFrame | Source::Arena | Source::Error(_), _) => (&[], &[], &[]),
     }
 }
 
@@ -199,8 +221,10 @@ impl Reactor {
             conn.postponed.push_back(kept);
             return;
         }
-        if let Source::Error(error) = entry.source {
-            return protocol_error(engine, current, error);
+        match entry.source {
+            Source::Arena | Source::Own | Source::Waited(_) => {}
+            Source::Error(error) => return protocol_error(engine, current, error),
+            _ => return self.run_frame(entry, started),
         }
         let (buffer, spans, blocks) = parts(entry, arena, batch, conn);
         if entry.command.is_none() && is_http(buffer, spans, blocks, engine) {
@@ -216,6 +240,38 @@ impl Reactor {
             current.is_paused = true;
             return;
         }
+        if current.hard_limit_bytes != 0 && current.output.len() > current.hard_limit_bytes {
+            conn.is_dead = true;
+            super::flush::log_output_limit(engine, &current.session);
+        }
+    }
+
+    /// Runs a request of another dialect.
+    fn run_frame(&mut self, entry: &Entry, started: &mut u64) {
+        let Reactor { engine, conns, batch, arena, current, .. } = self;
+        let (Some(current), Some(conn)) = (current.as_mut(), conns.get_mut(entry.conn)) else {
+            return;
+        };
+        let (frame, _, _) = parts_elsewhere(entry, arena, batch, conn);
+        let session = &mut current.session;
+        if matches!(entry.source, Source::Fatal(_)) {
+            engine.shared.stats.count_error(b"ERR");
+            current.output.bytes_mut().extend_from_slice(frame);
+            session.closes_after_reply = true;
+            return;
+        }
+        let shared = &engine.shared;
+        if shared.pause.is_some() && shared.is_paused(dialect::may_write(conn.dialect, frame)) {
+            session.waiting = Some(Waiting::Pause);
+            let kept = keep(engine, entry.source, frame, &[], &[]);
+            conn.postponed.push_back(kept);
+            current.is_postponing = true;
+            current.is_paused = true;
+            return;
+        }
+        session.waiting = None;
+        dialect::run(conn.dialect, engine, session, frame, &mut current.output);
+        *started = engine.shared.clock.ticks();
         if current.hard_limit_bytes != 0 && current.output.len() > current.hard_limit_bytes {
             conn.is_dead = true;
             super::flush::log_output_limit(engine, &current.session);
@@ -332,8 +388,13 @@ fn keep(
     spans: &[Span],
     blocks: &[Block],
 ) -> Postponed {
-    if let Source::Error(error) = source {
-        return Postponed::Error(error);
+    match source {
+        Source::Error(error) => return Postponed::Error(error),
+        Source::Frame | Source::OwnFrame | Source::WaitedFrame(_) => {
+            return Postponed::Frame(OwnedArgs::from_parts([buffer]));
+        }
+        Source::Fatal(_) => return Postponed::Fatal(OwnedArgs::from_parts([buffer])),
+        Source::Arena | Source::Own | Source::Waited(_) => {}
     }
     let list = ArgList::new(buffer, spans, blocks, &engine.hasher, HashHint::default());
     Postponed::Command(OwnedArgs::copy_of(list.args()))

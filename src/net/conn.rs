@@ -5,6 +5,7 @@
 use std::collections::VecDeque;
 
 use crate::base::block::Block;
+use crate::dialect::{Dialect, Splitter};
 use crate::net::transport::Transport;
 use crate::proto::args::{OwnedArgs, Span};
 use crate::proto::error::ProtocolError;
@@ -19,6 +20,8 @@ pub struct Conn {
     pub generation: u32,
     /// Its client's slot in the engine.
     pub client: usize,
+    /// What it speaks.
+    pub dialect: Dialect,
     /// An unfinished request.
     pub partial: Option<Box<Partial>>,
     /// Requests that were read and had to wait; nothing is read before they have run.
@@ -64,6 +67,10 @@ pub struct Partial {
     pub blocks: Vec<Block>,
     /// Where the parser stands.
     pub parser: Parser,
+    /// In place of the parser, for dialects that are not RESP; of the parser only the position is used then.
+    pub splitter: Option<Splitter>,
+    /// The bound of a turn was reached before all of the buffer was split.
+    pub is_cut_short: bool,
     /// A big argument being read.
     pub growing: Option<Growing>,
     /// What belongs to finished requests, which run in this turn.
@@ -95,15 +102,20 @@ pub enum Postponed {
     Command(OwnedArgs),
     /// What followed was no request.
     Error(ProtocolError),
+    /// A request of another dialect, as its only part.
+    Frame(OwnedArgs),
+    /// What followed was no request of another dialect: the answer, as its only part.
+    Fatal(OwnedArgs),
 }
 
 impl Conn {
     /// A connection that has just been accepted.
-    pub fn new(transport: Transport, generation: u32, client: usize) -> Conn {
+    pub fn new(transport: Transport, generation: u32, client: usize, dialect: Dialect) -> Conn {
         Conn {
             transport,
             generation,
             client,
+            dialect,
             partial: None,
             postponed: VecDeque::new(),
             output: Output::default(),

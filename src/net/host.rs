@@ -11,6 +11,7 @@ use crate::base::sys;
 use crate::engine::config::{Config, Opt};
 use crate::engine::config_choice::OomScoreAdj;
 use crate::engine::host::{Host, HostError};
+use crate::engine::listen::{ListenAddress, ListenPlace};
 use crate::net::listener::{ListenError, Listener};
 
 /// Token of every listener.
@@ -41,16 +42,18 @@ impl Listeners {
     /// Replaces the TCP listeners by those `config` asks for. The old ones are closed before, since an address may
     /// overlap one of the new (`127.0.0.1` and `*`); where a new one fails they are opened again.
     fn replace_tcp(&self, config: &Config, registry: &Registry) -> Result<(), ListenError> {
-        let old: Vec<SocketAddr> = self.lock().iter().filter_map(Listener::address).collect();
+        let is_replaced = |listener: &Listener| !listener.is_door() && listener.address().is_some();
+        let old: Vec<SocketAddr> =
+            self.lock().iter().filter(|l| is_replaced(l)).filter_map(Listener::address).collect();
         // Closing takes them out of the poll.
-        self.lock().retain(|listener| listener.address().is_none());
+        self.lock().retain(|listener| !is_replaced(listener));
         let add = |listener: Listener| {
             let place = listener.place();
             self.add(listener, registry).map_err(|error| ListenError { place, error })
         };
         let result = listen_tcp(config).and_then(|new| new.into_iter().try_for_each(add));
         if result.is_err() {
-            self.lock().retain(|listener| listener.address().is_none());
+            self.lock().retain(|listener| !is_replaced(listener));
             let backlog = config.int(Opt::TcpBacklog) as i32;
             for address in old {
                 if let Err(failure) = Listener::tcp(address, backlog).and_then(add) {
@@ -172,6 +175,20 @@ pub fn listen_tcp(config: &Config) -> Result<Vec<Listener>, ListenError> {
         }
     }
     Ok(listeners)
+}
+
+/// Opens the `listen` lines, all or none.
+pub fn listen_doors(config: &Config) -> Result<Vec<Listener>, ListenError> {
+    let backlog = config.int(Opt::TcpBacklog) as i32;
+    let permissions = config.int(Opt::UnixSocketPerm).max(0) as u32;
+    let open = |address: ListenAddress| {
+        let listener = match &address.place {
+            ListenPlace::Tcp { host, port } => Listener::tcp(resolve(host, *port)?, backlog)?,
+            ListenPlace::Unix(path) => Listener::unix(path, permissions)?,
+        };
+        Ok(listener.door(address.dialect))
+    };
+    config.listen().map(open).collect()
 }
 
 /// The address does not exist here (and the directive allows for that).

@@ -10,12 +10,21 @@ use mio::net::{TcpListener, UnixListener};
 use mio::{Interest, Registry, Token};
 use socket2::{Domain, Protocol, Socket, Type};
 
+use crate::dialect::Dialect;
 use crate::engine::session::Address;
 use crate::net::transport::Transport;
 
-/// One listening socket.
+/// One listening socket, and what is spoken there.
 #[derive(Debug)]
-pub enum Listener {
+pub struct Listener {
+    socket: ListenSocket,
+    dialect: Dialect,
+    /// From a `listen` line; CONFIG SET port and bind leave those alone.
+    is_door: bool,
+}
+
+#[derive(Debug)]
+enum ListenSocket {
     /// TCP.
     Tcp(TcpListener),
     /// A Unix domain socket and its path.
@@ -36,7 +45,7 @@ impl Listener {
     pub fn tcp(address: SocketAddr, backlog: i32) -> Result<Listener, ListenError> {
         let failed = |error| ListenError { place: address.to_string(), error };
         bind_tcp(address, backlog)
-            .map(|listener| Listener::Tcp(TcpListener::from_std(listener)))
+            .map(|listener| Listener::of(ListenSocket::Tcp(TcpListener::from_std(listener))))
             .map_err(failed)
     }
 
@@ -57,34 +66,59 @@ impl Listener {
             Ok(listener)
         };
         match bind() {
-            Ok(listener) => Ok(Listener::Unix(listener, place.into())),
+            Ok(listener) => Ok(Listener::of(ListenSocket::Unix(listener, place.into()))),
             Err(error) => Err(ListenError { place, error }),
         }
     }
 
+    fn of(socket: ListenSocket) -> Listener {
+        Listener { socket, dialect: Dialect::Resp, is_door: false }
+    }
+
+    /// The same as one of the `listen` lines, for this dialect.
+    pub fn door(self, dialect: Dialect) -> Listener {
+        Listener { dialect, is_door: true, ..self }
+    }
+
+    /// Whether it is one of the `listen` lines.
+    pub fn is_door(&self) -> bool {
+        self.is_door
+    }
+
+    /// What is spoken there.
+    pub fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
+    /// Where it listens, as a `listen` line would say it; port 0 has become a number.
+    pub fn url(&self) -> String {
+        let kind = if self.path().is_some() { "+unix" } else { "" };
+        format!("{}{kind}://{}", self.dialect.name(), self.place())
+    }
+
     /// Where it listens; port 0 has become a number.
     pub fn place(&self) -> String {
-        match self {
-            Listener::Tcp(listener) => {
+        match &self.socket {
+            ListenSocket::Tcp(listener) => {
                 listener.local_addr().map_or_else(|_| "?".to_owned(), |address| address.to_string())
             }
-            Listener::Unix(_, path) => path.to_string(),
+            ListenSocket::Unix(_, path) => path.to_string(),
         }
     }
 
     /// Its TCP address.
     pub fn address(&self) -> Option<SocketAddr> {
-        match self {
-            Listener::Tcp(listener) => listener.local_addr().ok(),
-            Listener::Unix(..) => None,
+        match &self.socket {
+            ListenSocket::Tcp(listener) => listener.local_addr().ok(),
+            ListenSocket::Unix(..) => None,
         }
     }
 
     /// Its path, to be removed at the end.
     pub fn path(&self) -> Option<PathBuf> {
-        match self {
-            Listener::Tcp(_) => None,
-            Listener::Unix(_, path) => Some(PathBuf::from(&**path)),
+        match &self.socket {
+            ListenSocket::Tcp(_) => None,
+            ListenSocket::Unix(_, path) => Some(PathBuf::from(&**path)),
         }
     }
 
@@ -94,16 +128,16 @@ impl Listener {
     }
 
     fn source(&mut self) -> &mut dyn Source {
-        match self {
-            Listener::Tcp(listener) => listener,
-            Listener::Unix(listener, _) => listener,
+        match &mut self.socket {
+            ListenSocket::Tcp(listener) => listener,
+            ListenSocket::Unix(listener, _) => listener,
         }
     }
 
     /// The next client.
     pub fn accept(&self, keepalive_seconds: u64) -> io::Result<(Transport, Address)> {
-        match self {
-            Listener::Tcp(listener) => {
+        match &self.socket {
+            ListenSocket::Tcp(listener) => {
                 let (stream, peer) = listener.accept()?;
                 // Errors here mean that the client is gone already; its first read will tell.
                 let _ = stream.set_nodelay(true);
@@ -113,7 +147,7 @@ impl Listener {
                 let local = stream.local_addr().unwrap_or(peer);
                 Ok((Transport::Tcp(stream), Address::Tcp { peer, local }))
             }
-            Listener::Unix(listener, path) => {
+            ListenSocket::Unix(listener, path) => {
                 let (stream, _) = listener.accept()?;
                 Ok((Transport::Unix(stream), Address::Unix(path.clone())))
             }

@@ -2,6 +2,7 @@
 mod batch;
 mod conn;
 mod flush;
+mod frames;
 pub mod host;
 pub mod listener;
 pub mod reactor;

@@ -13,6 +13,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
 use slab::Slab;
 
+use crate::dialect::{self, Dialect};
 use crate::engine::background::Work;
 use crate::engine::client_line;
 use crate::engine::config::Opt;
@@ -319,7 +320,7 @@ impl Reactor {
                     Ok((transport, address)) => {
                         accepted += 1;
                         self.arrivals.is_logged = false;
-                        self.arrive(transport, address);
+                        self.arrive(transport, address, listener.dialect());
                     }
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                     // The client gave up before it was accepted.
@@ -342,12 +343,14 @@ impl Reactor {
     }
 
     /// A new client, unless a limit refuses it.
-    fn arrive(&mut self, mut transport: Transport, address: Address) {
+    fn arrive(&mut self, mut transport: Transport, address: Address, dialect: Dialect) {
         let shared = &mut self.engine.shared;
         if let Some(refusal) = refusal(shared, &address) {
             use std::io::Write;
             // Best effort, as in Redis: whoever does not get the line sees the connection close.
-            let _ = transport.write(refusal.as_bytes());
+            let mut output = Output::default();
+            dialect::refuse(dialect, refusal, &mut output);
+            let _ = transport.write(&output.to_bytes());
             shared.stats.connections_rejected += 1;
             return;
         }
@@ -366,7 +369,7 @@ impl Reactor {
         session.connection = key;
         let client = shared.clients.insert(session);
         self.generation = self.generation.wrapping_add(1) & 0x7fff_ffff;
-        let mut conn = Conn::new(transport, self.generation, client);
+        let mut conn = Conn::new(transport, self.generation, client, dialect);
         conn.is_authenticated = is_authenticated;
         let token = Token(key | (self.generation as usize) << 32);
         if let Err(error) = conn.transport.register(self.poll.registry(), token) {
@@ -477,7 +480,7 @@ fn is_client_gone(error: &io::Error) -> bool {
 /// Why a new client is refused, in Redis's words.
 fn refusal(shared: &crate::engine::engine::Shared, address: &Address) -> Option<&'static str> {
     if shared.clients.len() as i64 >= shared.config.int(Opt::MaxClients) {
-        return Some("-ERR max number of clients reached\r\n");
+        return Some("ERR max number of clients reached");
     }
     let is_strange = match address {
         Address::Tcp { peer, .. } => !peer.ip().to_canonical().is_loopback(),
@@ -489,7 +492,7 @@ fn refusal(shared: &crate::engine::engine::Shared, address: &Address) -> Option<
     None
 }
 
-const PROTECTED_MODE: &str = "-DENIED Redis is running in protected mode because protected mode is \
+const PROTECTED_MODE: &str = "DENIED Redis is running in protected mode because protected mode is \
 enabled and no password is set for the default user. In this mode connections are only accepted \
 from the loopback interface. If you want to connect from external computers to Redis you may adopt \
 one of the following solutions: 1) Just disable protected mode sending the command 'CONFIG SET \
@@ -500,4 +503,4 @@ mode by editing the Redis configuration file, and setting the protected mode opt
 then restarting the server. 3) If you started the server manually just for testing, restart it with \
 the '--protected-mode no' option. 4) Setup a an authentication password for the default user. NOTE: \
 You only need to do one of the above things in order for the server to start accepting connections \
-from the outside.\r\n";
+from the outside.";

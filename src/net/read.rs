@@ -7,6 +7,7 @@
 use std::io::{ErrorKind, Read};
 
 use crate::base::block::Block;
+use crate::dialect::Dialect;
 use crate::net::batch::{Entry, Source};
 use crate::net::conn::{Conn, Growing, Partial, Postponed};
 use crate::net::reactor::{READ_BYTES_MAX, Reactor};
@@ -16,7 +17,7 @@ use crate::proto::limits::BUFFER_BYTES_MAX;
 use crate::proto::request::{Limits, Parser, Step, inline_words};
 
 /// Requests of one connection in one turn.
-const REQUESTS_MAX: usize = 1000;
+pub(super) const REQUESTS_MAX: usize = 1000;
 /// Bytes read for one connection into its own buffer or block in one turn.
 const OWN_BYTES_MAX: usize = 1 << 20;
 /// Room made at once in a connection's own buffer.
@@ -105,10 +106,9 @@ impl Reactor {
         for postponed in std::mem::take(&mut conn.postponed) {
             let source = match postponed {
                 Postponed::Error(error) => Source::Error(error),
-                Postponed::Command(args) => {
-                    self.batch.waited.push(args);
-                    Source::Waited(self.batch.waited.len() as u32 - 1)
-                }
+                Postponed::Command(args) => Source::Waited(self.batch.keep(args)),
+                Postponed::Frame(frame) => Source::WaitedFrame(self.batch.keep(frame)),
+                Postponed::Fatal(answer) => Source::Fatal(self.batch.keep(answer)),
             };
             self.batch.entries.push(Entry::new(key, source, 0..0, 0..0));
         }
@@ -135,6 +135,9 @@ impl Reactor {
             conn.is_readable = false;
         }
         *arena_used = start + len;
+        if conn.dialect != Dialect::Resp {
+            return self.split_arena(key, start, start + len);
+        }
         self.parse_arena(key, start, start + len);
     }
 
@@ -262,6 +265,9 @@ impl Reactor {
 
     /// Parses what a connection's own buffer holds.
     fn parse_own(&mut self, key: usize) {
+        if self.conns.get(key).is_some_and(|conn| conn.dialect != Dialect::Resp) {
+            return self.split_own(key);
+        }
         let limits = self.limits_of(key);
         let requests_max = if limits.is_authenticated { REQUESTS_MAX } else { 1 };
         let query_bytes_max = self.query_bytes_max;
@@ -324,8 +330,7 @@ impl Reactor {
         }
         let owned =
             crate::proto::args::OwnedArgs::from_parts(words.iter().map(|word| word.as_slice()));
-        self.batch.waited.push(owned);
-        let source = Source::Waited(self.batch.waited.len() as u32 - 1);
+        let source = Source::Waited(self.batch.keep(owned));
         self.batch.entries.push(Entry::new(key, source, 0..0, 0..0));
         true
     }
@@ -340,7 +345,7 @@ impl Reactor {
 
     /// `client-query-buffer-limit`: the client is closed.
     #[cold]
-    fn cut_for_query_buffer(&mut self, key: usize) {
+    pub(super) fn cut_for_query_buffer(&mut self, key: usize) {
         let Some(conn) = self.conns.get_mut(key) else { return };
         conn.is_dead = true;
         let shared = &mut self.engine.shared;
@@ -373,7 +378,7 @@ impl Reactor {
         }
     }
 
-    fn limits_of(&self, key: usize) -> Limits {
+    pub(super) fn limits_of(&self, key: usize) -> Limits {
         // The password may have been taken away since the client came.
         let is_authenticated = !self.engine.shared.watch.needs_password
             || self.conns.get(key).is_some_and(|conn| conn.is_authenticated);
@@ -382,7 +387,7 @@ impl Reactor {
 }
 
 impl Entry {
-    fn new(
+    pub(super) fn new(
         conn: usize,
         source: Source,
         spans: std::ops::Range<u32>,
@@ -395,6 +400,9 @@ impl Entry {
 impl Partial {
     /// Whether it holds bytes the parser has not seen: a turn ended at its bound.
     pub fn is_unparsed(&self) -> bool {
+        if self.splitter.is_some() {
+            return self.is_cut_short;
+        }
         self.growing.is_none()
             && self.parser.is_at_start()
             && self.parser.position() < self.buffer.len()
@@ -430,11 +438,15 @@ impl Partial {
                 (growing.bytes.capacity() - growing.bytes.len()).min(missing)
             }
             None => {
-                if self.buffer.len() + OWN_CHUNK_BYTES >= BUFFER_BYTES_MAX {
+                if self.buffer.len() + OWN_BYTES_MAX >= BUFFER_BYTES_MAX {
                     return 0;
                 }
-                self.buffer.reserve(OWN_CHUNK_BYTES);
-                OWN_CHUNK_BYTES
+                // A frame has no blocks: one that became long is read in longer pieces, never more than it has sent.
+                let is_frame = self.splitter.is_some();
+                let len = if is_frame { self.buffer.len() } else { 0 };
+                let chunk = len.clamp(OWN_CHUNK_BYTES, OWN_BYTES_MAX);
+                self.buffer.reserve(chunk);
+                chunk
             }
         }
     }

@@ -16,3 +16,11 @@ pub const REPLY_BLOCK_BYTES: usize = 16 * 1024;
 /// Spans are 32-bit, so one connection's unfinished request stays below this; Redis's own
 /// `client-query-buffer-limit` (1 GiB by default) is reached first.
 pub const BUFFER_BYTES_MAX: usize = 0xf000_0000;
+/// Bytes around keys and values in one frame of a dialect that is not RESP: names of fields, lengths.
+pub const FRAME_OVERHEAD_BYTES: usize = 64 * 1024;
+/// Longest frame of such a dialect before the client has authenticated.
+pub const FRAME_UNAUTHENTICATED_BYTES_MAX: usize = 16 * 1024;
+/// How deep values of a dialect may nest: what reads them recursively must not run out of stack.
+pub const DEPTH_MAX: usize = 128;
+/// Most elements of all containers of one frame together; a container can announce no more than bytes that follow.
+pub const ELEMENTS_MAX: usize = 1 << 24;

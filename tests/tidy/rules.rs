@@ -34,9 +34,14 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("persist", &["store", "types", "proto", "base"]),
     ("engine", &["persist", "store", "types", "proto", "base"]),
     ("command", &["engine", "persist", "store", "types", "proto", "base"]),
-    // Of the commands `net` knows how to run one, and nothing of values or the keyspace.
-    ("net", &["command::execute", "engine", "proto", "base"]),
-    ("boot", &["net", "command", "engine", "persist", "store", "types", "proto", "base"]),
+    ("dialect", &["engine", "persist", "store", "types", "proto", "base"]),
+    // Of the commands `net` knows how to run one, of the dialects how to cut and run requests, and nothing of
+    // values or the keyspace.
+    ("net", &["command::execute", "dialect", "engine", "proto", "base"]),
+    (
+        "boot",
+        &["net", "dialect", "command", "engine", "persist", "store", "types", "proto", "base"],
+    ),
 ];
 
 /// Something a rule does not like.

@@ -1,0 +1,160 @@
+//! The binary protocol of the tokio series. Numbers are big-endian; `str` is a `u32` length and UTF-8 bytes.
+//!
+//! ```text
+//! request:  0, u16 command, arguments       answer:  0, 0 (Ok) or 1 (Error), str
+//!   0 GET   str key               Ok(value), or Error("Key not found")
+//!   1 SET   str key, str value    Ok(key)
+//!   2 CLEAR str key               Ok(the value removed), or Ok("")
+//!   3 PING  str message           Ok(message), or Ok("PONG") where it is empty
+//! ```
+//!
+//! Every length stands before its bytes, so the end of a request is found in at most two steps. Where that is
+//! impossible (a header byte that is not 0, an unknown number, a length above the limit) the connection closes after
+//! an error; else errors leave it open. No str is taken or given that is not UTF-8: such values of other doors are an
+//! error here.
+use crate::dialect::{FrameLimits, Split, push_value};
+use crate::engine::engine::Engine;
+use crate::engine::error::CmdError;
+use crate::engine::session::Session;
+use crate::engine::verbs::Verb;
+use crate::proto::reply::Output;
+use crate::store::{NewString, StringRef, Ttl};
+
+/// Bytes before the first argument.
+const HEAD_BYTES: usize = 3;
+/// Bytes of a length.
+const LENGTH_BYTES: usize = 4;
+const GET: u16 = 0;
+const SET: u16 = 1;
+const CLEAR: u16 = 2;
+const PING: u16 = 3;
+
+/// Nothing to remember: lengths lead to the end of a request in two steps.
+#[derive(Debug, Default)]
+pub struct State;
+
+/// Finds the end of the request at the start of `unread`. O(1).
+pub fn split(_state: &mut State, unread: &[u8], limits: &FrameLimits) -> Split {
+    let fatal = |text: &str| {
+        let mut out = Output::default();
+        error(text.as_bytes(), &mut out);
+        Split::Fatal(out.to_bytes())
+    };
+    match unread.first() {
+        None => return Split::Incomplete,
+        Some(0) => {}
+        Some(_) => return fatal("Unknown header byte"),
+    }
+    let Some(&[_, high, low]) = unread.first_chunk::<HEAD_BYTES>() else {
+        return Split::Incomplete;
+    };
+    let arguments = match u16::from_be_bytes([high, low]) {
+        GET | CLEAR | PING => 1,
+        SET => 2,
+        _ => return fatal("Unknown command number"),
+    };
+    let mut end = HEAD_BYTES;
+    for _ in 0..arguments {
+        let Some(length) = unread.get(end..).and_then(|rest| rest.first_chunk()) else {
+            return Split::Incomplete;
+        };
+        // Both are below 2^32 before, so this cannot overflow.
+        end += LENGTH_BYTES + u32::from_be_bytes(*length) as usize;
+        if end > limits.frame_bytes_max {
+            return fatal("Request too long");
+        }
+    }
+    if unread.len() < end { Split::Incomplete } else { Split::Frame(end) }
+}
+
+/// Runs one request.
+pub fn run(engine: &mut Engine, session: &mut Session, frame: &[u8], out: &mut Output) {
+    let Some((number, key, value)) = parse(frame) else {
+        engine.shared.stats.count_error(b"ERR");
+        return error(b"Invalid UTF-8", out);
+    };
+    let key_bytes = key.as_bytes();
+    let result = match number {
+        GET => engine.perform(session, Verb::Get, &[key_bytes], out, |ctx| {
+            match ctx.db.string(ctx.db.key(key_bytes))? {
+                Some(value) => push_ok(value, ctx.reply.output()),
+                None => {
+                    // An answer like others: no failure of the command.
+                    error(b"Key not found", ctx.reply.output());
+                    Ok(())
+                }
+            }
+        }),
+        SET => engine.perform(session, Verb::Set, &[key_bytes, value.as_bytes()], out, |ctx| {
+            let value = NewString::Bytes(value.as_bytes());
+            ctx.set(ctx.db.key(key_bytes), value, Ttl::Clear)?;
+            push_ok(StringRef::Bytes(key_bytes), ctx.reply.output())
+        }),
+        CLEAR => engine.perform(session, Verb::GetDel, &[key_bytes], out, |ctx| {
+            let key = ctx.db.key(key_bytes);
+            match ctx.db.string_for_write(key)? {
+                Some(value) => push_ok(value, ctx.reply.output())?,
+                None => push_ok(StringRef::Bytes(b""), ctx.reply.output())?,
+            }
+            ctx.delete(key);
+            Ok(())
+        }),
+        _ => engine.perform(session, Verb::Ping, &[key_bytes], out, |ctx| {
+            let message = if key.is_empty() { b"PONG" } else { key_bytes };
+            push_ok(StringRef::Bytes(message), ctx.reply.output())
+        }),
+    };
+    if let Err(failure) = result {
+        error(&failure.message(), out);
+    }
+}
+
+/// Whether a whole request may change something.
+pub fn may_write(frame: &[u8]) -> bool {
+    matches!(parse(frame), Some((SET | CLEAR, ..)))
+}
+
+/// Appends an error.
+pub fn error(text: &[u8], out: &mut Output) {
+    // Errors are ours and short; some show what a client sent, which may be anything.
+    let text = String::from_utf8_lossy(text);
+    let out = out.bytes_mut();
+    out.extend_from_slice(&[0, 1]);
+    out.extend_from_slice(&(text.len() as u32).to_be_bytes());
+    out.extend_from_slice(text.as_bytes());
+}
+
+/// Appends an Ok.
+fn push_ok(value: StringRef<'_>, out: &mut Output) -> Result<(), CmdError> {
+    let mut scratch = itoa::Buffer::new();
+    let bytes = value.as_bytes(&mut scratch);
+    if std::str::from_utf8(bytes).is_err() {
+        return Err(CmdError::Text("Value is not UTF-8"));
+    }
+    let Ok(length) = u32::try_from(bytes.len()) else {
+        return Err(CmdError::Text("Value is too long for this protocol"));
+    };
+    let [a, b, c, d] = length.to_be_bytes();
+    out.bytes_mut().extend_from_slice(&[0, 0, a, b, c, d]);
+    push_value(value, bytes, out);
+    Ok(())
+}
+
+/// Number, first and second argument (empty where there is none) of a frame that was split; `None`: not UTF-8.
+fn parse(frame: &[u8]) -> Option<(u16, &str, &str)> {
+    let (head, mut rest) = frame.split_first_chunk::<HEAD_BYTES>()?;
+    let mut argument = || {
+        let (length, after) = rest.split_first_chunk::<LENGTH_BYTES>()?;
+        let (bytes, after) = after.split_at_checked(u32::from_be_bytes(*length) as usize)?;
+        rest = after;
+        std::str::from_utf8(bytes).ok()
+    };
+    let number = u16::from_be_bytes([head[1], head[2]]);
+    let first = argument()?;
+    let second = if number == SET { argument()? } else { "" };
+    Some((number, first, second))
+}
+
+#[cfg(test)]
+#[path = "kvstore_tests.rs"]
+mod tests;

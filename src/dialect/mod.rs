@@ -1,0 +1,136 @@
+//! Layer 5: the front doors besides RESP. Each dialect is one file: bytes → verbs of the engine → bytes.
+//!
+//! ```text
+//! net: unread bytes ──▶ Splitter::split ──▶ one frame ──▶ run ──▶ Engine::perform ──▶ output
+//! ```
+//!
+//! A dialect knows no socket. It cuts requests from a stream ([`Splitter`]) and runs one whole request ([`run`]), which
+//! always appends exactly one answer. What is a request but makes no sense is answered with the dialect's error;
+//! what cannot be cut any more is [`Split::Fatal`].
+pub mod kvstore;
+pub mod msgpack;
+pub mod simpledb;
+
+use crate::engine::engine::Engine;
+use crate::engine::session::Session;
+pub use crate::proto::dialect::Dialect;
+use crate::proto::limits::REPLY_BLOCK_BYTES;
+use crate::proto::reply::Output;
+use crate::store::StringRef;
+
+/// What the connection allows; depth and number of elements are in `proto::limits`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FrameLimits {
+    /// Longest frame in bytes, all of it counted.
+    pub frame_bytes_max: usize,
+}
+
+/// What a splitter found at the start of the unconsumed bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Split {
+    /// A whole request of this many bytes, at least one; the splitter stands at the start of the next.
+    Frame(usize),
+    /// The bytes end inside a request.
+    Incomplete,
+    /// Not a request: send this, then close.
+    Fatal(Vec<u8>),
+}
+
+/// Finds where a request ends. Resumable: it remembers how far it has looked, so no byte is scanned twice.
+#[derive(Debug)]
+pub struct Splitter {
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    Resp,
+    Simpledb(simpledb::State),
+    Msgpack(msgpack::State),
+    Kvstore(kvstore::State),
+}
+
+impl Splitter {
+    /// One at the start of a request.
+    pub fn new(dialect: Dialect) -> Splitter {
+        let state = match dialect {
+            Dialect::Resp => State::Resp,
+            Dialect::Simpledb => State::Simpledb(Default::default()),
+            Dialect::Msgpack => State::Msgpack(Default::default()),
+            Dialect::Kvstore => State::Kvstore(Default::default()),
+        };
+        Splitter { state }
+    }
+
+    /// Looks at `unread`, which begins where the current request begins and, after [`Split::Incomplete`], with the
+    /// bytes it had the last time. RESP has a parser of its own and is never complete here.
+    pub fn split(&mut self, unread: &[u8], limits: &FrameLimits) -> Split {
+        match &mut self.state {
+            State::Resp => Split::Incomplete,
+            State::Simpledb(state) => simpledb::split(state, unread, limits),
+            State::Msgpack(state) => msgpack::split(state, unread, limits),
+            State::Kvstore(state) => kvstore::split(state, unread, limits),
+        }
+    }
+}
+
+/// Runs one whole request and appends its answer. Where a password is set the request is refused and the
+/// connection closes: these dialects have no way to give one, so no later request could do better.
+pub fn run(
+    dialect: Dialect,
+    engine: &mut Engine,
+    session: &mut Session,
+    frame: &[u8],
+    out: &mut Output,
+) {
+    if engine.shared.refuses_verbs(session) {
+        let text = "NOAUTH Authentication required.";
+        engine.shared.stats.count_error(text.as_bytes());
+        session.closes_after_reply = true;
+        return refuse(dialect, text, out);
+    }
+    match dialect {
+        Dialect::Resp => {}
+        Dialect::Simpledb => simpledb::run(engine, session, frame, out),
+        Dialect::Msgpack => msgpack::run(engine, session, frame, out),
+        Dialect::Kvstore => kvstore::run(engine, session, frame, out),
+    }
+}
+
+/// Whether a whole request may change something, for CLIENT PAUSE WRITE. Only asked while clients are paused.
+pub fn may_write(dialect: Dialect, frame: &[u8]) -> bool {
+    match dialect {
+        Dialect::Resp => true,
+        Dialect::Simpledb => simpledb::may_write(frame),
+        Dialect::Msgpack => msgpack::may_write(frame),
+        Dialect::Kvstore => kvstore::may_write(frame),
+    }
+}
+
+/// Appends an error in the form of a dialect.
+pub fn refuse(dialect: Dialect, text: &str, out: &mut Output) {
+    let text = text.as_bytes();
+    match dialect {
+        Dialect::Resp => {
+            let resp = crate::proto::reply::Resp::V2;
+            crate::proto::reply::Reply::new(out, resp).error(text);
+        }
+        Dialect::Simpledb => simpledb::error(text, out),
+        Dialect::Msgpack => msgpack::error(text, out),
+        Dialect::Kvstore => kvstore::error(text, out),
+    }
+}
+
+/// Appends the bytes of a value, which the caller has as `bytes` already: a big one by reference.
+fn push_value(value: StringRef<'_>, bytes: &[u8], out: &mut Output) {
+    match value {
+        StringRef::Block(block) if block.len() >= REPLY_BLOCK_BYTES => {
+            out.push_block(block.clone())
+        }
+        _ => out.bytes_mut().extend_from_slice(bytes),
+    }
+}
+
+#[cfg(test)]
+#[path = "support_tests.rs"]
+mod tests_support;

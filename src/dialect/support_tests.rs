@@ -1,0 +1,83 @@
+//! What the tests of all dialects share: one engine, and bytes cut at every position.
+use crate::base::clock::Clock;
+use crate::dialect::{Dialect, FrameLimits, Split, Splitter, run};
+use crate::engine::config::Config;
+use crate::engine::engine::Engine;
+use crate::engine::session::{Address, Session};
+use crate::proto::reply::Output;
+
+/// A limit that tests reach.
+pub(crate) const LIMITS: FrameLimits = FrameLimits { frame_bytes_max: 1 << 20 };
+
+/// An engine, and a client of one dialect.
+pub(crate) struct Door {
+    pub(crate) dialect: Dialect,
+    pub(crate) engine: Engine,
+    pub(crate) session: Session,
+}
+
+impl Door {
+    pub(crate) fn new(dialect: Dialect) -> Door {
+        let engine = Engine::new(Config::new("/".into()), Clock::real(), Some(1));
+        let mut session = Session::new(Address::InProcess, 0);
+        session.is_authenticated = true;
+        Door { dialect, engine, session }
+    }
+
+    /// Sends pieces one after the other, as a connection would; all answers. Ends at what closes it.
+    pub(crate) fn send_pieces(&mut self, pieces: &[&[u8]]) -> Vec<u8> {
+        let mut splitter = Splitter::new(self.dialect);
+        let (mut unread, mut out) = (Vec::new(), Output::default());
+        for piece in pieces {
+            unread.extend_from_slice(piece);
+            loop {
+                match splitter.split(&unread, &LIMITS) {
+                    Split::Frame(len) => {
+                        assert!(0 < len && len <= unread.len());
+                        let frame: Vec<u8> = unread.drain(..len).collect();
+                        let before = out.len();
+                        run(self.dialect, &mut self.engine, &mut self.session, &frame, &mut out);
+                        assert!(out.len() > before, "no answer to {frame:?}");
+                        if self.session.closes_after_reply {
+                            return out.to_bytes();
+                        }
+                    }
+                    Split::Incomplete => break,
+                    Split::Fatal(text) => {
+                        out.bytes_mut().extend_from_slice(&text);
+                        return out.to_bytes();
+                    }
+                }
+            }
+        }
+        out.to_bytes()
+    }
+
+    pub(crate) fn send(&mut self, bytes: &[u8]) -> Vec<u8> {
+        self.send_pieces(&[bytes])
+    }
+
+    /// Runs a command of the RESP door on the same data; the reply's bytes.
+    pub(crate) fn resp(&mut self, words: &[&str]) -> Vec<u8> {
+        use crate::command::execute::Request;
+        let owned = crate::proto::args::OwnedArgs::from_parts(words.iter().map(|w| w.as_bytes()));
+        let (buffer, spans, blocks) = owned.parts();
+        let request = Request { buffer, spans, blocks, command: None, hint: Default::default() };
+        let mut client = Session::new(Address::InProcess, 0);
+        client.is_authenticated = true;
+        let (mut out, mut started) = (Output::default(), 0);
+        let _ = self.engine.execute(&mut client, request, &mut out, &mut started);
+        out.to_bytes()
+    }
+}
+
+/// Cut at every position, and byte by byte, `stream` is answered as in one piece.
+pub(crate) fn answers_survive_cuts(dialect: Dialect, stream: &[u8]) {
+    let whole = Door::new(dialect).send(stream);
+    for cut in 0..=stream.len() {
+        let (one, other) = stream.split_at(cut);
+        assert_eq!(Door::new(dialect).send_pieces(&[one, other]), whole, "cut at {cut}");
+    }
+    let bytes: Vec<&[u8]> = stream.chunks(1).collect();
+    assert_eq!(Door::new(dialect).send_pieces(&bytes), whole, "byte by byte");
+}

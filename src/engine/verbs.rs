@@ -1,0 +1,228 @@
+//! What every front door but RESP does with the keyspace: typed verbs, no reply to be parsed.
+//!
+//! [`Engine::perform`] puts around a verb what `Engine::execute` puts around a command: statistics under the name
+//! of the Redis command it stands for, CLIENT LIST, MONITOR, the slow log and the latency monitor. The verb itself is
+//! a closure over [`Ctx`]: it finds its value in the database and encodes it where it lies, so nothing is copied
+//! between keyspace and output and no RESP is written. Verbs that change go through [`Ctx::changed`] as commands do.
+//! Whoever calls has asked about authentication and CLIENT PAUSE before.
+//!
+//! Cost above the verb: two reads of the processor's counter and some additions.
+use crate::base::hash::Key;
+use crate::base::histogram::Histogram;
+use crate::base::number::parse_i64;
+use crate::base::time::UnixMillis;
+use crate::engine::config::Opt;
+use crate::engine::ctx::{CmdResult, Ctx, Event, OtherDbs};
+use crate::engine::engine::{Engine, Shared};
+use crate::engine::error::CmdError;
+use crate::engine::monitor;
+use crate::engine::session::Session;
+use crate::engine::spec::flag;
+use crate::engine::table::{CommandId, CommandTable};
+use crate::proto::args::OwnedArgs;
+use crate::proto::reply::{Output, Reply};
+use crate::store::{NewString, StringRef, Ttl};
+
+macro_rules! verbs {
+    ($($variant:ident $name:literal,)*) => {
+        /// What a front door asks for, by the Redis command that does the same.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Verb { $(#[doc = concat!("`", $name, "`")] $variant,)* }
+
+        /// Their names, by their place in the enum.
+        const NAMES: &[&str] = &[$($name,)*];
+    };
+}
+
+verbs! {
+    Get "get", Set "set", Del "del", Exists "exists", Append "append",
+    Incr "incr", IncrBy "incrby", Decr "decr", DecrBy "decrby", GetSet "getset",
+    SetNx "setnx", SetEx "setex", GetDel "getdel", MGet "mget", MSet "mset",
+    Expire "expire", FlushDb "flushdb", FlushAll "flushall", DbSize "dbsize", Info "info",
+    Ping "ping", Quit "quit",
+}
+
+impl Verb {
+    /// Name of its command.
+    pub fn name(self) -> &'static str {
+        NAMES[self as usize]
+    }
+}
+
+/// The commands behind the verbs, by their place in the enum.
+#[derive(Clone, Debug)]
+pub struct VerbIds([Option<CommandId>; NAMES.len()]);
+
+impl VerbIds {
+    /// Looks all of them up. One that `rename-command` has taken away or hidden under another name is none here.
+    pub fn of(table: &CommandTable) -> VerbIds {
+        let id =
+            |name: &str| table.lookup(name.as_bytes()).filter(|&id| table.full_name(id) == name);
+        VerbIds(std::array::from_fn(|at| id(NAMES[at])))
+    }
+
+    /// The command of a verb; `None`: it is not to be had in this server.
+    pub fn id(&self, verb: Verb) -> Option<CommandId> {
+        self.0[verb as usize]
+    }
+}
+
+impl Engine {
+    /// Runs `body` as `verb` of this client and counts it. `arguments` is what MONITOR and the slow log show after the
+    /// command's name. The body encodes its answer into `ctx.reply.output()`; with an error what it wrote is taken
+    /// back, and the caller encodes the error.
+    pub fn perform(
+        &mut self,
+        session: &mut Session,
+        verb: Verb,
+        arguments: &[&[u8]],
+        out: &mut Output,
+        body: impl FnOnce(&mut Ctx<'_>) -> CmdResult,
+    ) -> CmdResult {
+        let shared = &mut self.shared;
+        let now = shared.clock.unix_ms();
+        session.active_ms = now;
+        let Some(id) = shared.verbs.id(verb) else {
+            let error = CmdError::unknown_command(verb.name().as_bytes(), std::iter::empty());
+            shared.stats.count_error(&error.message());
+            return Err(error);
+        };
+        session.last_command = Some(id);
+        let Some((db, others)) = OtherDbs::around(&mut self.dbs, session.db) else {
+            // A client's index is checked when it is set.
+            return Ok(());
+        };
+        db.begin(now, shared.is_lfu);
+        db.no_touch = session.is_no_touch;
+        let mark = out.mark();
+        let started = shared.clock.ticks();
+        let reply = Reply::new(out, session.resp);
+        let mut ctx = Ctx { db, others, reply, client: session, engine: shared, now };
+        let result = body(&mut ctx);
+        let ticks = self.shared.clock.ticks().saturating_sub(started);
+        if result.is_err() {
+            out.rewind(mark);
+        }
+        self.account_verb(session, id, arguments, ticks, &result);
+        result
+    }
+
+    /// Everything after the body, as for commands.
+    #[inline]
+    fn account_verb(
+        &mut self,
+        session: &Session,
+        id: CommandId,
+        arguments: &[&[u8]],
+        ticks: u64,
+        result: &CmdResult,
+    ) {
+        let shared = &mut self.shared;
+        shared.stats.commands_processed += 1;
+        if let Some(stats) = shared.stats.commands.get_mut(id.index()) {
+            stats.calls += 1;
+            stats.ticks += ticks;
+            stats.failed += u64::from(result.is_err());
+            if shared.watch.is_tracking {
+                let histogram = stats.histogram.get_or_insert_with(Box::<Histogram>::default);
+                histogram.record(shared.clock.nanos(ticks));
+            }
+        }
+        if let Err(error) = result {
+            shared.stats.count_error(&error.message());
+        }
+        if !shared.monitors.is_empty() || ticks >= shared.watch.least_ticks {
+            self.tell_verb(session, id, arguments, ticks);
+        }
+    }
+
+    /// MONITOR and the slow log: the only ones that need the request as a list of arguments.
+    #[cold]
+    fn tell_verb(&mut self, session: &Session, id: CommandId, arguments: &[&[u8]], ticks: u64) {
+        let command = self.shared.table.command(id);
+        let name = self.shared.table.full_name(id).as_bytes();
+        let owned = OwnedArgs::from_parts(std::iter::once(name).chain(arguments.iter().copied()));
+        let list = owned.lend(&self.hasher);
+        let shared = &mut self.shared;
+        let is_hidden = command.flags & (flag::SKIP_MONITOR | flag::ADMIN) != 0;
+        if !shared.monitors.is_empty() && !is_hidden {
+            monitor::feed(shared, session, list.args());
+        }
+        if ticks >= shared.watch.least_ticks {
+            shared.record_slow(session, list.args(), command, ticks);
+        }
+    }
+}
+
+impl Shared {
+    /// Why this client may not run verbs now, if so: a password is set, and these doors have no way to give it.
+    #[inline]
+    pub fn refuses_verbs(&self, session: &Session) -> bool {
+        self.watch.needs_password && !session.is_authenticated
+    }
+}
+
+/// The verbs themselves, for bodies.
+impl Ctx<'_> {
+    /// Sets a key to a string; what it held before and its TTL are gone.
+    #[inline]
+    pub fn set(&mut self, key: Key<'_>, value: NewString<'_>, ttl: Ttl) -> CmdResult {
+        self.db.set_string(key, value, ttl)?;
+        let event = if matches!(ttl, Ttl::At(_)) { Event::SetExpiring } else { Event::Set };
+        self.changed(event, key.bytes);
+        Ok(())
+    }
+
+    /// Removes a key; whether there was one.
+    #[inline]
+    pub fn delete(&mut self, key: Key<'_>) -> bool {
+        let is_removed = self.db.remove(key);
+        if is_removed {
+            self.changed(Event::Del, key.bytes);
+        }
+        is_removed
+    }
+
+    /// Adds to the integer at a key, an absent one being 0; the sum. The errors are those of INCRBY.
+    pub fn increment(&mut self, key: Key<'_>, increment: i64) -> Result<i64, CmdError> {
+        let old = match self.db.string_for_write(key)? {
+            None => 0,
+            Some(StringRef::Int(number)) => number,
+            Some(StringRef::Bytes(bytes)) => parse_i64(bytes).ok_or(CmdError::NotInteger)?,
+            Some(StringRef::Block(_)) => return Err(CmdError::NotInteger),
+        };
+        let Some(sum) = old.checked_add(increment) else {
+            return Err(CmdError::Text("ERR increment or decrement would overflow"));
+        };
+        self.db.set_string(key, NewString::Int(sum), Ttl::Keep)?;
+        self.changed(Event::IncrBy, key.bytes);
+        Ok(sum)
+    }
+
+    /// Adds bytes to the end of a string; its new length. Refused above `proto-max-bulk-len`.
+    pub fn append(&mut self, key: Key<'_>, bytes: &[u8]) -> Result<usize, CmdError> {
+        let before = self.db.string_for_write(key)?.map_or(0, |value| value.len());
+        let length_max = self.engine.config.int(Opt::ProtoMaxBulkLen).max(0) as usize;
+        if before.checked_add(bytes.len()).is_none_or(|length| length > length_max) {
+            return Err(CmdError::Text(
+                "ERR string exceeds maximum allowed size (proto-max-bulk-len)",
+            ));
+        }
+        let length = self.db.append(key, bytes)?;
+        self.changed(Event::Append, key.bytes);
+        Ok(length)
+    }
+
+    /// Has a key expire at `at` (now or before: at once); whether there is such a key.
+    pub fn expire(&mut self, key: Key<'_>, at: UnixMillis) -> Result<bool, CmdError> {
+        if self.db.read_for_write(key).is_none() {
+            return Ok(false);
+        }
+        if at <= self.now {
+            return Ok(self.delete(key));
+        }
+        self.db.set_expiry(key, Some(at)).map_err(|_| CmdError::OutOfMemory)?;
+        self.changed(Event::Expire, key.bytes);
+        Ok(true)
+    }
+}
