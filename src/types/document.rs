@@ -116,6 +116,17 @@ pub fn is_number(text: &[u8]) -> bool {
     is_integer || fast_float2::parse::<f64, _>(text).is_ok()
 }
 
+/// A floating-point number as text that reads back as the same one: shortest digits, no exponent, and a point
+/// even where there is no fraction, since the point is what some clients tell it from an integer by.
+#[must_use]
+pub fn float_text(value: f64) -> String {
+    let mut text = value.to_string();
+    if value.is_finite() && !text.contains('.') {
+        text.push_str(".0");
+    }
+    text
+}
+
 /// Counts what is open while tokens pass, and refuses what goes beyond the limits.
 #[derive(Clone, Debug, Default)]
 struct Shape {
@@ -183,9 +194,7 @@ impl Writer {
             Token::Text(text) => self.text(TEXT, text.as_bytes()),
             Token::Json(text) => self.text(JSON, text.as_bytes()),
             Token::Int(value) => self.head(INT, Some(zigzag(value))),
-            Token::Number(text) if is_number(text.as_bytes()) => {
-                self.text(NUMBER, text.as_bytes())
-            }
+            Token::Number(text) if is_number(text.as_bytes()) => self.text(NUMBER, text.as_bytes()),
             Token::Number(_) => Err(Refused::Corrupt),
             Token::Array(count) => self.head(ARRAY, Some(count)),
             Token::Dict(pairs) => self.head(DICT, Some(pairs)),
@@ -346,10 +355,10 @@ pub enum Nested {
 }
 
 impl Nested {
-    /// A floating-point number, with a point or an exponent so that it reads back as one.
+    /// A floating-point number, as [`float_text`] writes it.
     #[must_use]
     pub fn float(value: f64) -> Nested {
-        Nested::Number(format!("{value:?}"))
+        Nested::Number(float_text(value))
     }
 
     /// The bytes of this value.

@@ -99,8 +99,14 @@ fn claims_without_bytes_are_refused() {
         assert_eq!(check(&bytes), Err(Refused::Corrupt));
     }
     // Eleven bytes of length, one that overflows, bytes that are no text, a number that is none.
-    assert_eq!(check(&[b'$', 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 0]), Err(Refused::Corrupt));
-    assert_eq!(check(&[b':', 255, 255, 255, 255, 255, 255, 255, 255, 255, 2]), Err(Refused::Corrupt));
+    assert_eq!(
+        check(&[b'$', 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 0]),
+        Err(Refused::Corrupt)
+    );
+    assert_eq!(
+        check(&[b':', 255, 255, 255, 255, 255, 255, 255, 255, 255, 2]),
+        Err(Refused::Corrupt)
+    );
     assert_eq!(check(&[b'^', 1, 0xff]), Err(Refused::Corrupt));
     assert_eq!(check(b".\x031x5"), Err(Refused::Corrupt));
     assert_eq!(check(b"+\x02\r\n"), Err(Refused::Corrupt));
