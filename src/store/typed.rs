@@ -6,7 +6,8 @@
 
 use super::db::Db;
 use super::db_string::{NewString, PLAIN, Replaced, Ttl, fits};
-use super::entry::{EDITED, INT, KIND_MASK, Kind, Stored, TYPED};
+use super::entry::{self, EDITED, INT, KIND_MASK, Kind, Stored, TYPED};
+use super::heap::Handle;
 use super::{OutOfMemory, WrongType};
 use crate::base::block::Block;
 use crate::base::hash::Key;
@@ -93,6 +94,17 @@ impl Db {
         match self.read(key) {
             Some(entry) => entry.document().ok_or(WrongType).map(Some),
             None => Ok(None),
+        }
+    }
+
+    /// Says as what the string of a key came; nothing where there is none. For edits, which make bytes of it.
+    pub fn set_type(&mut self, key: Key<'_>, scalar: Scalar) {
+        let Some(slot) = self.locate(key) else { return };
+        if self.entry(slot.handle).kind() == Kind::String && scalar != Scalar::Bytes {
+            self.before_write(slot.bucket);
+            let bytes = self.heap.slot_mut(Handle::from_raw(slot.handle));
+            let others = entry::header(bytes) & !(KIND_MASK | EDITED | TYPED);
+            entry::set_header(bytes, others | scalar.flags());
         }
     }
 
