@@ -446,3 +446,5 @@ fn unzigzag(value: u64) -> i64 {
 #[cfg(test)]
 #[path = "document_tests.rs"]
 mod tests;
+#[cfg(test)]
+pub(crate) use tests::any_nested;
