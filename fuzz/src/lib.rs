@@ -1,4 +1,5 @@
-//! What the fuzz targets share: a reader of RESP replies that accepts nothing malformed.
+//! What the fuzz targets share: a reader of RESP replies that accepts nothing malformed, and the doors.
+pub mod door;
 
 /// Nesting no reply of ours comes near.
 const DEPTH_MAX: usize = 32;

@@ -1,4 +1,5 @@
 //! Requests and answers byte by byte, and what closes the connection.
+use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
@@ -108,7 +109,7 @@ fn only_reads_run_while_writes_are_paused() {
 
 proptest! {
     #[test]
-    fn anything_cut_is_answered(number in 0u16..6, bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
+    fn anything_may_come(number in 0u16..6, bytes in vec(any::<u8>(), 0..64)) {
         let stream = [&[0][..], &number.to_be_bytes(), &bytes].concat();
         Door::new(Dialect::Kvstore).send(&stream);
     }

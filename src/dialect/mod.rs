@@ -132,4 +132,5 @@ fn push_value(value: StringRef<'_>, bytes: &[u8], out: &mut Output) {
 }
 
 #[cfg(test)]
+#[path = "support_tests.rs"]
 mod tests_support;

@@ -281,8 +281,8 @@ impl Config {
     /// `listen`, in order; paths are absolute.
     pub fn listen(&self) -> impl Iterator<Item = ListenAddress> {
         // Each was read once before it was taken in.
-        let read = |text: &Box<[u8]>| ListenAddress::parse(&String::from_utf8_lossy(text)).ok();
-        self.values.listen.iter().filter_map(read).map(|mut address| {
+        let read = |text: &[u8]| ListenAddress::parse(&String::from_utf8_lossy(text)).ok();
+        self.values.listen.iter().filter_map(move |text| read(text)).map(|mut address| {
             if let ListenPlace::Unix(path) = &mut address.place {
                 *path = self.values.dir.join(&*path);
             }

@@ -35,9 +35,11 @@ macro_rules! verbs {
 }
 
 verbs! {
-    Get "get", Set "set", Del "del", Exists "exists", Append "append", Incr "incr", IncrBy "incrby", Decr "decr",
-    DecrBy "decrby", GetSet "getset", SetNx "setnx", SetEx "setex", GetDel "getdel", MGet "mget", MSet "mset",
-    Expire "expire", FlushDb "flushdb", FlushAll "flushall", DbSize "dbsize", Info "info", Ping "ping", Quit "quit",
+    Get "get", Set "set", Del "del", Exists "exists", Append "append",
+    Incr "incr", IncrBy "incrby", Decr "decr", DecrBy "decrby", GetSet "getset",
+    SetNx "setnx", SetEx "setex", GetDel "getdel", MGet "mget", MSet "mset",
+    Expire "expire", FlushDb "flushdb", FlushAll "flushall", DbSize "dbsize", Info "info",
+    Ping "ping", Quit "quit",
 }
 
 impl Verb {

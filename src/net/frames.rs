@@ -1,8 +1,8 @@
 //! The reading half of a turn for the dialects that are not RESP: bytes → frames.
 //!
 //! Beside the RESP parser, in the same buffers: frames are spans of the turn's arena, an unfinished one moves to the
-//! connection's own buffer, and its splitter with it, which remembers how far it has looked. A connection gets memory for
-//! what it has sent, never for what it announced.
+//! connection's own buffer, and its splitter with it, which remembers how far it has looked. A connection gets memory
+//! for what it has sent, never for what it announced.
 use crate::dialect::{FrameLimits, Split, Splitter};
 use crate::net::batch::{Entry, Source};
 use crate::net::conn::Partial;

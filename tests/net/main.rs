@@ -9,6 +9,7 @@ mod big;
 mod boot;
 mod client;
 mod closing;
+mod doors;
 mod limits;
 mod noise;
 mod pause;

@@ -1,0 +1,50 @@
+//! What the targets of all dialects share: a stream cut in pieces has to be answered as the whole.
+use rufous::base::clock::Clock;
+use rufous::dialect::{Dialect, FrameLimits, Split, Splitter, run};
+use rufous::engine::config::Config;
+use rufous::engine::engine::Engine;
+use rufous::engine::session::{Address, Session};
+use rufous::proto::reply::Output;
+
+const START_MS: i64 = 1_700_000_000_000;
+const LIMITS: FrameLimits = FrameLimits { frame_bytes_max: 1 << 16 };
+
+/// Requests, answered one by one, and what closed the connection.
+fn answers(dialect: Dialect, pieces: &[&[u8]]) -> Vec<u8> {
+    let mut engine = Engine::new(Config::new("/".into()), Clock::manual(START_MS), Some(1));
+    let mut session = Session::new(Address::InProcess, START_MS);
+    session.is_authenticated = true;
+    let mut splitter = Splitter::new(dialect);
+    let (mut unread, mut output) = (Vec::new(), Output::default());
+    for piece in pieces {
+        unread.extend_from_slice(piece);
+        while !unread.is_empty() {
+            match splitter.split(&unread, &LIMITS) {
+                Split::Frame(len) => {
+                    assert!(0 < len && len <= unread.len(), "a frame of {len} bytes");
+                    let frame: Vec<u8> = unread.drain(..len).collect();
+                    let before = output.len();
+                    run(dialect, &mut engine, &mut session, &frame, &mut output);
+                    // An empty line is no request in simpledb.
+                    assert!(output.len() > before || dialect == Dialect::Simpledb, "no answer");
+                    if session.closes_after_reply {
+                        return output.to_bytes();
+                    }
+                }
+                Split::Incomplete => break,
+                Split::Fatal(answer) => {
+                    output.bytes_mut().extend_from_slice(&answer);
+                    return output.to_bytes();
+                }
+            }
+        }
+    }
+    output.to_bytes()
+}
+
+/// Fails where the pieces that the first byte asks for are not answered as all at once.
+pub fn check(dialect: Dialect, input: &[u8]) {
+    let Some((&cut, bytes)) = input.split_first() else { return };
+    let pieces: Vec<&[u8]> = bytes.chunks(usize::from(cut) + 1).collect();
+    assert_eq!(answers(dialect, &[bytes]), answers(dialect, &pieces));
+}
