@@ -9,6 +9,7 @@ pub mod long_double;
 pub mod lzf;
 pub mod memory;
 pub mod number;
+pub mod oom_score;
 pub mod quote;
 pub mod random;
 pub mod sys;

@@ -5,7 +5,8 @@
 //! ```
 //!
 //! Levels are Redis's: `debug`, `verbose`, `notice`, `warning`, shown as `.`, `-`, `*` and `#`. They are the
-//! `log` crate's debug (and trace), debug, info and warn. `RUST_LOG` overrules `loglevel` where it is set.
+//! `log` crate's debug (and trace), debug, info and warn. Other crates' messages
+//! are left out. `RUST_LOG`, where it is set, overrules all of this, and then CONFIG SET loglevel has no effect.
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::Path;
@@ -20,10 +21,14 @@ use crate::engine::config_choice::LogLevel;
 /// (an embedding program has its own).
 pub fn start(level: LogLevel, file: Option<&Path>) -> std::io::Result<()> {
     let mut builder = Builder::new();
-    builder.filter_level(filter(level));
-    if let Ok(directives) = std::env::var("RUST_LOG") {
-        builder.parse_filters(&directives);
-    }
+    let directives = std::env::var("RUST_LOG").ok();
+    match &directives {
+        Some(directives) => {
+            builder.filter_module("rufous", filter(level)).parse_filters(directives)
+        }
+        // Lets all of ours through: what is really logged is the process-wide level, which `set_level` changes.
+        None => builder.filter_module("rufous", LevelFilter::Trace),
+    };
     match file {
         None => builder.target(Target::Stdout),
         Some(path) => {
@@ -35,12 +40,14 @@ pub fn start(level: LogLevel, file: Option<&Path>) -> std::io::Result<()> {
     builder.format(move |out, record| {
         writeln!(out, "{pid}:M {} {} {}", timestamp(), sign(record.level()), record.args())
     });
-    // Fails only where there is a logger.
-    let _ = builder.try_init();
+    // Fails only where there is a logger, whose level is not ours to change.
+    if builder.try_init().is_ok() {
+        set_level(level);
+    }
     Ok(())
 }
 
-/// Changes the level at run time (CONFIG SET loglevel).
+/// Changes the level at run time (CONFIG SET loglevel). `RUST_LOG`, where it is set, stays in force.
 pub fn set_level(level: LogLevel) {
     if std::env::var_os("RUST_LOG").is_none() {
         log::set_max_level(filter(level));

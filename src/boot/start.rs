@@ -11,6 +11,7 @@ use crate::boot::error::BootError;
 use crate::boot::logging;
 use crate::command::table::CommandTable;
 use crate::engine::config::{Config, Opt};
+use crate::engine::config_value::os_reason;
 use crate::engine::engine::Engine;
 use crate::net::host::{listen_doors, listen_tcp, raise_open_files};
 use crate::net::listener::Listener;
@@ -60,7 +61,7 @@ fn serve(mut config: Config, arguments: &Arguments) -> i32 {
     if let Err(error) = logging::start(config.log_level(), config.path(Opt::LogFile).as_deref()) {
         return fail(&BootError::Config {
             line: None,
-            reason: format!("Can't open the log file: {error}"),
+            reason: format!("Can't open the log file: {}", os_reason(&error)),
         });
     }
     if std::env::set_current_dir(config.dir()).is_err() {
@@ -81,6 +82,7 @@ fn serve(mut config: Config, arguments: &Arguments) -> i32 {
     let engine = Engine::new(config, Clock::real(), None);
     let result = Reactor::new(engine, listeners).and_then(|mut reactor| {
         reactor.handle_signals()?;
+        reactor.on_log_level(logging::set_level);
         log::info!("Ready to accept connections");
         reactor.run()
     });
@@ -119,13 +121,14 @@ fn listen(config: &Config) -> Result<Vec<Listener>, String> {
             "Failed listening on port {} ({}): {}",
             config.int(Opt::Port),
             failure.place,
-            failure.error
+            os_reason(&failure.error)
         )
     })?;
     if let Some(path) = config.path(Opt::UnixSocket) {
         let permissions = config.int(Opt::UnixSocketPerm).max(0) as u32;
         let listener = Listener::unix(&path, permissions).map_err(|failure| {
-            format!("Failed opening Unix socket: bind: {}: {}", failure.place, failure.error)
+            let reason = os_reason(&failure.error);
+            format!("Failed opening Unix socket: bind: {}: {reason}", failure.place)
         })?;
         listeners.push(listener);
     }
@@ -168,7 +171,7 @@ fn write_pid_file(config: &Config) -> Option<PathBuf> {
     match std::fs::write(&path, format!("{}\n", std::process::id())) {
         Ok(()) => Some(path),
         Err(error) => {
-            log::warn!("Failed to write PID file {}: {error}", path.display());
+            log::warn!("Failed to write PID file {}: {}", path.display(), os_reason(&error));
             None
         }
     }

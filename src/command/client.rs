@@ -325,14 +325,22 @@ fn client_pause(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
         pause.is_writes_only &= earlier.is_writes_only;
     }
     ctx.engine.pause = (pause.until_ms > ctx.now).then_some(pause);
+    keep_expired(ctx);
     ctx.reply.ok();
     Ok(())
 }
 
 fn client_unpause(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
     ctx.engine.pause = None;
+    keep_expired(ctx);
     ctx.reply.ok();
     Ok(())
+}
+
+/// While clients are paused the data stays as it is: keys past their time are not deleted.
+fn keep_expired(ctx: &mut Ctx<'_>) {
+    let is_paused = ctx.engine.pause.is_some();
+    ctx.dbs().for_each(|db| db.keeps_expired = is_paused);
 }
 
 /// No command blocks yet, and a client held back by CLIENT PAUSE is none that could be told a timeout:

@@ -1,21 +1,12 @@
 //! Clients seen from outside: CLIENT LIST, CLIENT INFO and CLIENT KILL.
 //!
-//! One line per client, fields as in Redis 7.0.15, then `lib-name` and `lib-ver` as in 7.2:
-//!
-//! ```text
-//! id=3 addr=127.0.0.1:51326 laddr=127.0.0.1:6379 fd=8 name= age=9 idle=0 flags=N db=0 … resp=2 lib-name= lib-ver=
-//! ```
-//!
-//! Buffers are as the network layer last saw them. Cost: O(clients).
-use std::fmt::Write;
-
+//! One line per client (`engine::client_line`). Cost: O(clients).
 use crate::base::number;
-use crate::command::table::CommandTable;
+use crate::engine::client_line::line;
 use crate::engine::ctx::{CmdResult, Ctx};
 use crate::engine::error::CmdError;
-use crate::engine::session::{Session, Waiting};
+use crate::engine::session::Session;
 use crate::proto::args::Args;
-use crate::proto::reply::Resp;
 
 /// What kind of client TYPE asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,73 +112,6 @@ fn request_bytes(args: Args<'_>) -> usize {
     let digits = |number: usize| number.checked_ilog10().unwrap_or(0) as usize + 1;
     let header = |number: usize| 1 + digits(number) + 2;
     header(args.len()) + args.from(0).map(|arg| header(arg.len()) + arg.len() + 2).sum::<usize>()
-}
-
-/// One client; ends with a line feed. Writing to a `String` cannot fail, hence the `let _`.
-fn line(
-    session: &Session,
-    args_bytes: usize,
-    table: &CommandTable,
-    now_ms: i64,
-    text: &mut String,
-) {
-    let io = &session.io;
-    let seconds_since = |ms: i64| (now_ms / 1000 - ms / 1000).max(0);
-    let _ = write!(
-        text,
-        "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={}",
-        session.id,
-        session.address.peer(),
-        session.address.local(),
-        session.fd,
-        String::from_utf8_lossy(&session.name),
-        seconds_since(session.created_ms),
-        seconds_since(session.active_ms),
-        flags(session),
-        session.db,
-    );
-    let _ = write!(
-        text,
-        " sub=0 psub=0 ssub=0 multi=-1 qbuf={} qbuf-free={} argv-mem={args_bytes} multi-mem=0 \
-         rbs={} rbp={} obl={} oll={} omem={} tot-mem={}",
-        io.query_bytes,
-        io.query_free_bytes,
-        io.reply_buffer_bytes,
-        io.reply_peak_bytes,
-        io.reply_bytes,
-        io.reply_blocks,
-        io.reply_block_bytes,
-        session.memory_bytes(),
-    );
-    let is_sending = io.reply_bytes + io.reply_block_bytes > 0;
-    let command = session.last_command.map_or("NULL", |id| table.entry(id).full_name);
-    let library = session.library.as_deref();
-    let _ = writeln!(
-        text,
-        " events={} cmd={command} user=default redir=-1 resp={} lib-name={} lib-ver={}",
-        if is_sending { "rw" } else { "r" },
-        match session.resp {
-            Resp::V2 => 2,
-            Resp::V3 => 3,
-        },
-        library.map_or("".into(), |library| String::from_utf8_lossy(&library.name)),
-        library.map_or("".into(), |library| String::from_utf8_lossy(&library.version)),
-    );
-}
-
-/// One letter per property, `N` where there is none.
-fn flags(session: &Session) -> String {
-    let properties = [
-        ('O', session.is_monitor),
-        ('b', matches!(session.waiting, Some(Waiting::Pause))),
-        ('c', session.closes_after_reply),
-        ('A', session.is_killed),
-        ('U', matches!(session.address, crate::engine::session::Address::Unix(_))),
-        ('e', session.is_no_evict),
-        ('T', session.is_no_touch),
-    ];
-    let letters: String = properties.iter().filter(|(_, is_set)| *is_set).map(|(c, _)| c).collect();
-    if letters.is_empty() { "N".to_owned() } else { letters }
 }
 
 /// Whom CLIENT KILL means; what is `None` is not looked at.

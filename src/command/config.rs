@@ -6,6 +6,7 @@
 use crate::command::spec::flag::{ADMIN, LOADING, NOSCRIPT, STALE};
 use crate::command::spec::{Command, Doc, Group, command, container, doc};
 use crate::engine::config::{Origin, SetError};
+use crate::engine::config_rewrite::Lines;
 use crate::engine::ctx::{CmdResult, Ctx};
 use crate::engine::error::CmdError;
 use crate::engine::host::HostError;
@@ -101,7 +102,7 @@ fn config_set(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     let shared = &mut *ctx.engine;
     let before = shared.config.snapshot();
     let refused = |error: SetError| CmdError::Owned(error.message());
-    let changed = shared.config.set(&pairs, origin).map_err(refused)?;
+    let mut changed = shared.config.set(&pairs, origin).map_err(refused)?;
     if let Some(host) = &mut shared.host
         && let Err(HostError { option, reason }) = host.apply(&changed, &shared.config)
     {
@@ -111,16 +112,23 @@ fn config_set(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
             option.name()
         );
         shared.config.restore(before);
+        // What was applied before the failure goes back as well.
+        changed.retain(|&applied| applied != option);
+        if let Err(HostError { option, reason }) = host.apply(&changed, &shared.config) {
+            log::warn!("Failed restoring {}: {reason}", option.name());
+        }
         return Err(refused(SetError::applying(option, reason)));
     }
     shared.config_changed();
+    let (log_factor, decay_minutes) = shared.lfu_settings();
+    ctx.dbs().for_each(|db| db.set_lfu(log_factor, decay_minutes));
     ctx.reply.ok();
     Ok(())
 }
 
 /// Waits for the disk, as Redis does: the file is small, and the client wants to know.
 fn config_rewrite(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
-    match ctx.engine.config.rewrite(None) {
+    match ctx.engine.config.rewrite(None, Lines::Changed) {
         Ok(()) => {
             log::warn!("CONFIG REWRITE executed with success.");
             ctx.reply.ok();

@@ -13,7 +13,8 @@ use crate::command::help;
 use crate::command::spec::flag::{ADMIN, LOADING, NOSCRIPT, PROTECTED, STALE, SYSCMD};
 use crate::command::spec::{Command, Group, command, doc};
 use crate::engine::config::Opt;
-use crate::engine::ctx::{CmdResult, Ctx, Event};
+use crate::engine::config_rewrite::Lines;
+use crate::engine::ctx::{CmdResult, Ctx};
 use crate::engine::debug_settings::DebugSettings;
 use crate::engine::error::CmdError;
 use crate::engine::session::Session;
@@ -71,6 +72,13 @@ fn debug(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
             encoding_of_aggregate(ctx, args, &name)
         }
         (b"populate", 3..=5) => populate(ctx, args),
+        (b"sdslen", 3) => string_sizes(ctx, args),
+        (b"client-eviction", 2) => client_eviction(ctx),
+        (b"config-rewrite-force-all", 2) => {
+            let result = ctx.engine.config.rewrite(None, Lines::All);
+            result.map_err(|error| CmdError::Owned(error.to_string().into_bytes()))?;
+            done(ctx)
+        }
         // Not counted as an error of ours: whoever asks for it gets what he asked for.
         (b"error", 3) => {
             ctx.reply.error(args.at(2));
@@ -393,9 +401,38 @@ fn populate(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
         ctx.db
             .set_string(key, NewString::Bytes(&value), Ttl::Clear)
             .map_err(|_| CmdError::OutOfMemory)?;
-        ctx.changed(Event::Set, &key_text);
+        // Not a change that a snapshot would be taken for, as in Redis.
     }
     done(ctx)
+}
+
+/// What a key and its string take. DIFFERS: nothing is kept in reserve, and key and short value share one slot,
+/// which is counted as the value's.
+fn string_sizes(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
+    let entry = ctx.db.peek(args.key(2)).ok_or(CmdError::NoSuchKey)?;
+    let value_bytes = match entry.string() {
+        Some(StringRef::Bytes(bytes)) => bytes.len(),
+        Some(StringRef::Block(block)) => block.len(),
+        Some(StringRef::Int(_)) | None => {
+            return Err(CmdError::Text("ERR Not an sds encoded string."));
+        }
+    };
+    let key_bytes = entry.key().len();
+    let line = format!(
+        "key_sds_len:{key_bytes}, key_sds_avail:0, key_zmalloc: {key_bytes}, \
+         val_sds_len:{value_bytes}, val_sds_avail:0, val_zmalloc: {}",
+        entry.memory_usage().saturating_sub(key_bytes),
+    );
+    ctx.reply.simple(&line);
+    Ok(())
+}
+
+/// The clients by the memory they take, where `maxmemory-clients` bounds it.
+fn client_eviction(ctx: &mut Ctx<'_>) -> CmdResult {
+    Err(CmdError::Text(match ctx.engine.config.int(Opt::MaxmemoryClients) {
+        0 => "ERR maxmemory-clients is disabled.",
+        _ => "ERR client eviction is not available yet",
+    }))
 }
 
 /// Sizes of our structures; only `bits` means the same as in Redis.
@@ -432,6 +469,9 @@ const HELP: &[&str] = &[
     "CHANGE-REPL-ID",
     "    Change the replication IDs of the instance.",
     "    Dangerous: should be used only for testing the replication subsystem.",
+    "CONFIG-REWRITE-FORCE-ALL",
+    "    Like CONFIG REWRITE but writes all configuration options, including",
+    "    keywords not listed in original configuration file or default values.",
     "DIGEST",
     "    Output a hex signature representing the current DB content.",
     "DIGEST-VALUE <key> [<key> ...]",
@@ -467,6 +507,8 @@ const HELP: &[&str] = &[
     "    Default value is 1GB, allows values up to 4GB. Setting to 0 restores to default.",
     "SET-SKIP-CHECKSUM-VALIDATION <0|1>",
     "    Enables or disables checksum checks for RDB files and RESTORE's payload.",
+    "SDSLEN <key>",
+    "    Show low level SDS string info representing `key` and value.",
     "SLEEP <seconds>",
     "    Stop the server for <seconds>. Decimals allowed.",
     "STRINGMATCH-TEST",
@@ -478,6 +520,8 @@ const HELP: &[&str] = &[
     "QUICKLIST <key> [<0|1>]",
     "    Show low level info about the quicklist encoding of <key>.",
     "    The optional argument (0 by default) sets the level of detail",
+    "CLIENT-EVICTION",
+    "    Show low level client eviction pools info (maxmemory-clients).",
     "PAUSE-CRON <0|1>",
     "    Stop periodic cron job processing.",
     "REPLYBUFFER PEAK-RESET-TIME <NEVER||RESET|time>",

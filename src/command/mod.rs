@@ -1,6 +1,6 @@
 //! Layer 5: the commands of Redis, declared and handled. No family imports another.
 mod client;
-mod client_list;
+pub mod client_list;
 pub mod config;
 mod connection;
 mod database;

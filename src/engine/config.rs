@@ -10,7 +10,7 @@
 use std::path::{Path, PathBuf};
 
 use super::config_choice::{
-    AclPubsubDefault, AppendFsync, LogLevel, MaxmemoryPolicy, ProtectedAction,
+    AclPubsubDefault, AppendFsync, LogLevel, MaxmemoryPolicy, OomScoreAdj, ProtectedAction,
 };
 use super::config_spec::{
     DENY_LOADING, Effect, HIDDEN, IMMUTABLE, Kind, MULTI, PROTECTED, SENSITIVE,
@@ -253,6 +253,11 @@ impl Config {
     #[inline]
     pub fn notify_flags(&self) -> u32 {
         self.values.ints[Opt::NotifyKeyspaceEvents as usize] as u32
+    }
+
+    /// `oom-score-adj`.
+    pub fn oom_score_adj(&self) -> OomScoreAdj {
+        self.choice(Opt::OomScoreAdj).into()
     }
 
     /// `oom-score-adj-values`: of a primary, a replica, a background process.

@@ -82,5 +82,27 @@ pub const SHUTDOWN_WORDS: Words = &[
     ("force", SHUTDOWN_FORCE),
 ];
 
+/// `oom-score-adj`: how the scores of `oom-score-adj-values` are meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OomScoreAdj {
+    /// Not used.
+    No,
+    /// Relative to the score the process started with.
+    Relative,
+    /// As they are.
+    Absolute,
+}
+
 /// The words of `oom-score-adj`; `yes` and `relative` are the same.
 pub const OOM_WORDS: Words = &[("no", 0), ("yes", 1), ("relative", 1), ("absolute", 2)];
+
+impl From<usize> for OomScoreAdj {
+    /// What a value of [`OOM_WORDS`] stands for.
+    fn from(value: usize) -> OomScoreAdj {
+        match value {
+            0 => OomScoreAdj::No,
+            1 => OomScoreAdj::Relative,
+            _ => OomScoreAdj::Absolute,
+        }
+    }
+}

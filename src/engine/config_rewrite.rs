@@ -46,27 +46,36 @@ impl std::fmt::Display for RewriteError {
     }
 }
 
+/// Which options get a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lines {
+    /// Those the file had, and those that differ from their default.
+    Changed,
+    /// All (DEBUG CONFIG-REWRITE-FORCE-ALL).
+    All,
+}
+
 impl Config {
     /// Rewrites the file this configuration was loaded from. `users` are the users to note, each
     /// as name and rules in one text; with `None` the `user` lines stay as they are. Waits for
     /// the disk.
-    pub fn rewrite(&self, users: Option<&[Vec<u8>]>) -> Result<(), RewriteError> {
+    pub fn rewrite(&self, users: Option<&[Vec<u8>]>, lines: Lines) -> Result<(), RewriteError> {
         let path = self.file.as_deref().ok_or(RewriteError::NoFile)?;
         let old = match fs::read(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
             result => result,
         };
-        let new = self.rewritten(&old.map_err(RewriteError::Io)?, users);
+        let new = self.rewritten(&old.map_err(RewriteError::Io)?, users, lines);
         replace_file(path, &new).map_err(RewriteError::Io)
     }
 
     /// The new text of a file whose text was `old`.
-    pub fn rewritten(&self, old: &[u8], users: Option<&[Vec<u8>]>) -> Vec<u8> {
+    pub fn rewritten(&self, old: &[u8], users: Option<&[Vec<u8>]>, lines: Lines) -> Vec<u8> {
         let mut draft = Draft::read(old);
         let defaults = Values::defaults(self.values.dir.clone());
         for opt in ALL {
             for line in option_lines(&self.values, &defaults, opt) {
-                draft.put(opt.name(), line.text, line.needed);
+                draft.put(opt.name(), line.text, line.needed || lines == Lines::All);
             }
             draft.remove_rest(opt.name());
         }

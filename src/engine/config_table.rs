@@ -136,9 +136,9 @@ options! {
         "How to shut down at SIGTERM: default, save, nosave, now, force.";
     DisableThp "disable-thp": flag(true), IMMUTABLE, PROCESS,
         "Turn transparent huge pages off for this process.";
-    OomScoreAdj "oom-score-adj": choice(OOM_WORDS, 0), 0, PROCESS,
+    OomScoreAdj "oom-score-adj": choice(OOM_WORDS, 0), 0, Now,
         "Tell the system which of our processes to end first when memory runs out.";
-    OomScoreAdjValues "oom-score-adj-values": Kind::Special(Special::OomScores), MULTI, PROCESS,
+    OomScoreAdjValues "oom-score-adj-values": Kind::Special(Special::OomScores), MULTI, Now,
         "Scores of a primary, a replica and a background process.";
     ServerCpulist "server_cpulist": unset(), IMMUTABLE, PROCESS, "CPUs for the server.";
     BioCpulist "bio_cpulist": unset(), IMMUTABLE, THREADS, "CPUs for background threads.";
@@ -192,12 +192,11 @@ options! {
         "Keys compared to find one to evict.";
     MaxmemoryEvictionTenacity "maxmemory-eviction-tenacity": int(0, 100, 10), 0, EVICTION,
         "How much time eviction may take, 0 to 100.";
-    LfuLogFactor "lfu-log-factor": int(0, INT_MAX, 10), 0, EVICTION,
+    LfuLogFactor "lfu-log-factor": int(0, INT_MAX, 10), 0, Now,
         "How slowly the frequency counter saturates.";
-    LfuDecayTime "lfu-decay-time": int(0, INT_MAX, 1), 0, EVICTION,
+    LfuDecayTime "lfu-decay-time": int(0, INT_MAX, 1), 0, Now,
         "Minutes after which the frequency counter is lowered.";
-    ActiveExpireEffort "active-expire-effort": int(1, 10, 1), 0,
-        Stored("tuning of the expiry cycle"),
+    ActiveExpireEffort "active-expire-effort": int(1, 10, 1), 0, Now,
         "How hard to look for expired keys, 1 to 10.";
     LazyfreeLazyEviction "lazyfree-lazy-eviction": flag(false), 0, LAZY,
         "Free evicted values in the background.";

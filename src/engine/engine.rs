@@ -159,6 +159,8 @@ impl Engine {
             expiry: Default::default(),
         };
         engine.shared.config_changed();
+        let (log_factor, decay_minutes) = engine.shared.lfu_settings();
+        engine.dbs.iter_mut().for_each(|db| db.set_lfu(log_factor, decay_minutes));
         engine.shared.startup_memory_bytes = crate::base::memory::allocated_bytes();
         engine
     }
@@ -179,6 +181,18 @@ impl Engine {
     #[inline]
     pub fn begin_turn(&mut self) {
         self.shared.clock.refresh();
+        if let Some(pause) = self.shared.pause
+            && pause.until_ms <= self.shared.clock.unix_ms()
+        {
+            self.end_pause();
+        }
+    }
+
+    /// CLIENT PAUSE is over: keys may expire again.
+    #[cold]
+    fn end_pause(&mut self) {
+        self.shared.pause = None;
+        self.dbs.iter_mut().for_each(|db| db.keeps_expired = false);
     }
 }
 
@@ -208,6 +222,12 @@ impl Shared {
             MaxmemoryPolicy::AllkeysLfu | MaxmemoryPolicy::VolatileLfu
         );
         self.slowlog.shorten(self.config.int(Opt::SlowlogMaxLen).max(0) as usize);
+    }
+
+    /// `lfu-log-factor` and `lfu-decay-time`, for each database to keep.
+    pub fn lfu_settings(&self) -> (u32, u32) {
+        let of = |option| self.config.int(option).clamp(0, i64::from(u32::MAX)) as u32;
+        (of(Opt::LfuLogFactor), of(Opt::LfuDecayTime))
     }
 
     /// Whether CLIENT PAUSE holds commands back that may (or may not) write.

@@ -32,8 +32,8 @@ pub struct Conn {
     pub over_soft_limit_ms: i64,
     /// Database of its client, as of its last request: where keys are prefetched.
     pub db: usize,
-    /// Whether its client has authenticated: requests of any size are read.
-    pub is_trusted: bool,
+    /// Whether its client has authenticated, as of its last request.
+    pub is_authenticated: bool,
     /// The socket may hold more than was read.
     pub is_readable: bool,
     /// The socket may take more than was written.
@@ -121,7 +121,7 @@ impl Conn {
             output: Output::default(),
             over_soft_limit_ms: 0,
             db: 0,
-            is_trusted: false,
+            is_authenticated: false,
             is_readable: true,
             is_writable: true,
             is_ready: false,

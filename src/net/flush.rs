@@ -182,11 +182,19 @@ impl Reactor {
 fn figures(conn: &Conn) -> IoFigures {
     let mut figures = IoFigures::default();
     if let Some(partial) = &conn.partial {
-        figures.query_bytes = partial.buffer.len();
-        figures.query_free_bytes = partial.buffer.capacity() - partial.buffer.len();
-        figures.args_bytes = partial.bytes() - partial.buffer.len();
+        // A big argument that is still coming in counts as received bytes, one that is complete as an argument.
+        let (growing_bytes, growing_free_bytes) =
+            partial.growing.as_ref().map_or((0, 0), |growing| {
+                (growing.bytes.len(), growing.bytes.capacity() - growing.bytes.len())
+            });
+        let buffer_free_bytes = partial.buffer.capacity() - partial.buffer.len();
+        figures.query_bytes = partial.buffer.len() + growing_bytes;
+        figures.query_free_bytes = buffer_free_bytes + growing_free_bytes;
+        figures.args_bytes = partial.blocks.iter().map(|block| block.len()).sum();
     }
     if !conn.output.is_empty() {
+        figures.reply_buffer_bytes = conn.output.capacity();
+        figures.reply_peak_bytes = conn.output.bytes().len();
         figures.reply_bytes = conn.output.bytes().len();
         figures.reply_blocks = conn.output.blocks().len();
         figures.reply_block_bytes = conn.output.block_bytes();

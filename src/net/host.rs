@@ -6,8 +6,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mio::{Registry, Token};
 
+use crate::base::oom_score::{OomScore, Wanted};
 use crate::base::sys;
 use crate::engine::config::{Config, Opt};
+use crate::engine::config_choice::OomScoreAdj;
 use crate::engine::host::{Host, HostError};
 use crate::engine::listen::{ListenAddress, ListenPlace};
 use crate::net::listener::{ListenError, Listener};
@@ -68,12 +70,31 @@ pub struct NetHost {
     listeners: Listeners,
     registry: Registry,
     is_changed: Arc<AtomicBool>,
+    oom_score: OomScore,
 }
 
 impl NetHost {
     /// Replaces `listeners` in the poll of `registry`; sets `is_changed` after any change, for the loop to notice.
     pub fn new(listeners: Listeners, registry: Registry, is_changed: Arc<AtomicBool>) -> NetHost {
-        NetHost { listeners, registry, is_changed }
+        NetHost { listeners, registry, is_changed, oom_score: OomScore::default() }
+    }
+
+    /// Sets the process's score as `oom-score-adj` and `oom-score-adj-values` say.
+    pub fn apply_oom_score(&mut self, config: &Config) -> Result<(), HostError> {
+        let [score, ..] = config.oom_scores();
+        let wanted = match config.oom_score_adj() {
+            OomScoreAdj::No => Wanted::Untouched,
+            OomScoreAdj::Relative => Wanted::Relative(score),
+            OomScoreAdj::Absolute => Wanted::Absolute(score),
+        };
+        self.oom_score.set(wanted).map_err(|error| {
+            log::warn!("Unable to write oom_score_adj: {error}");
+            HostError {
+                option: Opt::OomScoreAdj,
+                reason: "Failed to apply new oom_score_adj configuration, check server logs."
+                    .to_owned(),
+            }
+        })
     }
 }
 
@@ -89,6 +110,12 @@ impl Host for NetHost {
                 );
                 return Err(HostError { option: Opt::MaxClients, reason });
             }
+        }
+        if let Some(&option) =
+            changed.iter().find(|opt| matches!(opt, Opt::OomScoreAdj | Opt::OomScoreAdjValues))
+        {
+            let result = self.apply_oom_score(config);
+            result.map_err(|error| HostError { option, ..error })?;
         }
         if let Some(&option) = changed.iter().find(|opt| matches!(opt, Opt::Port | Opt::Bind)) {
             let reason = if option == Opt::Port {

@@ -15,7 +15,9 @@ use slab::Slab;
 
 use crate::dialect::{self, Dialect};
 use crate::engine::background::Work;
+use crate::engine::client_line;
 use crate::engine::config::Opt;
+use crate::engine::config_choice::LogLevel;
 use crate::engine::engine::Engine;
 use crate::engine::outbox::Shutdown;
 use crate::engine::session::{Address, Session};
@@ -41,6 +43,7 @@ const ACCEPTS_MAX: usize = 1000;
 /// Pause after the system ran out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 const SIGNAL_TOKEN: usize = usize::MAX;
+const ALARM_TOKEN: usize = usize::MAX - 2;
 
 /// The event loop and all it owns.
 pub struct Reactor {
@@ -85,6 +88,8 @@ pub struct Reactor {
     background: Work,
     pub(super) shutdown: Option<Shutdown>,
     signals: Option<Signals>,
+    /// Carries out `loglevel`, where the program has a logger of its own.
+    set_log_level: Option<fn(LogLevel)>,
     /// CONFIG SET changed something of the network.
     is_changed: Arc<AtomicBool>,
 }
@@ -128,15 +133,21 @@ impl Reactor {
             background: Work::Done,
             shutdown: None,
             signals: None,
+            set_log_level: None,
             is_changed: is_changed.clone(),
         };
         let registry = reactor.poll.registry().try_clone()?;
         for listener in listeners {
             reactor.listeners.add(listener, &registry)?;
         }
-        let host = NetHost::new(reactor.listeners.clone(), registry, is_changed);
+        let mut host = NetHost::new(reactor.listeners.clone(), registry, is_changed);
+        // Not worth refusing to start: the reason is logged.
+        let _ = host.apply_oom_score(&reactor.engine.shared.config);
         reactor.engine.shared.host = Some(Box::new(host));
+        reactor.timers.register(reactor.poll.registry(), Token(ALARM_TOKEN))?;
         reactor.read_config();
+        // What the loop itself takes belongs to the server, not to the data.
+        reactor.engine.shared.startup_memory_bytes = reactor.engine.used_memory();
         reactor.share_ticks = reactor.engine.shared.clock.ticks_of(SHARE_NANOS);
         Ok(reactor)
     }
@@ -148,6 +159,11 @@ impl Reactor {
         self.poll.registry().register(&mut signals, Token(SIGNAL_TOKEN), interest)?;
         self.signals = Some(signals);
         Ok(())
+    }
+
+    /// Has `set` carry out CONFIG SET loglevel.
+    pub fn on_log_level(&mut self, set: fn(LogLevel)) {
+        self.set_log_level = Some(set);
     }
 
     /// Where the server listens.
@@ -210,7 +226,8 @@ impl Reactor {
                 return Ok(());
             }
         }
-        self.poll_once(events, Some(self.timers.until_next()))
+        let timeout = self.timers.poll_timeout();
+        self.poll_once(events, timeout)
     }
 
     fn poll_once(&mut self, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
@@ -226,9 +243,16 @@ impl Reactor {
     fn take_events(&mut self, events: &Events) {
         for event in events.iter() {
             let token = event.token().0;
-            if token == SIGNAL_TOKEN {
-                self.take_signals();
-                continue;
+            match token {
+                SIGNAL_TOKEN => {
+                    self.take_signals();
+                    continue;
+                }
+                ALARM_TOKEN => {
+                    self.timers.ring();
+                    continue;
+                }
+                _ => {}
             }
             if token == LISTENER_TOKEN.0 {
                 self.arrivals.is_pending = true;
@@ -331,17 +355,22 @@ impl Reactor {
             return;
         }
         shared.stats.connections_received += 1;
+        match &address {
+            Address::Tcp { peer, .. } => log::debug!("Accepted {peer}"),
+            Address::Unix(path) => log::debug!("Accepted connection to {path}"),
+            Address::InProcess => {}
+        }
         let mut session = Session::new(address, shared.clock.unix_ms());
         session.fd = transport.fd();
         session.is_authenticated = !shared.watch.needs_password;
-        let is_trusted = session.is_authenticated;
+        let is_authenticated = session.is_authenticated;
         let place = self.conns.vacant_entry();
         let key = place.key();
         session.connection = key;
         let client = shared.clients.insert(session);
         self.generation = self.generation.wrapping_add(1) & 0x7fff_ffff;
         let mut conn = Conn::new(transport, self.generation, client, dialect);
-        conn.is_trusted = is_trusted;
+        conn.is_authenticated = is_authenticated;
         let token = Token(key | (self.generation as usize) << 32);
         if let Err(error) = conn.transport.register(self.poll.registry(), token) {
             log::warn!("Error registering a client connection: {error}");
@@ -358,6 +387,13 @@ impl Reactor {
         let Some(mut conn) = self.conns.try_remove(key) else { return };
         let _ = conn.transport.deregister(self.poll.registry());
         let shared = &mut self.engine.shared;
+        if log::log_enabled!(log::Level::Debug)
+            && let Some(session) = shared.clients.get(conn.client)
+        {
+            let line = client_line::log_line(session, &shared.table, shared.clock.unix_ms());
+            let action = if conn.is_eof { "Client closed connection" } else { "Closed connection" };
+            log::debug!("{action} {line}");
+        }
         shared.clients.remove(conn.client);
         shared.monitors.retain(|&client| client != conn.client);
     }
@@ -417,6 +453,9 @@ impl Reactor {
     pub(super) fn take_changes(&mut self) {
         if self.is_changed.swap(false, Ordering::Relaxed) {
             self.read_config();
+            if let Some(set_log_level) = self.set_log_level {
+                set_log_level(self.engine.shared.config.log_level());
+            }
         }
     }
 

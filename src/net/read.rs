@@ -20,12 +20,10 @@ use crate::proto::request::{Limits, Parser, Step, inline_words};
 pub(super) const REQUESTS_MAX: usize = 1000;
 /// Bytes read for one connection into its own buffer or block in one turn.
 const OWN_BYTES_MAX: usize = 1 << 20;
-/// Bytes asked of the socket at once: what is asked is zeroed before.
-const OWN_READ_BYTES: usize = 256 * 1024;
 /// Room made at once in a connection's own buffer.
 const OWN_CHUNK_BYTES: usize = 16 * 1024;
 /// A block starts with this much room and doubles: a client gets memory for what it has sent, not announced.
-const BLOCK_START_BYTES: usize = 64 * 1024;
+const BLOCK_START_BYTES: usize = 1 << 20;
 
 /// What reading a connection came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,9 +58,6 @@ impl Reactor {
             return;
         }
         let requests_before = self.batch.entries.len();
-        if self.conns.get(key).is_none_or(|conn| conn.is_broken) {
-            return;
-        }
         let Some(conn) = self.conns.get_mut(key) else { return };
         let has_unparsed = conn.partial.as_ref().is_some_and(|partial| partial.is_unparsed());
         if has_unparsed {
@@ -80,7 +75,11 @@ impl Reactor {
         } else if conn.is_broken {
             // The error is in the batch.
         } else if is_unparsed || (conn.is_readable && !conn.is_eof) {
+            let has_partial = conn.partial.is_some();
             self.make_ready(key);
+            if has_partial {
+                self.mark_dirty(key);
+            }
         } else if conn.is_eof && self.batch.entries.len() == requests_before {
             // Only the peer's sending half is known to be closed: it still gets its replies.
             conn.is_closing = true;
@@ -88,6 +87,9 @@ impl Reactor {
         } else if conn.is_eof {
             // Looked at again once these have run, since some may have to wait.
             self.make_ready(key);
+        } else if conn.partial.is_some() {
+            // So that CLIENT LIST shows what has come.
+            self.mark_dirty(key);
         }
     }
 
@@ -182,10 +184,6 @@ impl Reactor {
         if request_start < end {
             self.keep_unfinished(key, parser, request_start, end, spans_start, block);
         }
-        if block.is_some() {
-            // All of a big argument may have come at once, with more requests behind it.
-            self.parse_own(key);
-        }
     }
 
     /// Moves an unfinished request from the arena to the connection.
@@ -223,7 +221,7 @@ impl Reactor {
         while budget > 0 {
             let Some(conn) = self.conns.get_mut(key) else { return };
             let Some(partial) = conn.partial.as_mut() else { return };
-            let wanted = partial.make_room().min(budget).min(OWN_READ_BYTES);
+            let wanted = partial.make_room().min(budget);
             if wanted == 0 {
                 return;
             }
@@ -231,11 +229,8 @@ impl Reactor {
                 Some(growing) => &mut growing.bytes,
                 None => &mut partial.buffer,
             };
-            let before = target.len();
-            target.resize(before + wanted, 0);
-            let result = conn.transport.read(&mut target[before..]);
+            let result = conn.transport.read_to_spare(target, wanted);
             let got = *result.as_ref().unwrap_or(&0);
-            target.truncate(before + got);
             let stats = &mut self.engine.shared.stats;
             stats.reads_processed += 1;
             stats.net_input_bytes += got as u64;
@@ -384,7 +379,9 @@ impl Reactor {
     }
 
     pub(super) fn limits_of(&self, key: usize) -> Limits {
-        let is_authenticated = self.conns.get(key).is_some_and(|conn| conn.is_trusted);
+        // The password may have been taken away since the client came.
+        let is_authenticated = !self.engine.shared.watch.needs_password
+            || self.conns.get(key).is_some_and(|conn| conn.is_authenticated);
         Limits { bulk_bytes_max: self.bulk_bytes_max, is_authenticated }
     }
 }
@@ -441,13 +438,13 @@ impl Partial {
                 (growing.bytes.capacity() - growing.bytes.len()).min(missing)
             }
             None => {
-                if self.buffer.len() + OWN_READ_BYTES >= BUFFER_BYTES_MAX {
+                if self.buffer.len() + OWN_BYTES_MAX >= BUFFER_BYTES_MAX {
                     return 0;
                 }
                 // A frame has no blocks: one that became long is read in longer pieces, never more than it has sent.
                 let is_frame = self.splitter.is_some();
                 let len = if is_frame { self.buffer.len() } else { 0 };
-                let chunk = len.clamp(OWN_CHUNK_BYTES, OWN_READ_BYTES);
+                let chunk = len.clamp(OWN_CHUNK_BYTES, OWN_BYTES_MAX);
                 self.buffer.reserve(chunk);
                 chunk
             }

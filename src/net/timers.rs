@@ -1,8 +1,16 @@
 //! What happens at times: rates, idle clients, the end of a pause.
 //!
-//! One tick per `hz`; each does a bounded piece of every duty.
+//! One tick per `hz`; each does a bounded piece of every duty. Where the system has an alarm the
+//! poll can wait for, a turn that is not due costs no look at the clock.
+use std::io;
+use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
+use mio::event::Source;
+use mio::unix::SourceFd;
+use mio::{Interest, Registry, Token};
+
+use crate::base::sys::Alarm;
 use crate::engine::config::Opt;
 use crate::net::reactor::Reactor;
 
@@ -20,13 +28,28 @@ pub struct Timers {
     /// Where the sweep over connections stands.
     sweep: usize,
     is_background_due: bool,
+    /// Wakes the poll at `next`; `None` where the system has none.
+    alarm: Option<Alarm>,
+    /// What the alarm is set to.
+    alarm_at: Option<Instant>,
+    /// The alarm has rung.
+    has_rung: bool,
 }
 
 impl Default for Timers {
     fn default() -> Timers {
         let now = Instant::now();
         let every = Duration::from_millis(100);
-        Timers { next: now, every, rates_at: now, sweep: 0, is_background_due: false }
+        Timers {
+            next: now,
+            every,
+            rates_at: now,
+            sweep: 0,
+            is_background_due: false,
+            alarm: None,
+            alarm_at: None,
+            has_rung: false,
+        }
     }
 }
 
@@ -36,9 +59,32 @@ impl Timers {
         self.every = Duration::from_micros(1_000_000 / hz.clamp(1, 500) as u64);
     }
 
-    /// How long until something is due.
-    pub fn until_next(&self) -> Duration {
-        self.next.saturating_duration_since(Instant::now())
+    /// Has the poll woken by an alarm, where there is one.
+    pub fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        let Ok(alarm) = Alarm::new() else { return Ok(()) };
+        SourceFd(&alarm.as_raw_fd()).register(registry, token, Interest::READABLE)?;
+        self.alarm = Some(alarm);
+        Ok(())
+    }
+
+    /// The alarm has woken the poll.
+    pub fn ring(&mut self) {
+        self.has_rung = true;
+    }
+
+    /// How long the poll may wait: for ever where the alarm will wake it.
+    pub fn poll_timeout(&mut self) -> Option<Duration> {
+        if self.alarm_at == Some(self.next) {
+            return None;
+        }
+        let until_next = self.next.saturating_duration_since(Instant::now());
+        match &self.alarm {
+            Some(alarm) if alarm.set(until_next).is_ok() => {
+                self.alarm_at = Some(self.next);
+                None
+            }
+            _ => Some(until_next),
+        }
     }
 
     /// Something is due in `delay`, if not earlier.
@@ -57,11 +103,21 @@ impl Reactor {
     pub(super) fn run_timers(&mut self) {
         self.take_changes();
         self.end_pause();
+        // While the alarm is set to the next tick, the time until then needs no watching.
+        let is_watched = self.timers.alarm_at == Some(self.timers.next);
+        if is_watched && !std::mem::take(&mut self.timers.has_rung) {
+            return;
+        }
         let now = Instant::now();
         if now < self.timers.next {
+            // Should an alarm ever ring early, it is set again.
+            self.timers.alarm_at = None;
             return;
         }
         self.timers.next = now + self.timers.every;
+        if self.engine.shared.debug.is_cron_paused {
+            return;
+        }
         self.timers.is_background_due = true;
         if now >= self.timers.rates_at {
             self.timers.rates_at = now + RATES_EVERY;

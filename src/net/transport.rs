@@ -1,10 +1,12 @@
 //! A connected socket of any kind.
 use std::io::{self, IoSlice, Read, Write};
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, RawFd};
 
 use mio::event::Source;
 use mio::net::{TcpStream, UnixStream};
 use mio::{Interest, Registry, Token};
+
+use crate::base::sys;
 
 /// A connection's socket.
 #[derive(Debug)]
@@ -31,6 +33,15 @@ impl Transport {
             Transport::Tcp(stream) => stream,
             Transport::Unix(stream) => stream,
         }
+    }
+
+    /// Reads at most `limit` bytes into the spare room of `into`.
+    pub fn read_to_spare(&mut self, into: &mut Vec<u8>, limit: usize) -> io::Result<usize> {
+        let file = match &*self {
+            Transport::Tcp(stream) => stream.as_fd(),
+            Transport::Unix(stream) => stream.as_fd(),
+        };
+        sys::read_to_spare(file, into, limit)
     }
 
     /// File descriptor, as CLIENT LIST shows it.

@@ -66,6 +66,8 @@ pub struct Db {
     pub stats: DbStats,
     /// Reads leave LRU and LFU alone (CLIENT NO-TOUCH, OBJECT).
     pub no_touch: bool,
+    /// Keys past their time look gone but are not deleted (CLIENT PAUSE: the data must not change).
+    pub keeps_expired: bool,
     /// Whether `expired_log` is kept.
     pub record_expired: bool,
     /// Keys that expired since somebody emptied the log.
@@ -94,6 +96,7 @@ impl Db {
         Db {
             stats: DbStats::default(),
             no_touch: false,
+            keeps_expired: false,
             record_expired: false,
             expired_log: Vec::new(),
             lfu_random: hasher.hash(b"lfu") | 1,
@@ -187,7 +190,7 @@ impl Db {
 
     /// The entry of a key, for a command that reads it: counts a hit or a miss and notes the
     /// access (unless `no_touch`).
-    #[inline]
+    #[inline(always)]
     pub fn read(&mut self, key: Key<'_>) -> Option<EntryRef<'_>> {
         let slot = self.locate_counted(key)?;
         self.touch(slot);
@@ -215,7 +218,7 @@ impl Db {
     }
 
     /// The string of a key, read as by `read`.
-    #[inline]
+    #[inline(always)]
     pub fn string(&mut self, key: Key<'_>) -> Result<Option<StringRef<'_>>, WrongType> {
         let Some(slot) = self.locate_counted(key) else { return Ok(None) };
         self.touch(slot);
@@ -302,8 +305,9 @@ impl Db {
         }
     }
 
-    /// The entry of a key that is not past its time; one that is gets deleted here.
-    #[inline]
+    /// The entry of a key that is not past its time; one that is gets deleted here (unless
+    /// `keeps_expired`).
+    #[inline(always)]
     pub(super) fn locate(&mut self, key: Key<'_>) -> Option<Slot> {
         let (heap, blocks) = (&self.heap, &self.blocks);
         let slot =
@@ -317,7 +321,7 @@ impl Db {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn locate_counted(&mut self, key: Key<'_>) -> Option<Slot> {
         let slot = self.locate(key);
         match slot {
@@ -329,7 +333,7 @@ impl Db {
 
     /// Notes an access: the time of it, or under LFU one more (with a probability that falls as the
     /// count rises).
-    #[inline]
+    #[inline(always)]
     pub(super) fn touch(&mut self, slot: Slot) {
         if self.no_touch {
             return;
@@ -430,6 +434,9 @@ impl Db {
         expiry: Option<UnixMillis>,
         value: Stored<'_>,
     ) -> Result<(), OutOfMemory> {
+        if self.keeps_expired {
+            self.drop_kept(key);
+        }
         let stored_key = if key.bytes.len() <= INLINE_KEY_MAX {
             StoredKey::Inline(key.bytes)
         } else {

@@ -147,7 +147,7 @@ fn i64_at(entry: &[u8], at: usize) -> i64 {
     i64::from_le_bytes(bytes)
 }
 
-#[inline]
+#[inline(always)]
 pub(crate) fn header(entry: &[u8]) -> u32 {
     u32_at(entry, 0)
 }
@@ -169,7 +169,7 @@ pub(crate) fn with_clock(header: u32, clock: u32) -> u32 {
 }
 
 /// The key, if it is inline and equal: the hot comparison. `None` when it is in a block.
-#[inline]
+#[inline(always)]
 pub(crate) fn inline_key_equals(entry: &[u8], key: &[u8]) -> Option<bool> {
     let length = entry[4];
     if length < KEY_LENGTH_U16 {
@@ -194,7 +194,7 @@ pub(crate) fn key_of(entry: &[u8]) -> StoredKey<'_> {
 }
 
 /// Where the key ends.
-#[inline]
+#[inline(always)]
 pub(crate) fn key_end(entry: &[u8]) -> usize {
     match entry[4] {
         KEY_IN_BLOCK => KEY_AT + 4,
@@ -215,7 +215,7 @@ pub(crate) fn key_end_for(key: StoredKey<'_>) -> usize {
 }
 
 /// When the entry expires, in Unix milliseconds.
-#[inline]
+#[inline(always)]
 pub(crate) fn expiry(entry: &[u8]) -> Option<i64> {
     if header(entry) & TTL == 0 {
         return None;
@@ -223,13 +223,13 @@ pub(crate) fn expiry(entry: &[u8]) -> Option<i64> {
     Some(i64_at(entry, key_end(entry)))
 }
 
-#[inline]
+#[inline(always)]
 pub(crate) fn value_start(entry: &[u8]) -> usize {
     key_end(entry) + if header(entry) & TTL == 0 { 0 } else { 8 }
 }
 
 /// The value of an entry.
-#[inline]
+#[inline(always)]
 pub(crate) fn value(entry: &[u8]) -> Stored<'_> {
     let (flags, at) = (header(entry), value_start(entry));
     if flags & INT != 0 {

@@ -8,7 +8,9 @@
 use super::db::Db;
 use super::heap::Handle;
 use super::table::Slot;
+use super::view::key_equals;
 use super::{entry, view};
+use crate::base::hash::Key;
 
 /// Buckets looked ahead for the processor to fetch.
 const LOOKAHEAD: usize = 4;
@@ -95,8 +97,22 @@ impl Db {
         }
     }
 
+    /// Before an entry is added while dead ones are kept: the key's own dead entry must go, or there
+    /// would be two.
+    #[cold]
+    pub(super) fn drop_kept(&mut self, key: Key<'_>) {
+        let (heap, blocks) = (&self.heap, &self.blocks);
+        let found = self.table.find(key.hash, |handle| key_equals(heap, blocks, handle, key.bytes));
+        if let Some(slot) = found {
+            self.remove_slot(slot);
+        }
+    }
+
     #[cold]
     pub(super) fn expire_slot(&mut self, slot: Slot) {
+        if self.keeps_expired {
+            return;
+        }
         self.stats.expired += 1;
         if self.record_expired {
             self.expired_log.push(self.entry(slot.handle).key().into());

@@ -59,7 +59,7 @@ fn decimal_len(value: i64) -> usize {
 }
 
 /// Whether the entry of `handle` has this key.
-#[inline]
+#[inline(always)]
 pub(crate) fn key_equals(heap: &Heap, blocks: &Blocks, handle: u32, key: &[u8]) -> bool {
     let bytes = heap.slot(Handle::from_raw(handle));
     match entry::inline_key_equals(bytes, key) {
@@ -107,7 +107,7 @@ pub struct EntryRef<'a> {
 }
 
 impl<'a> EntryRef<'a> {
-    #[inline]
+    #[inline(always)]
     pub(crate) fn bytes(&self) -> &'a [u8] {
         self.heap.slot(self.handle)
     }
@@ -119,14 +119,14 @@ impl<'a> EntryRef<'a> {
     }
 
     /// What the key holds.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn kind(&self) -> Kind {
         Kind::of(entry::header(self.bytes()))
     }
 
     /// The value, if it is a string.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn string(&self) -> Option<StringRef<'a>> {
         if self.kind() != Kind::String {

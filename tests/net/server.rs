@@ -147,12 +147,18 @@ impl Server {
 
     /// Fails unless the server now idles: what it does ten times a second is all it may do.
     pub fn assert_idle(&self) {
-        // What was begun may still end.
-        std::thread::sleep(Duration::from_millis(30));
-        let before = self.cpu();
-        std::thread::sleep(Duration::from_millis(300));
-        let used = self.cpu() - before;
-        assert!(used < Duration::from_millis(10), "{used:?} of CPU in 300 ms of idling");
+        // What was begun may still end, on a busy machine later; a loop that spins never does.
+        let mut used = Duration::ZERO;
+        for _ in 0..5 {
+            std::thread::sleep(Duration::from_millis(30));
+            let before = self.cpu();
+            std::thread::sleep(Duration::from_millis(300));
+            used = self.cpu() - before;
+            if used < Duration::from_millis(10) {
+                return;
+            }
+        }
+        panic!("{used:?} of CPU in 300 ms of idling");
     }
 
     /// Fails unless it answers, does not spin, and takes new clients.

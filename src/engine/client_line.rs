@@ -1,0 +1,88 @@
+//! One client as a line of text, for CLIENT LIST and the log. Fields as in Redis 7.0.15, then `lib-name`
+//! and `lib-ver` as in 7.2:
+//!
+//! ```text
+//! id=3 addr=127.0.0.1:51326 laddr=127.0.0.1:6379 fd=8 name= age=9 idle=0 flags=N db=0 … resp=2 lib-name= lib-ver=
+//! ```
+//!
+//! Buffers are as the network layer last saw them.
+use std::fmt::Write;
+
+use crate::engine::session::{Address, Session, Waiting};
+use crate::engine::table::CommandTable;
+use crate::proto::reply::Resp;
+
+/// A client as CLIENT LIST shows it, without line end: for the log.
+pub fn log_line(session: &Session, table: &CommandTable, now_ms: i64) -> String {
+    let mut text = String::new();
+    line(session, session.io.args_bytes, table, now_ms, &mut text);
+    text.truncate(text.trim_end().len());
+    text
+}
+
+/// One client; ends with a line feed. Writing to a `String` cannot fail, hence the `let _`.
+pub fn line(
+    session: &Session,
+    args_bytes: usize,
+    table: &CommandTable,
+    now_ms: i64,
+    text: &mut String,
+) {
+    let io = &session.io;
+    let seconds_since = |ms: i64| (now_ms / 1000 - ms / 1000).max(0);
+    let _ = write!(
+        text,
+        "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={}",
+        session.id,
+        session.address.peer(),
+        session.address.local(),
+        session.fd,
+        String::from_utf8_lossy(&session.name),
+        seconds_since(session.created_ms),
+        seconds_since(session.active_ms),
+        flags(session),
+        session.db,
+    );
+    let _ = write!(
+        text,
+        " sub=0 psub=0 ssub=0 multi=-1 qbuf={} qbuf-free={} argv-mem={args_bytes} multi-mem=0 \
+         rbs={} rbp={} obl={} oll={} omem={} tot-mem={}",
+        io.query_bytes,
+        io.query_free_bytes,
+        io.reply_buffer_bytes,
+        io.reply_peak_bytes,
+        io.reply_bytes,
+        io.reply_blocks,
+        io.reply_block_bytes,
+        session.memory_bytes(),
+    );
+    let is_sending = io.reply_bytes + io.reply_block_bytes > 0;
+    let command = session.last_command.map_or("NULL", |id| table.entry(id).full_name);
+    let library = session.library.as_deref();
+    let _ = writeln!(
+        text,
+        " events={} cmd={command} user=default redir=-1 resp={} lib-name={} lib-ver={}",
+        if is_sending { "rw" } else { "r" },
+        match session.resp {
+            Resp::V2 => 2,
+            Resp::V3 => 3,
+        },
+        library.map_or("".into(), |library| String::from_utf8_lossy(&library.name)),
+        library.map_or("".into(), |library| String::from_utf8_lossy(&library.version)),
+    );
+}
+
+/// One letter per property, `N` where there is none.
+fn flags(session: &Session) -> String {
+    let properties = [
+        ('O', session.is_monitor),
+        ('b', matches!(session.waiting, Some(Waiting::Pause))),
+        ('c', session.closes_after_reply),
+        ('A', session.is_killed),
+        ('U', matches!(session.address, Address::Unix(_))),
+        ('e', session.is_no_evict),
+        ('T', session.is_no_touch),
+    ];
+    let letters: String = properties.iter().filter(|(_, is_set)| *is_set).map(|(c, _)| c).collect();
+    if letters.is_empty() { "N".to_owned() } else { letters }
+}
