@@ -1,6 +1,7 @@
 //! Layer 5: the commands of Redis, declared and handled. No family imports another.
 mod client;
 mod client_list;
+mod clock;
 pub mod config;
 mod connection;
 mod database;
@@ -57,6 +58,7 @@ pub(crate) const FAMILIES: &[&[Command]] = &[
     observe::COMMANDS,
     memory::COMMANDS,
     debug::COMMANDS,
+    clock::COMMANDS,
     config::COMMANDS,
     introspect::COMMANDS,
 ];

@@ -61,7 +61,7 @@ impl Engine {
     /// One slice of active expiry of at most about `budget_us` microseconds. It sweeps all databases in turn
     /// and stops early once a whole round found nothing dead.
     pub fn expire_slice(&mut self, budget_us: u64) -> Work {
-        if !self.shared.is_active_expire_on || self.is_expiry_paused() {
+        if !self.shared.may_expire() {
             return Work::Done;
         }
         let start = self.shared.clock.ticks();
@@ -114,10 +114,5 @@ impl Engine {
     /// Share of dead keys among those with a TTL, in per cent.
     pub fn expired_stale_percent(&self) -> f64 {
         self.expiry.stale_per_mille as f64 / 10.0
-    }
-
-    /// CLIENT PAUSE stops expiry: nothing may change meanwhile.
-    fn is_expiry_paused(&self) -> bool {
-        self.shared.is_paused(true)
     }
 }
