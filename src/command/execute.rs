@@ -252,7 +252,7 @@ fn filter_reply(session: &mut Session, mark: crate::proto::reply::Mark, out: &mu
 
 /// The slow log and the latency monitor; and time has moved on within the turn.
 #[cold]
-fn record_slow(
+pub(super) fn record_slow(
     shared: &mut Shared,
     session: &Session,
     args: Args<'_>,

@@ -7,6 +7,7 @@ mod connection;
 mod database;
 mod debug;
 mod debug_digest;
+pub mod direct;
 mod dump;
 pub mod execute;
 mod expire;
@@ -32,6 +33,7 @@ mod string_set;
 mod string_tests;
 mod string_value;
 pub mod syntax;
+pub(crate) mod verbs;
 
 use std::sync::LazyLock;
 

@@ -37,6 +37,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     // Of the commands `net` knows how to run one, and nothing of values or the keyspace.
     ("net", &["command::execute", "engine", "proto", "base"]),
     ("boot", &["net", "command", "engine", "persist", "store", "types", "proto", "base"]),
+    ("embed", &["boot", "net", "command", "engine", "store", "proto", "base"]),
 ];
 
 /// Something a rule does not like.
