@@ -55,6 +55,12 @@ impl Clock {
         self.unix_ms = unix_us / 1000;
     }
 
+    /// Whether it stands.
+    #[inline]
+    pub fn is_frozen(&self) -> bool {
+        self.is_frozen
+    }
+
     /// Stops it where it is; nothing happens where it stands already.
     pub fn freeze(&mut self) {
         self.refresh();

@@ -3,8 +3,8 @@
 //! They are turned into directives which are read after the file, as Redis does: `--port 7000`
 //! is the line `port "7000"`. An argument which begins with `--` starts a new directive, unless
 //! the one before it still waits for its first value; so `--requirepass --x` sets a password.
-//! `--save` alone means `--save ""`, `--test-mode` alone `--test-mode yes`. A single `-`, as first or last argument, reads more
-//! directives from standard input, between the file and the arguments.
+//! `--save` alone means `--save ""`, `--test-mode` alone `--test-mode yes`. A single `-`, as first
+//! or last argument, reads more directives from standard input, between the file and the arguments.
 
 use std::ffi::OsString;
 use std::io::Read;

@@ -63,14 +63,13 @@ const CLOCK_SET: Command = Command {
 
 const HELP: &[&str] = &[
     "FREEZE",
-    "    Stop the server's time. Like the others, answers what it is then, in milliseconds",
-    "    since 1970.",
+    "    Stop the server's time.",
     "RESUME",
     "    Let it run on from where it stands.",
     "SET <ms>",
-    "    Set it to <ms> milliseconds since 1970.",
+    "    Set it to <ms> milliseconds since 1970. Replies with the new time.",
     "ADVANCE <ms>",
-    "    Move it on by <ms> milliseconds.",
+    "    Move it on by <ms> milliseconds. Replies with the new time.",
 ];
 
 /// Why CLOCK is refused, and what to do about it.
@@ -88,13 +87,15 @@ fn clock_help(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
 fn clock_freeze(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
     check_mode(ctx)?;
     ctx.engine.clock.freeze();
-    answer(ctx)
+    ctx.reply.ok();
+    Ok(())
 }
 
 fn clock_resume(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
     check_mode(ctx)?;
     ctx.engine.clock.resume();
-    answer(ctx)
+    ctx.reply.ok();
+    Ok(())
 }
 
 fn clock_set(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {

@@ -277,14 +277,7 @@ impl Engine {
 
     /// Moves time on, for tests: what is due then has expired when this returns. O(keys with a time to live).
     pub fn advance(&mut self, by: Duration) {
-        self.inner.shared.clock.advance_ms(i64::try_from(by.as_millis()).unwrap_or(i64::MAX));
-        let (now_ms, is_lfu) = (self.inner.shared.clock.unix_ms(), self.inner.shared.is_lfu);
-        for db in &mut self.inner.dbs {
-            db.begin(now_ms, is_lfu);
-            if self.inner.shared.may_expire() {
-                db.expire_all();
-            }
-        }
+        self.inner.advance_ms(i64::try_from(by.as_millis()).unwrap_or(i64::MAX));
     }
 
     /// The beginning of a direct call, in ticks; reads the time where it is too old.
@@ -320,7 +313,7 @@ impl Engine {
     }
 
     fn work(&mut self, budget_us: u64) -> Work {
-        let expiry = self.inner.expire_slice(budget_us);
+        let expiry = self.inner.expire_as_time_passes(budget_us);
         let rest = self.inner.background(budget_us);
         self.inner.note_peak_memory();
         if expiry == Work::Left || rest == Work::Left { Work::Left } else { Work::Done }

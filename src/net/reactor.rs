@@ -430,7 +430,7 @@ impl Reactor {
                 return Work::Done;
             }
         }
-        let expiry = self.engine.expire_slice(self.slice_us);
+        let expiry = self.engine.expire_as_time_passes(self.slice_us);
         let rest = self.engine.background(self.slice_us);
         if expiry == Work::Left || rest == Work::Left { Work::Left } else { Work::Done }
     }

@@ -2,7 +2,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use rufous::{Clock, Engine, Error, Reply};
+use rufous::{Clock, Engine, Reply};
 
 const NOW_MS: i64 = 1_700_000_000_000;
 
@@ -68,9 +68,8 @@ fn calls_do_what_commands_do() {
         .get_many(&[b"n", b"none", b"s"], |at, value| seen.push((at, value.map(<[u8]>::to_vec))))
         .unwrap();
     assert_eq!(seen, [(0, Some(b"42".to_vec())), (1, None), (2, Some(b"value".to_vec()))]);
-    assert!(
-        matches!(by_call.incr(b"big", 1), Err(Error::Command(text)) if text.starts_with("ERR value is not"))
-    );
+    let not_integer = by_call.incr(b"big", 1).unwrap_err().to_string();
+    assert_eq!(not_integer, "ERR value is not an integer or out of range");
     assert!(by_call.set(b"s", b"x", Some(Duration::ZERO)).is_err());
     let commands = [
         "SET s value",
@@ -182,7 +181,11 @@ fn dead_keys_and_large_values_go_without_being_asked_for() {
         engine.set(format!("t{n}").as_bytes(), b"x", Some(Duration::from_millis(1))).unwrap();
     }
     std::thread::sleep(Duration::from_millis(5));
-    while engine.tick(Duration::from_millis(1)) {}
-    assert_eq!(ask(&mut engine, "DBSIZE"), Reply::Int(1));
+    // A table that shrinks under the sweep hides some keys from it until the next one.
+    let is_clean = |engine: &mut Engine| {
+        engine.tick(Duration::from_millis(1));
+        ask(engine, "DBSIZE") == Reply::Int(1)
+    };
+    assert!((0..1000).any(|_| is_clean(&mut engine)));
     assert!(text(&mut engine, "INFO stats").contains("expired_keys:200"));
 }

@@ -70,9 +70,10 @@ fn addresses_of_all_kinds() {
     let port = client.command(&["CONFIG", "GET", "port"]).unwrap();
     assert_eq!(port.as_slice().unwrap()[1].as_str().unwrap(), first.port().to_string());
     assert!(std::fs::metadata(&path).unwrap().file_type().is_socket());
+    let place = *first;
     server.stop().unwrap();
     assert_eq!(std::fs::metadata(&path).unwrap_err().kind(), ErrorKind::NotFound);
-    let refused = TcpStream::connect(first).unwrap_err();
+    let refused = TcpStream::connect(place).unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
 }
 
