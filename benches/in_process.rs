@@ -109,7 +109,7 @@ fn main() {
         let mut pipeline = client.pipeline();
         for index in start..start + 1000 {
             engine.set(&key(index), &VALUE, None).unwrap();
-            pipeline = pipeline.add(&[b"SET".as_slice(), &key(index), &VALUE]);
+            pipeline = pipeline.command(&[b"SET".as_slice(), &key(index), &VALUE]);
         }
         assert_eq!(pipeline.run().unwrap().len(), 1000);
     }

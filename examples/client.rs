@@ -13,9 +13,9 @@ fn main() -> Result<(), Error> {
     // One round trip for three commands.
     let replies = client
         .pipeline()
-        .add(&["INCR", "example:visits"])
-        .add(&["INCR", "example:visits"])
-        .add(&["INCR", "example:greeting"])
+        .command(&["INCR", "example:visits"])
+        .command(&["INCR", "example:visits"])
+        .command(&["INCR", "example:greeting"])
         .run()?;
     println!("{replies:?}");
 

@@ -21,7 +21,7 @@ use crate::embed::server::Address;
 /// # let rufous::Address::Tcp(address) = server.addresses()[0] else { unreachable!() };
 /// let mut client = rufous::Client::connect(address)?;
 /// assert_eq!(client.command(&["INCRBY", "visits", "41"])?, rufous::Reply::Int(41));
-/// let replies = client.pipeline().add(&["INCR", "visits"]).add(&["GET", "visits"]).run()?;
+/// let replies = client.pipeline().command(&["INCR", "visits"]).command(&["GET", "visits"]).run()?;
 /// assert_eq!(replies[1].as_str(), Some("42"));
 /// # Ok::<(), rufous::Error>(())
 /// ```
@@ -180,7 +180,7 @@ pub struct Pipeline<'c> {
 
 impl Pipeline<'_> {
     /// One more command.
-    pub fn add<W: AsRef<[u8]>>(mut self, words: &[W]) -> Self {
+    pub fn command<W: AsRef<[u8]>>(mut self, words: &[W]) -> Self {
         encode(&mut self.requests, words);
         self.count += 1;
         self
