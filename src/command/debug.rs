@@ -145,7 +145,10 @@ fn object(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
         Some(StringRef::Int(number)) => {
             (entry.key().as_ptr(), saved_length(number.to_string().as_bytes(), false))
         }
-        None => (entry.key().as_ptr(), 0),
+        None => match entry.document() {
+            Some(bytes) => (bytes.as_ptr(), saved_length(bytes, compresses)),
+            None => (entry.key().as_ptr(), 0),
+        },
     };
     let clock = (ctx.now / 1000 - idle_seconds as i64) & 0x00ff_ffff;
     let line = format!(

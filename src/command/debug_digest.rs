@@ -37,9 +37,11 @@ impl Digest {
     /// Adds type, value and whether there is a TTL, but not the key.
     pub(super) fn mix_entry(&mut self, entry: &EntryRef<'_>) {
         self.mix(&type_number(entry.kind()).to_be_bytes());
-        // Strings are the only type that has values so far.
+        // Strings and nested values are the only types so far.
         if let Some(string) = entry.string() {
             self.mix(string.as_bytes(&mut itoa::Buffer::new()));
+        } else if let Some(bytes) = entry.document() {
+            self.mix(bytes);
         }
         if entry.expiry().is_some() {
             self.combine(b"!!expire!!");

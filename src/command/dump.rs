@@ -14,7 +14,8 @@ use crate::engine::ctx::{CmdResult, Ctx, Event};
 use crate::engine::error::CmdError;
 use crate::persist::rdb_format::{self, Checksum, Compression, Reader, Text, value_type};
 use crate::proto::args::Args;
-use crate::store::{NewString, StringRef, Ttl};
+use crate::store::{NewString, Scalar, StringRef, Ttl};
+use crate::types::document;
 
 /// The table of contents of this family.
 pub(super) const COMMANDS: &[Command] = &[DUMP, RESTORE, RESTORE_ASKING];
@@ -93,13 +94,22 @@ fn dump(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
         ctx.reply.null();
         return Ok(());
     };
-    let Some(string) = entry.string() else { return Err(BAD_FORMAT) };
     let mut payload = vec![value_type::STRING];
-    match string {
-        StringRef::Int(value) => rdb_format::write_int(&mut payload, value),
-        StringRef::Bytes(bytes) => rdb_format::write_string(&mut payload, bytes, compression),
-        StringRef::Block(block) => rdb_format::write_string(&mut payload, block, compression),
+    match entry.string() {
+        Some(StringRef::Int(value)) => rdb_format::write_int(&mut payload, value),
+        Some(StringRef::Bytes(bytes)) => {
+            rdb_format::write_string(&mut payload, bytes, compression);
+        }
+        Some(StringRef::Block(block)) => {
+            rdb_format::write_string(&mut payload, block, compression);
+        }
+        None => {
+            payload[0] = value_type::DOCUMENT;
+            let bytes = entry.document().ok_or(BAD_FORMAT)?;
+            rdb_format::write_string(&mut payload, bytes, compression);
+        }
     }
+    payload.extend(scalar_mark(entry.scalar()));
     rdb_format::write_footer(&mut payload);
     ctx.reply.bulk_block(&Block::new(payload));
     Ok(())
@@ -119,7 +129,7 @@ fn restore(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     let checksum = if is_ignored { Checksum::Ignored } else { Checksum::Compared };
     let payload = rdb_format::check_footer(args.at(3), checksum)
         .map_err(|_| CmdError::Text("ERR DUMP payload version or checksum are wrong"))?;
-    let text = parse_value(payload)?;
+    let restored = parse_value(payload)?;
     let expiry = match ttl_ms {
         0 => None,
         _ if choices.is_absolute => Some(ttl_ms),
@@ -133,13 +143,11 @@ fn restore(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
         ctx.reply.ok();
         return Ok(());
     }
-    let value = match text {
-        Text::Int(value) => NewString::Int(value),
-        Text::Bytes(Cow::Borrowed(bytes)) => NewString::Bytes(bytes),
-        Text::Bytes(Cow::Owned(bytes)) => NewString::Block(Block::new(bytes)),
-    };
     let ttl = expiry.map_or(Ttl::Clear, Ttl::At);
-    ctx.db.set_string(key, value, ttl).map_err(|_| CmdError::OutOfMemory)?;
+    match restored {
+        Restored::String(value, scalar) => ctx.db.set_scalar(key, value, scalar, ttl)?,
+        Restored::Document(bytes) => ctx.db.set_document(key, bytes, ttl)?,
+    };
     match choices.access {
         Some(Access::Idle(seconds)) if !ctx.engine.is_lfu => ctx.db.set_idle(key, seconds),
         Some(Access::Frequency(counter)) if ctx.engine.is_lfu => ctx.db.set_frequency(key, counter),
@@ -150,13 +158,71 @@ fn restore(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     Ok(())
 }
 
-/// The value of a payload. What follows it is ignored, as in Redis.
+/// A value read from a payload.
+enum Restored<'b> {
+    /// A string, and as what it came.
+    String(NewString<'b>, Scalar),
+    /// The checked bytes of a nested value.
+    Document(Vec<u8>),
+}
+
+/// The value of a payload. What follows it is ignored, as in Redis, unless it is the mark of a scalar.
 ///
 /// DIFFERS: a value that reaches into version and checksum is refused; Redis reads them as part of it.
-fn parse_value(mut payload: Reader<'_>) -> Result<Text<'_>, CmdError> {
-    match payload.u8() {
-        Ok(value_type::STRING) => payload.string().map_err(|_| BAD_FORMAT),
-        _ => Err(BAD_FORMAT),
+fn parse_value(mut payload: Reader<'_>) -> Result<Restored<'_>, CmdError> {
+    let value_type = payload.u8().map_err(|_| BAD_FORMAT)?;
+    if !matches!(value_type, value_type::STRING | value_type::DOCUMENT) {
+        return Err(BAD_FORMAT);
+    }
+    let text = payload.string().map_err(|_| BAD_FORMAT)?;
+    if value_type == value_type::DOCUMENT {
+        let bytes = text.into_bytes();
+        document::check(&bytes).map_err(|_| BAD_FORMAT)?;
+        return Ok(Restored::Document(bytes));
+    }
+    let scalar = match *payload.rest() {
+        [mark] => MARKED.into_iter().find(|&scalar| scalar_mark(scalar) == Some(mark)),
+        _ => None,
+    };
+    let value = match text {
+        Text::Int(value) => NewString::Int(value),
+        Text::Bytes(Cow::Borrowed(bytes)) => NewString::Bytes(bytes),
+        Text::Bytes(Cow::Owned(bytes)) => NewString::Block(Block::new(bytes)),
+    };
+    let scalar = scalar.unwrap_or_default();
+    if is_believable(&value, scalar) {
+        Ok(Restored::String(value, scalar))
+    } else {
+        Err(BAD_FORMAT)
+    }
+}
+
+/// Whether a string can have come as `scalar`: other doors send it as such.
+fn is_believable(value: &NewString<'_>, scalar: Scalar) -> bool {
+    let bytes: &[u8] = match value {
+        NewString::Int(_) => return true,
+        NewString::Block(block) => block,
+        NewString::Bytes(bytes) | NewString::Raw(bytes) | NewString::Text(bytes) => bytes,
+    };
+    match scalar {
+        Scalar::Bytes => true,
+        Scalar::Number => document::is_number(bytes),
+        Scalar::Text | Scalar::Json => std::str::from_utf8(bytes).is_ok(),
+        Scalar::Simple => !bytes.iter().any(|byte| matches!(byte, b'\r' | b'\n')),
+    }
+}
+
+/// Scalars that are no mere bytes.
+const MARKED: [Scalar; 4] = [Scalar::Number, Scalar::Text, Scalar::Json, Scalar::Simple];
+
+/// The byte after a string that says as what it came. Redis ignores it, so the payload is one for Redis too.
+fn scalar_mark(scalar: Scalar) -> Option<u8> {
+    match scalar {
+        Scalar::Bytes => None,
+        Scalar::Number => Some(b':'),
+        Scalar::Text => Some(b'^'),
+        Scalar::Json => Some(b'@'),
+        Scalar::Simple => Some(b'+'),
     }
 }
 

@@ -8,7 +8,9 @@ use crate::command::options::{Options, TimeForm, TtlOption, TtlWord};
 use crate::command::spec::access::{ACCESS, DELETE, RO, RW, UPDATE, VARIABLE_FLAGS};
 use crate::command::spec::flag::{FAST, READONLY, WRITE};
 use crate::command::spec::{Command, Group, KeySpec, command, doc};
-use crate::command::string_value::{Comparison, digest, reply_value, reply_value_or_null};
+use crate::command::string_value::{
+    Comparison, digest, reply_document, reply_value, reply_value_or_null,
+};
 use crate::engine::ctx::{CmdResult, Ctx, Event};
 use crate::engine::error::CmdError;
 use crate::proto::args::Args;
@@ -87,8 +89,15 @@ const DIGEST: Command = Command {
 };
 
 fn get(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
-    let value = ctx.db.string(args.key(1))?;
-    reply_value_or_null(&mut ctx.reply, value);
+    let key = args.key(1);
+    match ctx.db.string(key) {
+        Ok(value) => reply_value_or_null(&mut ctx.reply, value),
+        // DIFFERS: Redis has no nested values; they come from another front door.
+        Err(wrong_type) => match ctx.db.peek(key).and_then(|entry| entry.document()) {
+            Some(bytes) => reply_document(&mut ctx.reply, bytes),
+            None => return Err(wrong_type.into()),
+        },
+    }
     Ok(())
 }
 

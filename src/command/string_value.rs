@@ -7,8 +7,9 @@ use crate::engine::config::Opt;
 use crate::engine::ctx::Ctx;
 use crate::engine::error::CmdError;
 use crate::proto::args::Args;
-use crate::proto::reply::Reply;
+use crate::proto::reply::{Reply, Resp};
 use crate::store::{NewString, StringRef};
+use crate::types::document::{self, Token};
 
 /// Hexadecimal digits of a digest.
 const DIGEST_DIGITS: usize = 16;
@@ -38,6 +39,31 @@ pub(super) fn reply_value_or_null(reply: &mut Reply<'_>, value: Option<StringRef
     match value {
         Some(value) => reply_value(reply, value),
         None => reply.null(),
+    }
+}
+
+/// Replies with a nested value: in RESP3 as nested aggregates, in RESP2 with dictionaries flattened to arrays and
+/// numbers that are no 64-bit integers as strings. O(its bytes).
+#[cold]
+pub(super) fn reply_document(reply: &mut Reply<'_>, bytes: &[u8]) {
+    // What is stored was checked; only a bug could end this early, and then in an answer that is too short.
+    for token in document::tokens(bytes).flatten() {
+        match token {
+            Token::Null => reply.null(),
+            Token::Simple(text) | Token::Bytes(text) => reply.bulk(text),
+            Token::Text(text) | Token::Json(text) => reply.bulk(text.as_bytes()),
+            Token::Int(number) => reply.int(number),
+            Token::Number(text) => match text.parse::<f64>() {
+                _ if !text.contains(|c: char| c != '-' && !c.is_ascii_digit()) => {
+                    reply.big_number(text)
+                }
+                Ok(number) if reply.resp() == Resp::V3 => reply.double(number),
+                _ => reply.bulk(text.as_bytes()),
+            },
+            Token::Array(count) => reply.array(count as usize),
+            Token::Dict(pairs) => reply.map(pairs as usize),
+            Token::Set(count) => reply.set(count as usize),
+        }
     }
 }
 

@@ -1,40 +1,128 @@
 //! The dialect of the miniature Redis in Python: RESP framing whose values have types and nest.
-use crate::dialect::{FrameLimits, Split};
-use crate::engine::engine::Engine;
-use crate::engine::session::Session;
-use crate::proto::reply::Output;
+//!
+//! A request is an array whose first element names the command, or a line of words. Values keep the type they
+//! came with: a scalar is stored as a string that remembers it (`store::Scalar`), a nested one as a document
+//! (`types::document`). Other doors read the scalars as strings; what those wrote reads here as bytes (`$`).
+//!
+//! Answers are values: SET answers 1, a missing key is null, FLUSH answers how many keys went. Where the
+//! specification leaves the answer open it is that of the finished Python server: APPEND answers the new value,
+//! FLUSHALL and QUIT 1; only EXPIRE, there always null, says here whether there was such a key.
+//! The bytes are in `wire`. Cost: O(bytes) of request and answer.
+use std::borrow::Cow;
 
-/// Where the splitter stands between two pieces of a request.
-#[derive(Debug, Default)]
-pub struct State {
-    /// No line end is before this place.
-    searched_to: usize,
+use crate::base::number::parse_i64;
+use crate::base::time::UnixMillis;
+use crate::dialect::{FrameLimits, Split};
+use crate::engine::config::Opt;
+use crate::engine::ctx::{CmdResult, Ctx, Event};
+use crate::engine::engine::Engine;
+use crate::engine::error::CmdError;
+use crate::engine::session::Session;
+use crate::engine::verbs::Verb;
+use crate::proto::reply::Output;
+use crate::store::{NewString, Scalar, Ttl};
+use crate::types::document::{Token, float_text};
+use wire::Arg;
+
+pub(super) mod wire;
+pub use wire::State;
+
+/// One command of this dialect.
+struct Command {
+    name: &'static str,
+    verb: Verb,
+    /// Fewest and most arguments after the name.
+    arguments: (usize, usize),
+    is_write: bool,
+    handler: fn(&mut Ctx<'_>, &[Arg<'_>]) -> CmdResult,
+}
+
+const MANY: usize = usize::MAX;
+
+const fn command(
+    name: &'static str,
+    verb: Verb,
+    arguments: (usize, usize),
+    is_write: bool,
+    handler: fn(&mut Ctx<'_>, &[Arg<'_>]) -> CmdResult,
+) -> Command {
+    Command { name, verb, arguments, is_write, handler }
+}
+
+/// All of them, the most frequent first: a search ends soon.
+const COMMANDS: &[Command] = &[
+    command("GET", Verb::Get, (1, 1), false, get),
+    command("SET", Verb::Set, (2, 2), true, set),
+    command("DELETE", Verb::Del, (1, 1), true, delete),
+    command("MGET", Verb::MGet, (1, MANY), false, mget),
+    command("MSET", Verb::MSet, (1, MANY), true, mset),
+    command("EXISTS", Verb::Exists, (1, 1), false, exists),
+    command("INCR", Verb::Incr, (1, 1), true, |ctx, args| increment(ctx, args, Sign::Plus)),
+    command("INCRBY", Verb::IncrBy, (2, 2), true, |ctx, args| increment(ctx, args, Sign::Plus)),
+    command("DECR", Verb::Decr, (1, 1), true, |ctx, args| increment(ctx, args, Sign::Minus)),
+    command("DECRBY", Verb::DecrBy, (2, 2), true, |ctx, args| increment(ctx, args, Sign::Minus)),
+    command("APPEND", Verb::Append, (2, 2), true, append),
+    command("GETSET", Verb::GetSet, (2, 2), true, getset),
+    command("SETNX", Verb::SetNx, (2, 2), true, setnx),
+    command("SETEX", Verb::SetEx, (3, 3), true, setex),
+    command("POP", Verb::GetDel, (1, 1), true, pop),
+    command("MPOP", Verb::GetDel, (1, MANY), true, mpop),
+    command("MDELETE", Verb::Del, (1, MANY), true, mdelete),
+    command("EXPIRE", Verb::Expire, (2, 2), true, expire),
+    command("LEN", Verb::DbSize, (0, 0), false, len),
+    command("FLUSH", Verb::FlushDb, (0, 0), true, flush),
+    command("FLUSHALL", Verb::FlushAll, (0, 0), true, flushall),
+    command("INFO", Verb::Info, (0, 0), false, info),
+    command("QUIT", Verb::Quit, (0, 0), false, quit),
+];
+
+fn find(name: &[u8]) -> Option<&'static Command> {
+    COMMANDS.iter().find(|command| command.name.as_bytes().eq_ignore_ascii_case(name))
 }
 
 /// Finds the end of the request at the start of `unread`.
 pub fn split(state: &mut State, unread: &[u8], limits: &FrameLimits) -> Split {
-    match memchr::memchr(b'\n', &unread[state.searched_to..]) {
-        Some(at) => {
-            let end = state.searched_to + at + 1;
-            state.searched_to = 0;
-            Split::Frame(end)
-        }
-        None if unread.len() > limits.frame_bytes_max => Split::Fatal(b"-bad request\r\n".to_vec()),
-        None => {
-            state.searched_to = unread.len();
-            Split::Incomplete
-        }
-    }
+    wire::split(state, unread, limits)
 }
 
 /// Runs one request.
-pub fn run(_engine: &mut Engine, _session: &mut Session, _frame: &[u8], out: &mut Output) {
-    error(b"bad request", out);
+pub fn run(engine: &mut Engine, session: &mut Session, frame: &[u8], out: &mut Output) {
+    let fail = |engine: &mut Engine, text: &[u8], out: &mut Output| {
+        engine.shared.stats.count_error(b"ERR");
+        error(text, out);
+    };
+    let args = match wire::arguments(frame) {
+        Ok(args) => args,
+        Err(text) => return fail(engine, text.as_bytes(), out),
+    };
+    let Some((Ok(name), args)) = args.split_first().map(|(name, args)| (name.text(), args)) else {
+        return fail(engine, b"First parameter must be command name.", out);
+    };
+    let Some(command) = find(&name) else {
+        let text = [b"Unrecognized command: ".as_slice(), &name.to_ascii_uppercase()].concat();
+        return fail(engine, &text, out);
+    };
+    let (least, most) = command.arguments;
+    if args.len() < least || args.len() > most {
+        let text = format!("Wrong number of arguments for {}", command.name);
+        return fail(engine, text.as_bytes(), out);
+    }
+    // MONITOR and the slow log show scalars; nested values only by their first byte.
+    let shown: Vec<_> =
+        args.iter().map(|arg| arg.text().unwrap_or(Cow::Borrowed(b"..."))).collect();
+    let shown: Vec<&[u8]> = shown.iter().map(|text| &**text).collect();
+    let result =
+        engine.perform(session, command.verb, &shown, out, |ctx| (command.handler)(ctx, args));
+    if let Err(failure) = result {
+        error(&failure.message(), out);
+    }
 }
 
 /// Whether a whole request may change something.
-pub fn may_write(_frame: &[u8]) -> bool {
-    true
+pub fn may_write(frame: &[u8]) -> bool {
+    let args = wire::arguments(frame).unwrap_or_default();
+    let name = args.first().and_then(|name| name.text().ok());
+    name.and_then(|name| find(&name)).is_some_and(|command| command.is_write)
 }
 
 /// Appends an error.
@@ -44,3 +132,343 @@ pub fn error(text: &[u8], out: &mut Output) {
     bytes.extend(text.iter().map(|&byte| if matches!(byte, b'\r' | b'\n') { b' ' } else { byte }));
     bytes.extend_from_slice(b"\r\n");
 }
+
+/// A value in the form in which it is stored.
+enum Value<'b> {
+    Scalar(NewString<'b>, Scalar),
+    Document(Vec<u8>),
+}
+
+impl<'b> Value<'b> {
+    fn of(ctx: &Ctx<'_>, arg: &Arg<'b>) -> Result<Value<'b>, CmdError> {
+        let bytes_max = ctx.engine.config.int(Opt::ProtoMaxBulkLen).max(0) as usize;
+        let (value, length) = match arg.token {
+            Token::Int(number) => (Value::Scalar(NewString::Int(number), Scalar::Number), 0),
+            Token::Simple(bytes) => Value::string(bytes, Scalar::Simple),
+            Token::Bytes(bytes) => Value::string(bytes, Scalar::Bytes),
+            Token::Text(text) => Value::string(text.as_bytes(), Scalar::Text),
+            Token::Json(text) => Value::string(text.as_bytes(), Scalar::Json),
+            Token::Number(text) => Value::string(text.as_bytes(), Scalar::Number),
+            Token::Null | Token::Array(_) | Token::Dict(_) | Token::Set(_) => {
+                let bytes = arg.document()?;
+                let length = bytes.len();
+                (Value::Document(bytes), length)
+            }
+        };
+        if length > bytes_max { Err(TOO_LONG) } else { Ok(value) }
+    }
+
+    fn string(bytes: &[u8], scalar: Scalar) -> (Value<'_>, usize) {
+        (Value::Scalar(NewString::Bytes(bytes), scalar), bytes.len())
+    }
+
+    fn store(self, ctx: &mut Ctx<'_>, key: &[u8], ttl: Ttl) -> CmdResult {
+        let hashed = ctx.db.key(key);
+        match self {
+            Value::Scalar(string, scalar) => ctx.db.set_scalar(hashed, string, scalar, ttl)?,
+            Value::Document(bytes) => ctx.db.set_document(hashed, bytes, ttl)?,
+        };
+        let event = if matches!(ttl, Ttl::At(_)) { Event::SetExpiring } else { Event::Set };
+        ctx.changed(event, key);
+        Ok(())
+    }
+}
+
+const TOO_LONG: CmdError =
+    CmdError::Text("ERR string exceeds maximum allowed size (proto-max-bulk-len)");
+
+/// Answers 1 or 0.
+fn answer(ctx: &mut Ctx<'_>, truth: bool) -> CmdResult {
+    wire::int(truth.into(), ctx.reply.output());
+    Ok(())
+}
+
+/// Answers the value of a key, or null.
+fn answer_value(ctx: &mut Ctx<'_>, key: &[u8]) -> CmdResult {
+    match ctx.db.read(ctx.db.key(key)) {
+        Some(entry) => wire::entry(&entry, ctx.reply.output()),
+        None => {
+            wire::null(ctx.reply.output());
+            Ok(())
+        }
+    }
+}
+
+fn get(ctx: &mut Ctx<'_>, args: &[Arg<'_>]) -> CmdResult {
+    answer_value(ctx, &args[0].text()?)
+}
+
+fn mget(ctx: &mut Ctx<'_>, args: &[Arg<'_>]) -> CmdResult {
+    wire::token(Token::Array(args.len() as u64), ctx.reply.output());
+    args.iter().try_for_each(|key| answer_value(ctx, &key.text()?))
+}
+
+fn exists(ctx: &mut Ctx<'_>, args: &[Arg<'_>]) -> CmdResult {
+    let key = args[0].text()?;
+    let exists = ctx.db.exists(ctx.db.key(&key));
+    answer(ctx, exists)
+}
+
+fn set(ctx: &mut Ctx<'_>, args: &[Arg<'_>]) -> CmdResult {
+    Value::of(ctx, &args[1])?.store(ctx, &args[0].text()?, Ttl::Clear)?;
+    answer(ctx, true)
+}
+
+fn setnx(ctx: &mut Ctx<'_>, args: &[Arg<'_>]) -> CmdResult {
+    let key = args[0].text()?;
+    let value = Value::of(ctx, &args[1])?;
+    let is_absent = ctx.db.read_for_write(ctx.db.key(&key)).is_none();
+    if is_absent {
+        value.store(ctx, &key, Ttl::Clear)?;
+    }
+    answer(ctx, is_absent)
+}
+
+fn setex(ctx: &mut Ctx<'_>, args: &[Arg<'_>]) -> CmdResult {
+    let at = deadline(ctx, &args[2], "setex")?;
+    if at <= ctx.now {
+        return Err(CmdError::InvalidExpire("setex"));
+    }
+    Value::of(ctx, &args[1])?.store(ctx, &args[0].text()?, Ttl::At(at))?;
+    answer(ctx, true)
+}
+
+fn getset(ctx: &mut Ctx<'_>, args: &[Arg<'_>]) -> CmdResult {
+    let key = args[0].text()?;
+    let value = Value::of(ctx, &args[1])?;
+    answer_value(ctx, &key)?;
+    value.store(ctx, &key, Ttl::Clear)
+}
+
+/// Flat pairs, or one dictionary.
+fn mset(ctx: &mut Ctx<'_>, args: &[Arg<'_>]) -> CmdResult {
+    let pairs = match args {
+        [dictionary] => dictionary.pairs(),
+        _ if args.len().is_multiple_of(2) => Some(args.to_vec()),
+        _ => None,
+    };
+    let pairs = pairs.ok_or(CmdError::Text("Wrong number of arguments for MSET"))?;
+    let mut parsed = Vec::with_capacity(pairs.len() / 2);
+    for pair in pairs.chunks_exact(2) {
+        parsed.push((pair[0].text()?, Value::of(ctx, &pair[1])?));
+    }
+    let count = parsed.len() as i64;
+    parsed.into_iter().try_for_each(|(key, value)| value.store(ctx, &key, Ttl::Clear))?;
+    wire::int(count, ctx.reply.output());
+    Ok(())
+}
+
+fn delete(ctx: &mut Ctx<'_>, args: &[Arg<'_>]) -> CmdResult {
+    mdelete(ctx, args)
+}
+
+fn mdelete(ctx: &mut Ctx<'_>, args: &[Arg<'_>]) -> CmdResult {
+    let keys = keys(args)?;
+    let removed = keys.iter().filter(|key| ctx.delete(ctx.db.key(key))).count();
+    wire::int(removed as i64, ctx.reply.output());
+    Ok(())
+}
+
+fn keys<'b>(args: &[Arg<'b>]) -> Result<Vec<Cow<'b, [u8]>>, CmdError> {
+    args.iter().map(Arg::text).collect()
+}
+
+fn pop(ctx: &mut Ctx<'_>, args: &[Arg<'_>]) -> CmdResult {
+    let key = args[0].text()?;
+    answer_value(ctx, &key)?;
+    ctx.delete(ctx.db.key(&key));
+    Ok(())
+}
+
+/// Nothing is removed where one of the values has no form here.
+fn mpop(ctx: &mut Ctx<'_>, args: &[Arg<'_>]) -> CmdResult {
+    let keys = keys(args)?;
+    for key in &keys {
+        if let Some(entry) = ctx.db.peek(ctx.db.key(key)) {
+            let has_form = entry.string().is_some() || entry.document().is_some();
+            has_form.then_some(()).ok_or(CmdError::WrongType)?;
+        }
+    }
+    wire::token(Token::Array(keys.len() as u64), ctx.reply.output());
+    // One at a time: of a key named twice the second answer is null.
+    for key in &keys {
+        answer_value(ctx, key)?;
+        ctx.delete(ctx.db.key(key));
+    }
+    Ok(())
+}
+
+/// A number of this dialect: integers stay such as long as they can.
+#[derive(Clone, Copy)]
+enum Number {
+    Int(i64),
+    Float(f64),
+}
+
+const NO_NUMBER: CmdError = CmdError::Text("ERR value is not a number");
+
+impl Number {
+    fn parse(text: &[u8]) -> Result<Number, CmdError> {
+        match parse_i64(text) {
+            Some(number) => Ok(Number::Int(number)),
+            None => fast_float2::parse(text).map(Number::Float).map_err(|_| NO_NUMBER),
+        }
+    }
+
+    fn float(self) -> f64 {
+        match self {
+            Number::Int(number) => number as f64,
+            Number::Float(number) => number,
+        }
+    }
+
+    fn plus(self, sign: Sign, other: Number) -> Result<Number, CmdError> {
+        const OVERFLOW: CmdError = CmdError::Text("ERR increment or decrement would overflow");
+        if let (Number::Int(left), Number::Int(right)) = (self, other) {
+            let sum = match sign {
+                Sign::Plus => left.checked_add(right),
+                Sign::Minus => left.checked_sub(right),
+            };
+            return sum.map(Number::Int).ok_or(OVERFLOW);
+        }
+        let sum = match sign {
+            Sign::Plus => self.float() + other.float(),
+            Sign::Minus => self.float() - other.float(),
+        };
+        if sum.is_finite() { Ok(Number::Float(sum)) } else { Err(OVERFLOW) }
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Sign {
+    Plus,
+    Minus,
+}
+
+/// INCR, INCRBY, DECR, DECRBY: an absent key is 0, the TTL stays, the result is a number.
+fn increment(ctx: &mut Ctx<'_>, args: &[Arg<'_>], sign: Sign) -> CmdResult {
+    let key = args[0].text()?;
+    let by = match args.get(1) {
+        Some(arg) => Number::parse(&arg.text().map_err(|_| NO_NUMBER)?)?,
+        None => Number::Int(1),
+    };
+    let hashed = ctx.db.key(&key);
+    let old = match ctx.db.string_for_write(hashed)? {
+        Some(string) => Number::parse(string.as_bytes(&mut itoa::Buffer::new()))?,
+        None => Number::Int(0),
+    };
+    match old.plus(sign, by)? {
+        Number::Int(sum) => {
+            ctx.db.set_scalar(hashed, NewString::Int(sum), Scalar::Number, Ttl::Keep)?;
+            wire::int(sum, ctx.reply.output());
+        }
+        Number::Float(sum) => {
+            let text = float_text(sum);
+            let value = NewString::Bytes(text.as_bytes());
+            ctx.db.set_scalar(hashed, value, Scalar::Number, Ttl::Keep)?;
+            wire::token(Token::Number(&text), ctx.reply.output());
+        }
+    }
+    ctx.changed(Event::IncrBy, &key);
+    Ok(())
+}
+
+/// Answers the new value, which keeps the type of the old one. Only strings can be appended to one another.
+fn append(ctx: &mut Ctx<'_>, args: &[Arg<'_>]) -> CmdResult {
+    const INCOMPATIBLE: CmdError = CmdError::Text("Incompatible data-types");
+    let key = args[0].text()?;
+    let hashed = ctx.db.key(&key);
+    let Some(entry) = ctx.db.read_for_write(hashed) else {
+        Value::of(ctx, &args[1])?.store(ctx, &key, Ttl::Clear)?;
+        return answer_value(ctx, &key);
+    };
+    let scalar = entry.scalar();
+    if entry.document().is_some() || scalar == Scalar::Number {
+        return Err(INCOMPATIBLE);
+    }
+    let added = match args[1].token {
+        Token::Simple(bytes) | Token::Bytes(bytes) => bytes,
+        Token::Text(text) | Token::Json(text) => text.as_bytes(),
+        _ => return Err(INCOMPATIBLE),
+    };
+    // What is said to be text stays UTF-8, and a line one line.
+    let is_compatible = match scalar {
+        Scalar::Bytes | Scalar::Number => true,
+        Scalar::Text | Scalar::Json => std::str::from_utf8(added).is_ok(),
+        Scalar::Simple => !added.iter().any(|byte| matches!(byte, b'\r' | b'\n')),
+    };
+    if !is_compatible {
+        return Err(INCOMPATIBLE);
+    }
+    ctx.append(hashed, added)?;
+    ctx.db.set_type(hashed, scalar);
+    answer_value(ctx, &key)
+}
+
+/// When something ends that lasts so many seconds, in milliseconds since 1970.
+fn deadline(ctx: &Ctx<'_>, arg: &Arg<'_>, name: &'static str) -> Result<UnixMillis, CmdError> {
+    let invalid = CmdError::InvalidExpire(name);
+    let millis = match Number::parse(&arg.text().map_err(|_| NO_NUMBER)?)? {
+        Number::Int(seconds) => seconds.checked_mul(1000),
+        Number::Float(seconds) => {
+            let millis = (seconds * 1000.0).ceil();
+            (millis.abs() < i64::MAX as f64).then_some(millis as i64)
+        }
+    };
+    millis.and_then(|millis| millis.checked_add(ctx.now)).ok_or(invalid)
+}
+
+fn expire(ctx: &mut Ctx<'_>, args: &[Arg<'_>]) -> CmdResult {
+    let key = args[0].text()?;
+    let at = deadline(ctx, &args[1], "expire")?;
+    let is_set = ctx.expire(ctx.db.key(&key), at)?;
+    answer(ctx, is_set)
+}
+
+fn len(ctx: &mut Ctx<'_>, _args: &[Arg<'_>]) -> CmdResult {
+    wire::int(ctx.db.len() as i64, ctx.reply.output());
+    Ok(())
+}
+
+fn flush(ctx: &mut Ctx<'_>, _args: &[Arg<'_>]) -> CmdResult {
+    let dropped = ctx.db.len() as i64;
+    let detached = ctx.db.flush();
+    ctx.flushed(detached);
+    wire::int(dropped, ctx.reply.output());
+    Ok(())
+}
+
+fn flushall(ctx: &mut Ctx<'_>, _args: &[Arg<'_>]) -> CmdResult {
+    let all: Vec<_> = ctx.dbs().map(|db| db.flush()).collect();
+    all.into_iter().for_each(|detached| ctx.flushed(detached));
+    answer(ctx, true)
+}
+
+fn info(ctx: &mut Ctx<'_>, _args: &[Arg<'_>]) -> CmdResult {
+    let stats = &ctx.engine.stats;
+    let counts = [
+        ("active_connections", ctx.engine.clients.len() as u64),
+        ("commands_processed", stats.commands_processed),
+        ("command_errors", stats.error_replies),
+        ("connections", stats.connections_received),
+        ("keys", ctx.db.len() as u64),
+    ];
+    let out = ctx.reply.output();
+    wire::token(Token::Dict(counts.len() as u64 + 1), out);
+    for (name, count) in counts {
+        wire::token(Token::Bytes(name.as_bytes()), out);
+        wire::int(count as i64, out);
+    }
+    wire::token(Token::Bytes(b"timestamp"), out);
+    wire::token(Token::Number(&float_text(ctx.now as f64 / 1000.0)), out);
+    Ok(())
+}
+
+fn quit(ctx: &mut Ctx<'_>, _args: &[Arg<'_>]) -> CmdResult {
+    ctx.client.closes_after_reply = true;
+    answer(ctx, true)
+}
+
+#[cfg(test)]
+#[path = "simpledb_tests.rs"]
+mod tests;

@@ -1,10 +1,10 @@
 //! What the tests of all dialects share: one engine, and bytes cut at every position.
 use crate::base::clock::Clock;
 use crate::dialect::{Dialect, FrameLimits, Split, Splitter, run};
-use crate::engine::config::Config;
+use crate::engine::config::{Config, Opt};
 use crate::engine::engine::Engine;
 use crate::engine::session::{Address, Session};
-use crate::proto::reply::Output;
+use crate::proto::reply::{Output, Resp};
 
 /// A limit that tests reach.
 pub(crate) const LIMITS: FrameLimits = FrameLimits { frame_bytes_max: 1 << 20 };
@@ -18,7 +18,9 @@ pub(crate) struct Door {
 
 impl Door {
     pub(crate) fn new(dialect: Dialect) -> Door {
-        let engine = Engine::new(Config::new("/".into()), Clock::real(), Some(1));
+        let mut config = Config::new("/".into());
+        config.load(Opt::EnableDebugCommand, &[b"yes".to_vec()]).expect("an option");
+        let engine = Engine::new(config, Clock::real(), Some(1));
         let mut session = Session::new(Address::InProcess, 0);
         session.is_authenticated = true;
         Door { dialect, engine, session }
@@ -59,12 +61,29 @@ impl Door {
 
     /// Runs a command of the RESP door on the same data; the reply's bytes.
     pub(crate) fn resp(&mut self, words: &[&str]) -> Vec<u8> {
+        let words: Vec<_> = words.iter().map(|word| word.as_bytes()).collect();
+        self.resp_bytes(&words)
+    }
+
+    /// As [`Door::resp`], in RESP3.
+    pub(crate) fn resp3(&mut self, words: &[&str]) -> Vec<u8> {
+        let words: Vec<_> = words.iter().map(|word| word.as_bytes()).collect();
+        self.execute(&words, Resp::V3)
+    }
+
+    /// As [`Door::resp`], with arguments of any bytes.
+    pub(crate) fn resp_bytes(&mut self, words: &[&[u8]]) -> Vec<u8> {
+        self.execute(words, Resp::V2)
+    }
+
+    fn execute(&mut self, words: &[&[u8]], resp: Resp) -> Vec<u8> {
         use crate::command::execute::Request;
-        let owned = crate::proto::args::OwnedArgs::from_parts(words.iter().map(|w| w.as_bytes()));
+        let owned = crate::proto::args::OwnedArgs::from_parts(words.iter().copied());
         let (buffer, spans, blocks) = owned.parts();
         let request = Request { buffer, spans, blocks, command: None, hint: Default::default() };
         let mut client = Session::new(Address::InProcess, 0);
         client.is_authenticated = true;
+        client.resp = resp;
         let (mut out, mut started) = (Output::default(), 0);
         let _ = self.engine.execute(&mut client, request, &mut out, &mut started);
         out.to_bytes()

@@ -107,6 +107,9 @@ pub mod value_type {
     pub const LIST_LISTPACKS: u8 = 18;
     /// A stream, with what 7.0 added.
     pub const STREAM_2: u8 = 19;
+    /// A nested value of ours: one string, in the form of `types::document`. Redis has no such type; it counts
+    /// its own up from 0 and its opcodes down from 255, so this stands between them.
+    pub const DOCUMENT: u8 = 160;
 }
 
 /// Whether long strings are compressed (`rdbcompression`).

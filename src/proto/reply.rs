@@ -354,6 +354,18 @@ impl<'o> Reply<'o> {
         }
     }
 
+    /// An integer of any length: `(123` or a string. `digits` are its digits, after a sign where there is one.
+    pub fn big_number(&mut self, digits: &str) {
+        match self.resp {
+            Resp::V2 => self.bulk(digits.as_bytes()),
+            Resp::V3 => {
+                self.raw(b"(");
+                self.raw(digits.as_bytes());
+                self.raw(b"\r\n");
+            }
+        }
+    }
+
     /// True or false: `#t` or `:1`.
     pub fn boolean(&mut self, truth: bool) {
         match self.resp {

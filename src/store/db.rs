@@ -13,7 +13,7 @@
 use super::OutOfMemory;
 use super::WrongType;
 use super::blocks::{Blocks, Graveyard};
-use super::entry::{self, INLINE_KEY_MAX, Kind, Stored, StoredKey, TTL};
+use super::entry::{self, INLINE_KEY_MAX, Stored, StoredKey, TTL};
 use super::heap::{Handle, Heap, same_class};
 use super::table::{Slot, Table};
 use super::view::{Clock, EntryRef, StringRef, key_bytes, key_equals};
@@ -537,15 +537,6 @@ fn lfu_increment(counter: u32, factor: u32, random: &mut u64) -> u32 {
     *random ^= *random << 17;
     let weight = u64::from(counter.saturating_sub(LFU_INIT)) * u64::from(factor) + 1;
     counter + u32::from((*random).is_multiple_of(weight))
-}
-
-impl Db {
-    /// The kind of a header for a new string entry.
-    #[inline]
-    pub(super) fn string_header(clock: u32, edited: bool) -> u32 {
-        let flags = Kind::String as u32 | if edited { entry::EDITED } else { 0 };
-        entry::with_clock(flags, clock)
-    }
 }
 
 #[cfg(test)]

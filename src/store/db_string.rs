@@ -15,6 +15,8 @@ use crate::base::hash::Key;
 use crate::base::time::UnixMillis;
 use std::sync::Arc;
 
+/// Flags of a string of bytes that was set, not edited.
+pub(super) const PLAIN: u32 = Kind::String as u32;
 /// Longest text that can be a canonical i64.
 const INT_TEXT_MAX: usize = 20;
 /// A block that grows gets as much room again, up to this.
@@ -73,19 +75,23 @@ impl Db {
         ttl: Ttl,
     ) -> Result<Replaced, OutOfMemory> {
         match value {
-            NewString::Int(value) => self.set_stored(key, Stored::Int(value), false, ttl),
-            NewString::Bytes(bytes) => self.set_bytes(key, bytes, ttl),
+            NewString::Int(value) => self.set_stored(key, Stored::Int(value), PLAIN, ttl),
+            NewString::Bytes(bytes) => self.set_bytes(key, bytes, PLAIN, ttl),
             NewString::Raw(bytes) if fits(key, bytes.len()) => {
-                self.set_stored(key, Stored::Bytes(bytes), true, ttl)
+                self.set_stored(key, Stored::Bytes(bytes), PLAIN | entry::EDITED, ttl)
             }
             NewString::Text(bytes) if fits(key, bytes.len()) => {
-                self.set_stored(key, Stored::Bytes(bytes), false, ttl)
+                self.set_stored(key, Stored::Bytes(bytes), PLAIN, ttl)
             }
-            NewString::Raw(bytes) | NewString::Text(bytes) => self.set_large(key, bytes, ttl),
-            NewString::Block(block) if fits(key, block.len()) => self.set_bytes(key, &block, ttl),
+            NewString::Raw(bytes) | NewString::Text(bytes) => {
+                self.set_large(key, bytes, PLAIN, ttl)
+            }
+            NewString::Block(block) if fits(key, block.len()) => {
+                self.set_bytes(key, &block, PLAIN, ttl)
+            }
             NewString::Block(block) => {
                 let number = self.blocks.add(block).map_err(|(_, error)| error)?;
-                self.set_block(key, number, ttl)
+                self.set_block(key, number, PLAIN, ttl)
             }
         }
     }
@@ -142,38 +148,57 @@ impl Db {
     }
 
     #[inline]
-    fn set_bytes(&mut self, key: Key<'_>, bytes: &[u8], ttl: Ttl) -> Result<Replaced, OutOfMemory> {
+    pub(super) fn set_bytes(
+        &mut self,
+        key: Key<'_>,
+        bytes: &[u8],
+        flags: u32,
+        ttl: Ttl,
+    ) -> Result<Replaced, OutOfMemory> {
         if bytes.len() <= INT_TEXT_MAX
             && let Some(value) = entry::canonical_int(bytes)
         {
-            return self.set_stored(key, Stored::Int(value), false, ttl);
+            return self.set_stored(key, Stored::Int(value), flags, ttl);
         }
         if fits(key, bytes.len()) {
-            return self.set_stored(key, Stored::Bytes(bytes), false, ttl);
+            return self.set_stored(key, Stored::Bytes(bytes), flags, ttl);
         }
-        self.set_large(key, bytes, ttl)
+        self.set_large(key, bytes, flags, ttl)
     }
 
-    fn set_large(&mut self, key: Key<'_>, bytes: &[u8], ttl: Ttl) -> Result<Replaced, OutOfMemory> {
+    fn set_large(
+        &mut self,
+        key: Key<'_>,
+        bytes: &[u8],
+        flags: u32,
+        ttl: Ttl,
+    ) -> Result<Replaced, OutOfMemory> {
         let number = self.new_block(bytes, 0)?;
-        self.set_block(key, number, ttl)
+        self.set_block(key, number, flags, ttl)
     }
 
     /// Sets a key to a block just added; takes it out again on failure.
-    fn set_block(&mut self, key: Key<'_>, number: u32, ttl: Ttl) -> Result<Replaced, OutOfMemory> {
-        let result = self.set_stored(key, Stored::Block(number), false, ttl);
+    pub(super) fn set_block(
+        &mut self,
+        key: Key<'_>,
+        number: u32,
+        flags: u32,
+        ttl: Ttl,
+    ) -> Result<Replaced, OutOfMemory> {
+        let result = self.set_stored(key, Stored::Block(number), flags, ttl);
         if result.is_err() {
             self.bury(number);
         }
         result
     }
 
+    /// `flags`: kind, EDITED and TYPED.
     #[inline]
-    fn set_stored(
+    pub(super) fn set_stored(
         &mut self,
         key: Key<'_>,
         value: Stored<'_>,
-        edited: bool,
+        flags: u32,
         ttl: Ttl,
     ) -> Result<Replaced, OutOfMemory> {
         let slot = self.locate(key);
@@ -193,7 +218,7 @@ impl Db {
             Ttl::At(expiry) => Some(expiry),
             Ttl::Clear | Ttl::Keep => old_expiry,
         };
-        self.store(key, slot, Db::string_header(clock, edited), expiry, value)?;
+        self.store(key, slot, entry::with_clock(flags, clock), expiry, value)?;
         Ok(replaced)
     }
 
@@ -210,7 +235,10 @@ impl Db {
         edit: impl FnOnce(&mut Vec<u8>),
     ) -> Result<(), OutOfMemory> {
         let bytes = self.heap.slot(Handle::from_raw(slot.handle));
-        let (header, expiry) = (entry::header(bytes) | entry::EDITED, entry::expiry(bytes));
+        let expiry = entry::expiry(bytes);
+        // What is edited as bytes is bytes, whatever it came as.
+        let others = entry::header(bytes) & !(entry::KIND_MASK | entry::TYPED);
+        let header = others | PLAIN | entry::EDITED;
         if let Stored::Block(number) = entry::value(bytes) {
             self.before_write(slot.bucket);
             edit_block(&mut self.blocks, number, length, edit)?;
@@ -258,7 +286,7 @@ impl Db {
 
 /// Whether a string of this length is kept inside the entry of `key`.
 #[inline]
-fn fits(key: Key<'_>, length: usize) -> bool {
+pub(super) fn fits(key: Key<'_>, length: usize) -> bool {
     if key.bytes.len() <= INLINE_KEY_MAX {
         fits_behind(entry::key_end_for(StoredKey::Inline(key.bytes)), length)
     } else {

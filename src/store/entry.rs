@@ -3,7 +3,7 @@
 //! ```text
 //!   0      4           5+
 //!   [header][key length][key ...][expiry: i64 if TTL][value]
-//!   header  u32: kind 3 bits | INT | BIG | EDITED | TTL | 0 | 24-bit LRU or LFU clock
+//!   header  u32: kind 3 bits | INT | BIG | EDITED | TTL | TYPED | 24-bit LRU or LFU clock
 //!   key length   0..=253 in the byte itself; 254: u16 follows; 255: the key is a block, its
 //!                number (u32) stands in place of the key
 //!   value   INT: length 1, 2, 4 or 8, then a little-endian integer of so many bytes
@@ -14,6 +14,9 @@
 //! The key stands at a fixed place, so a lookup compares it without decoding anything. A 16-byte
 //! key with a 32-byte value takes 54 bytes (slot 56), with a TTL 62 (slot 64). The header is never
 //! zero, since kinds start at 1: the heap recognises free slots by that.
+//!
+//! TYPED marks strings that came as something else than bytes (`scalar`). Which of the four it was is in
+//! EDITED and the lowest bit of the kind, which no other string needs: with TYPED, kind 0 is a string too.
 //!
 //! Functions here read and write slices; a slice that is too short would be a bug in this layer
 //! and panics. Nothing here allocates.
@@ -30,6 +33,7 @@ pub(crate) const INT: u32 = 1 << 3;
 pub(crate) const BIG: u32 = 1 << 4;
 pub(crate) const EDITED: u32 = 1 << 5;
 pub(crate) const TTL: u32 = 1 << 6;
+pub(crate) const TYPED: u32 = 1 << 7;
 const CLOCK_SHIFT: u32 = 8;
 
 const KEY_AT: usize = 5;
@@ -52,7 +56,7 @@ pub enum Kind {
     Zset = 5,
     /// A stream.
     Stream = 6,
-    /// A JSON document.
+    /// A nested value: `types::document`.
     Document = 7,
 }
 
@@ -67,7 +71,7 @@ impl Kind {
             Kind::Hash => "hash",
             Kind::Zset => "zset",
             Kind::Stream => "stream",
-            Kind::Document => "ReJSON-RL",
+            Kind::Document => "document",
         }
     }
 

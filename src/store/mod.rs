@@ -18,6 +18,7 @@ mod heap;
 mod owned;
 mod scan;
 mod table;
+mod typed;
 mod view;
 
 pub use db::{Db, DbMemory, DbStats};
@@ -28,6 +29,7 @@ pub use flush::Detached;
 pub use heap::Handle;
 pub use owned::{OwnedEntry, OwnedValue};
 pub use table::{Slot, Table};
+pub use typed::Scalar;
 pub use view::{EntryRef, StringRef};
 
 /// Memory for the operation could not be had; nothing was changed.

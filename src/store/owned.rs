@@ -116,14 +116,13 @@ impl Db {
 
     fn owned(&self, slot: Slot) -> OwnedEntry {
         let entry = self.entry(slot.handle);
-        let value = match entry.string() {
-            Some(StringRef::Int(value)) => OwnedValue::Int(value),
-            Some(StringRef::Bytes(bytes)) => OwnedValue::Bytes(bytes.to_vec()),
-            Some(StringRef::Block(block)) => OwnedValue::Block(Arc::clone(block)),
-            None => OwnedValue::Bytes(Vec::new()),
+        let value = match entry.stored() {
+            StringRef::Int(value) => OwnedValue::Int(value),
+            StringRef::Bytes(bytes) => OwnedValue::Bytes(bytes.to_vec()),
+            StringRef::Block(block) => OwnedValue::Block(Arc::clone(block)),
         };
         let header = entry::header(self.heap.slot(Handle::from_raw(slot.handle)));
-        let flags = header & (entry::KIND_MASK | entry::EDITED);
+        let flags = header & (entry::KIND_MASK | entry::EDITED | entry::TYPED);
         let clock = Some(entry::clock(header));
         OwnedEntry { value, expiry: entry.expiry(), flags, clock }
     }

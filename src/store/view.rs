@@ -3,6 +3,7 @@
 use super::blocks::{Blocks, block_bytes};
 use super::entry::{self, Kind, Stored, StoredKey};
 use super::heap::{Handle, Heap};
+use super::typed::Scalar;
 use crate::base::block::Block;
 use crate::base::time::UnixMillis;
 
@@ -131,22 +132,49 @@ impl<'a> EntryRef<'a> {
         if self.kind() != Kind::String {
             return None;
         }
-        Some(match entry::value(self.bytes()) {
+        Some(self.stored())
+    }
+
+    /// The value as it is stored, whatever its kind.
+    #[inline]
+    pub(crate) fn stored(&self) -> StringRef<'a> {
+        match entry::value(self.bytes()) {
             Stored::Int(value) => StringRef::Int(value),
             Stored::Bytes(bytes) => StringRef::Bytes(bytes),
             Stored::Block(number) => StringRef::Block(self.blocks.get(number)),
-        })
+        }
+    }
+
+    /// The bytes of the nested value, if it is one: what `types::document` reads.
+    #[must_use]
+    pub fn document(&self) -> Option<&'a [u8]> {
+        match (self.kind(), self.stored()) {
+            (Kind::Document, StringRef::Bytes(bytes)) => Some(bytes),
+            (Kind::Document, StringRef::Block(block)) => Some(block.as_slice()),
+            _ => None,
+        }
+    }
+
+    /// As what a string came; [`Scalar::Bytes`] for what is no string.
+    #[inline]
+    #[must_use]
+    pub fn scalar(&self) -> Scalar {
+        Scalar::of(entry::header(self.bytes()))
     }
 
     /// The name OBJECT ENCODING replies with.
     #[must_use]
     pub fn encoding(&self) -> &'static str {
+        if self.kind() == Kind::Document {
+            return "nested";
+        }
         let header = entry::header(self.bytes());
         if header & entry::INT != 0 {
             return "int";
         }
         let short = matches!(self.string(), Some(string) if string.len() <= entry::EMBEDDED_MAX);
-        if short && header & entry::EDITED == 0 { "embstr" } else { "raw" }
+        let is_edited = header & (entry::EDITED | entry::TYPED) == entry::EDITED;
+        if short && !is_edited { "embstr" } else { "raw" }
     }
 
     /// When the key expires, in Unix milliseconds.

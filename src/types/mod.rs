@@ -1,2 +1,3 @@
 //! Layer `types`.
+pub mod document;
 pub mod lcs;

@@ -1,0 +1,370 @@
+//! The bytes of the simpledb dialect: where a request ends, what is in it, and values on their way out.
+//!
+//! ```text
+//!   '+' text | '-' error | ':' number                       CRLF
+//!   '$' length CRLF bytes | '^' … text | '@' … JSON         CRLF       '$' -1 is null
+//!   '*' count CRLF values | '&' … a set | '%' pairs CRLF keys and values
+//!   any other printable first byte: a line of words, up to LF
+//! ```
+//!
+//! [`split`] counts the values that are still to come and keeps no stack, so depth costs it nothing; the length of
+//! a string leads over its bytes without a look at them. Depth and number of elements of a value are limited where it
+//! is stored (`types::document`). Nothing is allocated here on the word of a client.
+use std::borrow::Cow;
+
+use crate::base::number::{canonical_i64, parse_i64};
+use crate::dialect::{FrameLimits, Split, push_value};
+use crate::engine::error::CmdError;
+use crate::proto::limits::{ELEMENTS_MAX, INLINE_BYTES_MAX};
+use crate::proto::reply::Output;
+use crate::store::{EntryRef, Kind, Scalar, StringRef};
+use crate::types::document::{self, Refused, Token, Writer};
+
+/// Fewest bytes a value takes: its type and a line end, and nothing between (an empty simple string).
+const VALUE_BYTES_MIN: usize = 3;
+
+/// Where the splitter stands between two pieces of a request.
+#[derive(Debug, Default)]
+pub struct State {
+    /// The next byte to look at.
+    at: usize,
+    /// No line end is between `at` and here.
+    searched_to: usize,
+    /// Values still to come.
+    values_left: usize,
+    /// Values announced so far.
+    elements: usize,
+    /// Where the bytes of a string end that has been announced, its line end included.
+    body_end: Option<usize>,
+}
+
+/// Why a stream cannot be cut any further.
+enum Stop {
+    Incomplete,
+    Bad,
+    TooBig,
+}
+
+/// Finds the end of the request at the start of `unread`. Amortised O(1) per value and line byte.
+pub fn split(state: &mut State, unread: &[u8], limits: &FrameLimits) -> Split {
+    match advance(state, unread, limits.frame_bytes_max) {
+        Ok(end) => {
+            *state = State::default();
+            Split::Frame(end)
+        }
+        Err(Stop::Incomplete) => Split::Incomplete,
+        Err(Stop::Bad) => Split::Fatal(b"-bad request\r\n".to_vec()),
+        Err(Stop::TooBig) => Split::Fatal(b"-request is too big\r\n".to_vec()),
+    }
+}
+
+fn advance(state: &mut State, unread: &[u8], bytes_max: usize) -> Result<usize, Stop> {
+    let first = *unread.first().ok_or(Stop::Incomplete)?;
+    if !is_type(first) {
+        if !matches!(first, b' '..=b'~') {
+            return Err(Stop::Bad);
+        }
+        next_line(state, unread)?;
+        return Ok(state.at);
+    }
+    if state.elements == 0 {
+        (state.values_left, state.elements) = (1, 1);
+    }
+    while state.values_left > 0 {
+        if let Some(end) = state.body_end {
+            if unread.len() < end {
+                return Err(Stop::Incomplete);
+            }
+            if unread[end - 2..end] != *b"\r\n" {
+                return Err(Stop::Bad);
+            }
+            (state.at, state.body_end) = (end, None);
+            state.values_left -= 1;
+            continue;
+        }
+        // A wrong type is seen before its line is whole.
+        if !unread.get(state.at).is_none_or(|&byte| is_type(byte)) {
+            return Err(Stop::Bad);
+        }
+        let head = head_of(next_line(state, unread)?).ok_or(Stop::Bad)?;
+        match head {
+            Head::Line | Head::Null => state.values_left -= 1,
+            Head::Body(length) => {
+                let end = length.checked_add(state.at + 2).ok_or(Stop::TooBig)?;
+                state.body_end = Some(end);
+            }
+            Head::Members(count) => {
+                state.elements = state.elements.saturating_add(count);
+                if state.elements > ELEMENTS_MAX {
+                    return Err(Stop::TooBig);
+                }
+                state.values_left += count;
+                state.values_left -= 1;
+            }
+        }
+        // What was announced cannot fit any more: say so now, not when it has all been sent.
+        let least = state.body_end.unwrap_or(state.at) + state.values_left * VALUE_BYTES_MIN;
+        if least > bytes_max + VALUE_BYTES_MIN {
+            return Err(Stop::TooBig);
+        }
+    }
+    Ok(state.at)
+}
+
+/// The line at `state.at` without its end; the state then stands behind it.
+fn next_line<'b>(state: &mut State, unread: &'b [u8]) -> Result<&'b [u8], Stop> {
+    let from = state.searched_to.max(state.at);
+    match memchr::memchr(b'\n', &unread[from..]) {
+        Some(at) => {
+            let line = &unread[state.at..from + at];
+            state.at = from + at + 1;
+            Ok(line.strip_suffix(b"\r").unwrap_or(line))
+        }
+        None if unread.len() - state.at > INLINE_BYTES_MAX => Err(Stop::TooBig),
+        None => {
+            state.searched_to = unread.len();
+            Err(Stop::Incomplete)
+        }
+    }
+}
+
+fn is_type(byte: u8) -> bool {
+    matches!(byte, b'+' | b'-' | b':' | b'$' | b'^' | b'@' | b'*' | b'%' | b'&')
+}
+
+/// What the first line of a value says about what follows.
+enum Head {
+    Line,
+    Null,
+    Body(usize),
+    Members(usize),
+}
+
+fn head_of(line: &[u8]) -> Option<Head> {
+    let (&kind, rest) = line.split_first()?;
+    if matches!(kind, b'+' | b'-' | b':') {
+        return Some(Head::Line);
+    }
+    let number = parse_i64(rest)?;
+    if kind == b'$' && number == -1 {
+        return Some(Head::Null);
+    }
+    let number = usize::try_from(number).ok()?;
+    Some(match kind {
+        b'$' | b'^' | b'@' => Head::Body(number),
+        b'%' => Head::Members(number.checked_mul(2)?),
+        _ => Head::Members(number),
+    })
+}
+
+/// Reads values of a frame, front to back.
+#[derive(Clone, Copy, Debug)]
+struct Cursor<'b> {
+    rest: &'b [u8],
+}
+
+impl<'b> Cursor<'b> {
+    /// The next token; `None`: what stands there is no value.
+    fn token(&mut self) -> Option<Token<'b>> {
+        let end = memchr::memchr(b'\n', self.rest)?;
+        let line = self.rest[..end].strip_suffix(b"\r").unwrap_or(&self.rest[..end]);
+        self.rest = &self.rest[end + 1..];
+        let (&kind, text) = line.split_first()?;
+        Some(match kind {
+            b'+' if memchr::memchr(b'\r', text).is_none() => Token::Simple(text),
+            b':' => match canonical_i64(text) {
+                Some(number) => Token::Int(number),
+                None if document::is_number(text) => Token::Number(std::str::from_utf8(text).ok()?),
+                None => return None,
+            },
+            b'$' if text == b"-1" => Token::Null,
+            b'$' => Token::Bytes(self.body(text)?),
+            b'^' => Token::Text(std::str::from_utf8(self.body(text)?).ok()?),
+            b'@' => Token::Json(std::str::from_utf8(self.body(text)?).ok()?),
+            b'*' => Token::Array(count(text)?),
+            b'%' => Token::Dict(count(text)?),
+            b'&' => Token::Set(count(text)?),
+            // An error is an answer, not a value.
+            _ => return None,
+        })
+    }
+
+    fn body(&mut self, length: &[u8]) -> Option<&'b [u8]> {
+        let (body, rest) = self.rest.split_at_checked(usize::try_from(count(length)?).ok()?)?;
+        self.rest = rest.strip_prefix(b"\r\n")?;
+        Some(body)
+    }
+
+    /// The next value, nested or not.
+    fn value(&mut self) -> Option<Arg<'b>> {
+        let start = self.rest;
+        let token = self.token()?;
+        let mut left = members(token);
+        while left > 0 {
+            left = (left - 1).checked_add(members(self.token()?))?;
+        }
+        Some(Arg { token, wire: &start[..start.len() - self.rest.len()] })
+    }
+}
+
+fn count(text: &[u8]) -> Option<u64> {
+    u64::try_from(parse_i64(text)?).ok()
+}
+
+fn members(token: Token<'_>) -> u64 {
+    match token {
+        Token::Array(count) | Token::Set(count) => count,
+        Token::Dict(pairs) => pairs.saturating_mul(2),
+        _ => 0,
+    }
+}
+
+/// One argument of a request.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Arg<'b> {
+    /// What it is; of an aggregate the head.
+    pub(super) token: Token<'b>,
+    /// All its bytes, as they came.
+    wire: &'b [u8],
+}
+
+const BAD_REQUEST: &str = "bad request";
+
+/// The words or values of a request, the command's name first. Allocates in proportion to what has arrived.
+pub(super) fn arguments(frame: &[u8]) -> Result<Vec<Arg<'_>>, &'static str> {
+    if frame.first().is_some_and(|&byte| !is_type(byte)) {
+        return words(frame);
+    }
+    let mut cursor = Cursor { rest: frame };
+    let arguments = match cursor.token().ok_or(BAD_REQUEST)? {
+        Token::Array(0) => return Err("Missing command"),
+        Token::Array(count) => {
+            (0..count).map(|_| cursor.value()).collect::<Option<Vec<_>>>().ok_or(BAD_REQUEST)?
+        }
+        Token::Simple(line) | Token::Bytes(line) => words(line)?,
+        Token::Text(line) => words(line.as_bytes())?,
+        _ => return Err("Request must be list or simple string."),
+    };
+    if cursor.rest.is_empty() { Ok(arguments) } else { Err(BAD_REQUEST) }
+}
+
+fn words(line: &[u8]) -> Result<Vec<Arg<'_>>, &'static str> {
+    let words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+    let found: Vec<_> = words.map(|word| Arg { token: Token::Bytes(word), wire: word }).collect();
+    if found.is_empty() { Err("Missing command") } else { Ok(found) }
+}
+
+impl<'b> Arg<'b> {
+    /// It as a key or a name: the text of any scalar.
+    pub(super) fn text(&self) -> Result<Cow<'b, [u8]>, CmdError> {
+        Ok(match self.token {
+            Token::Simple(bytes) | Token::Bytes(bytes) => Cow::Borrowed(bytes),
+            Token::Text(text) | Token::Json(text) | Token::Number(text) => {
+                Cow::Borrowed(text.as_bytes())
+            }
+            Token::Int(number) => Cow::Owned(number.to_string().into_bytes()),
+            _ => return Err(CmdError::Text("ERR key must be a string or a number")),
+        })
+    }
+
+    /// The bytes under which a nested value is stored.
+    pub(super) fn document(&self) -> Result<Vec<u8>, CmdError> {
+        let (mut cursor, mut writer) = (Cursor { rest: self.wire }, Writer::new());
+        while !writer.is_complete() {
+            let token = cursor.token().ok_or(CmdError::Text(BAD_REQUEST))?;
+            writer.push(token).map_err(refusal)?;
+        }
+        writer.finish().map_err(refusal)
+    }
+
+    /// Keys and values of a dictionary; `None` for anything else.
+    pub(super) fn pairs(&self) -> Option<Vec<Arg<'b>>> {
+        let mut cursor = Cursor { rest: self.wire };
+        match cursor.token()? {
+            head @ Token::Dict(_) => (0..members(head)).map(|_| cursor.value()).collect(),
+            _ => None,
+        }
+    }
+}
+
+fn refusal(refused: Refused) -> CmdError {
+    match refused {
+        Refused::TooDeep => CmdError::Text("ERR value is nested too deep"),
+        Refused::TooMany => CmdError::Text("ERR value has too many elements"),
+        Refused::OutOfMemory => CmdError::OutOfMemory,
+        Refused::Corrupt => CmdError::Text(BAD_REQUEST),
+    }
+}
+
+/// Appends a number.
+pub(super) fn int(number: i64, out: &mut Output) {
+    token(Token::Int(number), out);
+}
+
+/// Appends null.
+pub(super) fn null(out: &mut Output) {
+    out.bytes_mut().extend_from_slice(b"$-1\r\n");
+}
+
+/// Appends what a token says; of an aggregate the head.
+pub(super) fn token(token: Token<'_>, out: &mut Output) {
+    match token {
+        Token::Null => null(out),
+        Token::Simple(text) => line(b'+', text, out),
+        Token::Bytes(bytes) => string(b'$', bytes, out),
+        Token::Text(text) => string(b'^', text.as_bytes(), out),
+        Token::Json(text) => string(b'@', text.as_bytes(), out),
+        Token::Int(number) => line(b':', itoa::Buffer::new().format(number).as_bytes(), out),
+        Token::Number(text) => line(b':', text.as_bytes(), out),
+        Token::Array(count) => head(b'*', count, out),
+        Token::Dict(pairs) => head(b'%', pairs, out),
+        Token::Set(count) => head(b'&', count, out),
+    }
+}
+
+/// Appends the value of a key with the type it came with: what Redis wrote is bytes. Values of other types than
+/// string and document have no form here.
+pub(super) fn entry(entry: &EntryRef<'_>, out: &mut Output) -> Result<(), CmdError> {
+    if let Some(string) = entry.string() {
+        scalar(entry.scalar(), string, out);
+        return Ok(());
+    }
+    debug_assert_ne!(entry.kind(), Kind::String);
+    let bytes = entry.document().ok_or(CmdError::WrongType)?;
+    // It was checked when it was stored.
+    document::tokens(bytes).flatten().for_each(|part| token(part, out));
+    Ok(())
+}
+
+fn scalar(scalar: Scalar, value: StringRef<'_>, out: &mut Output) {
+    let mut digits = itoa::Buffer::new();
+    let bytes = value.as_bytes(&mut digits);
+    let kind = match scalar {
+        Scalar::Number => return line(b':', bytes, out),
+        Scalar::Simple => return line(b'+', bytes, out),
+        Scalar::Bytes => b'$',
+        Scalar::Text => b'^',
+        Scalar::Json => b'@',
+    };
+    head(kind, bytes.len() as u64, out);
+    push_value(value, bytes, out);
+    out.bytes_mut().extend_from_slice(b"\r\n");
+}
+
+fn head(kind: u8, number: u64, out: &mut Output) {
+    line(kind, itoa::Buffer::new().format(number).as_bytes(), out);
+}
+
+fn line(kind: u8, text: &[u8], out: &mut Output) {
+    let out = out.bytes_mut();
+    out.push(kind);
+    out.extend_from_slice(text);
+    out.extend_from_slice(b"\r\n");
+}
+
+fn string(kind: u8, bytes: &[u8], out: &mut Output) {
+    head(kind, bytes.len() as u64, out);
+    let out = out.bytes_mut();
+    out.extend_from_slice(bytes);
+    out.extend_from_slice(b"\r\n");
+}
