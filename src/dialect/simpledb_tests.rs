@@ -396,8 +396,26 @@ fn what_cannot_be_a_request_closes() {
     ] {
         assert_eq!(text(&door().send(stream)), answer, "{}", text(stream));
     }
-    let endless = vec![b'a'; 70_000];
-    assert_eq!(text(&door().send(&endless)), "-request is too big\r\n");
+    let line = |length: usize| [&vec![b'a'; length][..], b"\r\n"].concat();
+    answers_survive_cuts(Dialect::Simpledb, b"+\n:1\n");
+    for (length, answer) in [(65_536, "-Unrec"), (65_537, "-request is too big\r\n")] {
+        let line = line(length);
+        assert!(text(&door().send(&line)).starts_with(answer), "{length}");
+        for cut in [length - 1, length, length + 1] {
+            let pieces = line.split_at(cut);
+            let answers = text(&door().send_pieces(&[pieces.0, pieces.1]));
+            assert!(answers.starts_with(answer), "{length} cut at {cut}");
+        }
+    }
+    assert_eq!(text(&door().send(&[b'a'; 70_000])), "-request is too big\r\n");
+    // A string that just fits, and one that just does not.
+    let set = |length: usize| {
+        [format!("*2\r\n$3\r\nGET\r\n${length}\r\n").as_bytes(), &vec![b'k'; length], b"\r\n"]
+            .concat()
+    };
+    let overhead = set(1 << 20).len() - (1 << 20);
+    assert_eq!(text(&door().send(&set((1 << 20) - overhead))), "$-1\r\n");
+    assert_eq!(text(&door().send(&set((1 << 20) - overhead + 1))), "-request is too big\r\n");
 }
 
 #[test]

@@ -103,8 +103,9 @@ fn advance(state: &mut State, unread: &[u8], bytes_max: usize) -> Result<usize, 
             }
         }
         // What was announced cannot fit any more: say so now, not when it has all been sent.
-        let least = state.body_end.unwrap_or(state.at) + state.values_left * VALUE_BYTES_MIN;
-        if least > bytes_max + VALUE_BYTES_MIN {
+        let others = state.values_left - usize::from(state.body_end.is_some());
+        let least = state.body_end.unwrap_or(state.at).saturating_add(others * VALUE_BYTES_MIN);
+        if least > bytes_max {
             return Err(Stop::TooBig);
         }
     }
@@ -114,18 +115,18 @@ fn advance(state: &mut State, unread: &[u8], bytes_max: usize) -> Result<usize, 
 /// The line at `state.at` without its end; the state then stands behind it.
 fn next_line<'b>(state: &mut State, unread: &'b [u8]) -> Result<&'b [u8], Stop> {
     let from = state.searched_to.max(state.at);
-    match memchr::memchr(b'\n', &unread[from..]) {
-        Some(at) => {
-            let line = &unread[state.at..from + at];
-            state.at = from + at + 1;
-            Ok(line.strip_suffix(b"\r").unwrap_or(line))
-        }
-        None if unread.len() - state.at > INLINE_BYTES_MAX => Err(Stop::TooBig),
-        None => {
-            state.searched_to = unread.len();
-            Err(Stop::Incomplete)
-        }
+    let found = memchr::memchr(b'\n', &unread[from..]).map(|at| from + at);
+    // The line end counts from its first byte on, so that a limit does not depend on how the bytes arrive.
+    if found.unwrap_or(unread.len()) - state.at > INLINE_BYTES_MAX + 1 {
+        return Err(Stop::TooBig);
     }
+    let Some(end) = found else {
+        state.searched_to = unread.len();
+        return Err(Stop::Incomplete);
+    };
+    let line = &unread[state.at..end];
+    state.at = end + 1;
+    Ok(line.strip_suffix(b"\r").unwrap_or(line))
 }
 
 fn is_type(byte: u8) -> bool {
