@@ -53,11 +53,10 @@ fn many(engine: &mut Engine, random: &mut Random) -> f64 {
         let keys: Vec<&[u8]> = keys.iter().map(Vec::as_slice).collect();
         let started = Instant::now();
         for keys in keys.chunks(PIPELINE) {
-            engine
-                .get_many(keys, |_, value| {
-                    black_box(value);
-                })
-                .unwrap();
+            let take = |_: usize, value: Option<&[u8]>| {
+                black_box(value);
+            };
+            engine.get_many(keys, take).unwrap();
         }
         started.elapsed()
     })
