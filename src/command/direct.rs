@@ -3,18 +3,13 @@
 //! A direct command is counted, timed, shown to MONITOR and the slow log, and held back by CLIENT PAUSE like the
 //! command it stands for; what it leaves out is arguments, arity, authentication and the reply. Cost: the lookup
 //! and about 20 ns.
-use std::borrow::Cow;
-
 use crate::base::hash::Key;
-use crate::base::histogram::Histogram;
 use crate::command::spec::flag;
 use crate::command::table::{CommandTable, Found};
 use crate::engine::ctx::{Ctx, OtherDbs};
 use crate::engine::engine::{Engine, Shared};
 use crate::engine::error::CmdError;
-use crate::engine::monitor;
 use crate::engine::session::Session;
-use crate::proto::args::OwnedArgs;
 use crate::proto::reply::{Output, Reply};
 use crate::store::{Db, StringRef};
 
@@ -159,48 +154,11 @@ pub const PAUSED: CmdError = CmdError::Text("ERR the engine is paused by CLIENT 
 fn settle(shared: &mut Shared, session: &Session, call: &Call<'_>, error: Option<&CmdError>) {
     let ticks = shared.clock.ticks().saturating_sub(call.started);
     let id = call.command.found.id;
-    let stats = &mut shared.stats;
-    stats.commands_processed += 1;
-    if let Some(command_stats) = stats.commands.get_mut(id.index()) {
-        command_stats.calls += 1;
-        command_stats.ticks += ticks;
-        if shared.watch.is_tracking {
-            let histogram = command_stats.histogram.get_or_insert_with(Box::<Histogram>::default);
-            histogram.record(shared.clock.nanos(ticks));
-        }
-    }
-    let is_shown = !shared.monitors.is_empty() || ticks >= shared.watch.least_ticks;
-    if is_shown || error.is_some() {
-        settle_rare(shared, session, call, error, ticks);
-    }
-}
-
-#[cold]
-fn settle_rare(
-    shared: &mut Shared,
-    session: &Session,
-    call: &Call<'_>,
-    error: Option<&CmdError>,
-    ticks: u64,
-) {
-    let Found { id, command, .. } = call.command.found;
+    shared.count_call(id, ticks);
     if let Some(error) = error {
-        if let Some(stats) = shared.stats.commands.get_mut(id.index()) {
-            stats.failed += 1;
-        }
-        let message: Cow<'_, [u8]> = error.message();
-        shared.stats.count_error(&message);
+        shared.stats.count_failure(id, &error.message());
     }
-    let mut shown = OwnedArgs::default();
-    shown.push(command.name.as_bytes());
-    call.shown.iter().for_each(|part| shown.push(part));
-    // Nothing of it is looked up as a key.
-    let hasher = crate::base::hash::KeyHasher::new(0);
-    let list = shown.lend(&hasher);
-    if !shared.monitors.is_empty() {
-        monitor::feed(shared, session, list.args());
-    }
-    if ticks >= shared.watch.least_ticks {
-        shared.record_slow(session, list.args(), command, ticks);
+    if !shared.monitors.is_empty() || ticks >= shared.watch.least_ticks {
+        shared.tell(session, id, call.shown, ticks);
     }
 }

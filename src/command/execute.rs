@@ -5,7 +5,6 @@
 //! The time of a command is read from the processor's counter once: its end is the next one's beginning.
 use crate::base::block::Block;
 use crate::base::clock::Clock;
-use crate::base::histogram::Histogram;
 use crate::command::spec::{Command, flag};
 use crate::command::table::{CommandId, CommandTable, Found};
 use crate::engine::config::{Config, Opt};
@@ -106,24 +105,11 @@ struct Ran {
 /// Everything after the handler: its error, CLIENT REPLY, statistics, slow log.
 #[inline]
 fn account(shared: &mut Shared, session: &mut Session, args: Args<'_>, ran: Ran, out: &mut Output) {
-    let stats = &mut shared.stats;
-    stats.commands_processed += 1;
-    let is_tracking = shared.watch.is_tracking;
-    if let Some(command_stats) = stats.commands.get_mut(ran.id.index()) {
-        command_stats.calls += 1;
-        command_stats.ticks += ran.ticks;
-        if is_tracking {
-            let histogram = command_stats.histogram.get_or_insert_with(Box::<Histogram>::default);
-            histogram.record(shared.clock.nanos(ran.ticks));
-        }
-        if ran.result.is_err() {
-            command_stats.failed += 1;
-        }
-    }
+    shared.count_call(ran.id, ran.ticks);
     if let Err(error) = ran.result {
         out.rewind(ran.mark);
         let message = error.message();
-        stats.count_error(&message);
+        shared.stats.count_failure(ran.id, &message);
         Reply::new(out, session.resp).error(&message);
     }
     if session.replies != Replies::On {

@@ -18,7 +18,7 @@ use crate::engine::latency::LatencyMonitor;
 use crate::engine::outbox::Outbox;
 use crate::engine::slowlog::SlowLog;
 use crate::engine::stats::Stats;
-use crate::engine::table::CommandTable;
+use crate::engine::table::{CommandId, CommandTable};
 use crate::engine::verbs::VerbIds;
 use crate::store::Db;
 
@@ -234,6 +234,13 @@ impl Shared {
     /// CLIENT PAUSE lasts, since nothing may change meanwhile.
     pub fn may_expire(&self) -> bool {
         self.is_active_expire_on && !self.is_paused(true)
+    }
+
+    /// Counts a command that ran and took this long.
+    #[inline]
+    pub fn count_call(&mut self, id: CommandId, ticks: u64) {
+        let nanos = self.watch.is_tracking.then(|| self.clock.nanos(ticks));
+        self.stats.count_call(id, ticks, nanos);
     }
 
     /// Whether CLIENT PAUSE holds commands back that may (or may not) write.

@@ -2,6 +2,7 @@
 use std::collections::BTreeMap;
 
 use crate::base::histogram::Histogram;
+use crate::engine::table::CommandId;
 
 /// Counters of one command.
 #[derive(Debug, Default)]
@@ -92,6 +93,26 @@ impl Stats {
         let mut stats = Stats::default();
         stats.commands.resize_with(commands, CommandStats::default);
         stats
+    }
+
+    /// Counts a command that ran: `nanos` is how long, where durations are kept.
+    #[inline]
+    pub fn count_call(&mut self, id: CommandId, ticks: u64, nanos: Option<u64>) {
+        self.commands_processed += 1;
+        let Some(command) = self.commands.get_mut(id.index()) else { return };
+        command.calls += 1;
+        command.ticks += ticks;
+        if let Some(nanos) = nanos {
+            command.histogram.get_or_insert_with(Box::<Histogram>::default).record(nanos);
+        }
+    }
+
+    /// Counts that a command which ran answered an error.
+    pub fn count_failure(&mut self, id: CommandId, message: &[u8]) {
+        if let Some(command) = self.commands.get_mut(id.index()) {
+            command.failed += 1;
+        }
+        self.count_error(message);
     }
 
     /// Counts an error reply by its first word.

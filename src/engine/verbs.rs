@@ -7,8 +7,7 @@
 //! Whoever calls has asked about authentication and CLIENT PAUSE before.
 //!
 //! Cost above the verb: two reads of the processor's counter and some additions.
-use crate::base::hash::Key;
-use crate::base::histogram::Histogram;
+use crate::base::hash::{Key, KeyHasher};
 use crate::base::number::parse_i64;
 use crate::base::time::UnixMillis;
 use crate::engine::config::Opt;
@@ -118,43 +117,35 @@ impl Engine {
         result: &CmdResult,
     ) {
         let shared = &mut self.shared;
-        shared.stats.commands_processed += 1;
-        if let Some(stats) = shared.stats.commands.get_mut(id.index()) {
-            stats.calls += 1;
-            stats.ticks += ticks;
-            stats.failed += u64::from(result.is_err());
-            if shared.watch.is_tracking {
-                let histogram = stats.histogram.get_or_insert_with(Box::<Histogram>::default);
-                histogram.record(shared.clock.nanos(ticks));
-            }
-        }
+        shared.count_call(id, ticks);
         if let Err(error) = result {
-            shared.stats.count_error(&error.message());
+            shared.stats.count_failure(id, &error.message());
         }
         if !shared.monitors.is_empty() || ticks >= shared.watch.least_ticks {
-            self.tell_verb(session, id, arguments, ticks);
-        }
-    }
-
-    /// MONITOR and the slow log: the only ones that need the request as a list of arguments.
-    #[cold]
-    fn tell_verb(&mut self, session: &Session, id: CommandId, arguments: &[&[u8]], ticks: u64) {
-        let command = self.shared.table.command(id);
-        let name = self.shared.table.full_name(id).as_bytes();
-        let owned = OwnedArgs::from_parts(std::iter::once(name).chain(arguments.iter().copied()));
-        let list = owned.lend(&self.hasher);
-        let shared = &mut self.shared;
-        let is_hidden = command.flags & (flag::SKIP_MONITOR | flag::ADMIN) != 0;
-        if !shared.monitors.is_empty() && !is_hidden {
-            monitor::feed(shared, session, list.args());
-        }
-        if ticks >= shared.watch.least_ticks {
-            shared.record_slow(session, list.args(), command, ticks);
+            shared.tell(session, id, arguments, ticks);
         }
     }
 }
 
 impl Shared {
+    /// MONITOR and the slow log: the only ones that need what ran as a list of arguments.
+    #[cold]
+    pub fn tell(&mut self, session: &Session, id: CommandId, arguments: &[&[u8]], ticks: u64) {
+        let command = self.table.command(id);
+        let name = self.table.full_name(id).as_bytes();
+        let owned = OwnedArgs::from_parts(std::iter::once(name).chain(arguments.iter().copied()));
+        // Nothing of it is looked up as a key.
+        let hasher = KeyHasher::new(0);
+        let list = owned.lend(&hasher);
+        let is_hidden = command.flags & (flag::SKIP_MONITOR | flag::ADMIN) != 0;
+        if !self.monitors.is_empty() && !is_hidden {
+            monitor::feed(self, session, list.args());
+        }
+        if ticks >= self.watch.least_ticks {
+            self.record_slow(session, list.args(), command, ticks);
+        }
+    }
+
     /// Why this client may not run verbs now, if so: a password is set, and these doors have no way to give it.
     #[inline]
     pub fn refuses_verbs(&self, session: &Session) -> bool {
