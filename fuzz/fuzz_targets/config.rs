@@ -3,6 +3,7 @@
 use libfuzzer_sys::fuzz_target;
 use rufous::boot::config_file::{AcceptAll, Loader};
 use rufous::engine::config::Config;
+use rufous::engine::config_rewrite::Lines;
 
 fuzz_target!(|text: &[u8]| {
     // A file it includes would be read, and the file system is no part of the input.
@@ -17,7 +18,7 @@ fuzz_target!(|text: &[u8]| {
     if !addresses.all(|address| !address.is_empty() && address.iter().all(is_plain)) {
         return;
     }
-    let rewritten = config.rewritten(text, None);
+    let rewritten = config.rewritten(text, None, Lines::Changed);
     let Some(again) = load(&rewritten) else {
         panic!("refused after a rewrite:\n{}", rewritten.escape_ascii());
     };

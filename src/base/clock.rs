@@ -8,19 +8,16 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::base::sys;
 
-/// Where wall time comes from.
-#[derive(Clone, Debug)]
-enum Source {
-    /// The system.
-    Real,
-    /// A test: it stands still until it is moved.
-    Manual,
-}
+/// The latest moment a clock is set to by hand: the end of the year 9999.
+pub const UNIX_MS_MAX: i64 = 253_402_300_799_999;
 
-/// The time of one engine.
+/// The time of one engine: that of the system, moved and stopped where a test wants it.
 #[derive(Clone, Debug)]
 pub struct Clock {
-    source: Source,
+    /// It stands still until it is moved.
+    is_frozen: bool,
+    /// How far it is ahead of the system's time while it runs.
+    shift_us: i64,
     unix_us: i64,
     /// `unix_us` in milliseconds: read for every command, so divided once.
     unix_ms: i64,
@@ -30,34 +27,68 @@ pub struct Clock {
 impl Clock {
     /// The system's time.
     pub fn real() -> Clock {
-        let mut clock =
-            Clock { source: Source::Real, unix_us: 0, unix_ms: 0, rate: TickRate::measured() };
+        let rate = TickRate::measured();
+        let mut clock = Clock { is_frozen: false, shift_us: 0, unix_us: 0, unix_ms: 0, rate };
         clock.refresh();
         clock
     }
 
     /// A clock that stands at `unix_ms` until [`Clock::advance_ms`] moves it.
     pub fn manual(unix_ms: i64) -> Clock {
-        let (unix_us, rate) = (unix_ms * 1000, TickRate::measured());
-        Clock { source: Source::Manual, unix_us, unix_ms, rate }
+        let mut clock = Clock::real();
+        clock.freeze();
+        clock.set_ms(unix_ms);
+        clock
     }
 
-    /// Reads the system's time; a manual clock stays. 20–40 ns.
+    /// Reads the system's time; a frozen clock stays. 20–40 ns.
     #[inline]
     pub fn refresh(&mut self) {
-        if let Source::Real = self.source {
-            let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-            self.unix_us = since_epoch.as_micros() as i64;
-            self.unix_ms = self.unix_us / 1000;
+        if !self.is_frozen {
+            self.show(system_us().saturating_add(self.shift_us));
         }
     }
 
-    /// Moves a manual clock; a real one does not move.
-    pub fn advance_ms(&mut self, by_ms: i64) {
-        if let Source::Manual = self.source {
-            self.unix_us += by_ms * 1000;
-            self.unix_ms += by_ms;
+    #[inline]
+    fn show(&mut self, unix_us: i64) {
+        self.unix_us = unix_us;
+        self.unix_ms = unix_us / 1000;
+    }
+
+    /// Whether it stands.
+    #[inline]
+    pub fn is_frozen(&self) -> bool {
+        self.is_frozen
+    }
+
+    /// Stops it where it is; nothing happens where it stands already.
+    pub fn freeze(&mut self) {
+        self.refresh();
+        self.is_frozen = true;
+    }
+
+    /// Lets it run on from where it stands. It does not jump to the system's time.
+    pub fn resume(&mut self) {
+        if self.is_frozen {
+            self.is_frozen = false;
+            self.shift_us = self.unix_us.saturating_sub(system_us());
         }
+    }
+
+    /// Sets it, whether it stands or runs; limited to 0 and [`UNIX_MS_MAX`].
+    pub fn set_ms(&mut self, unix_ms: i64) {
+        let unix_us = unix_ms.clamp(0, UNIX_MS_MAX) * 1000;
+        self.shift_us = unix_us.saturating_sub(system_us());
+        self.show(unix_us);
+    }
+
+    /// Moves it on, whether it stands or runs; limited as [`Clock::set_ms`].
+    pub fn advance_ms(&mut self, by_ms: i64) {
+        self.refresh();
+        let micros = self.unix_us % 1000;
+        self.set_ms(self.unix_ms.saturating_add(by_ms));
+        self.shift_us += micros;
+        self.show(self.unix_us + micros);
     }
 
     /// Milliseconds since 1970, at the last refresh.
@@ -88,6 +119,13 @@ impl Clock {
     pub fn ticks_of(&self, nanos: u64) -> u64 {
         self.rate.ticks(nanos)
     }
+}
+
+/// Microseconds since 1970 by the system.
+#[inline]
+fn system_us() -> i64 {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    since_epoch.as_micros() as i64
 }
 
 /// How long a tick of the counter is, as a 32.32 fixed-point number of nanoseconds.
@@ -138,6 +176,31 @@ mod tests {
         assert_eq!(clock.unix_ms(), 1_000);
         clock.advance_ms(5);
         assert_eq!((clock.unix_ms(), clock.unix_us()), (1_005, 1_005_000));
+    }
+
+    #[test]
+    fn a_clock_is_stopped_moved_and_let_go() {
+        let mut clock = Clock::real();
+        let near = |clock: &mut Clock, unix_ms: i64| {
+            clock.refresh();
+            assert!((0..5_000).contains(&(clock.unix_ms() - unix_ms)), "{clock:?}, {unix_ms}");
+        };
+        let now_ms = clock.unix_ms();
+        clock.advance_ms(3_600_000);
+        near(&mut clock, now_ms + 3_600_000);
+        clock.set_ms(5_000);
+        near(&mut clock, 5_000);
+        clock.freeze();
+        clock.set_ms(7_000);
+        clock.refresh();
+        assert_eq!(clock.unix_us(), 7_000_000);
+        clock.resume();
+        near(&mut clock, 7_000);
+        clock.freeze();
+        clock.advance_ms(i64::MAX);
+        assert_eq!(clock.unix_ms(), UNIX_MS_MAX);
+        clock.set_ms(i64::MIN);
+        assert_eq!(clock.unix_ms(), 0);
     }
 
     #[test]

@@ -3,8 +3,8 @@
 //! They are turned into directives which are read after the file, as Redis does: `--port 7000`
 //! is the line `port "7000"`. An argument which begins with `--` starts a new directive, unless
 //! the one before it still waits for its first value; so `--requirepass --x` sets a password.
-//! `--save` alone means `--save ""`. A single `-`, as first or last argument, reads more
-//! directives from standard input, between the file and the arguments.
+//! `--save` alone means `--save ""`, `--test-mode` alone `--test-mode yes`. A single `-`, as first
+//! or last argument, reads more directives from standard input, between the file and the arguments.
 
 use std::ffi::OsString;
 use std::io::Read;
@@ -88,6 +88,11 @@ impl Options {
         self.text.push(b' ');
         // With its value in the same argument (`"--port 7000"`) a directive is complete.
         self.waiting = split_args(arg).is_some_and(|words| words.len() == 1);
+        let is_last = next.is_none_or(|next| next.starts_with(b"--"));
+        if self.waiting && is_last && arg.eq_ignore_ascii_case(b"--test-mode") {
+            self.text.extend_from_slice(b"yes");
+            self.waiting = false;
+        }
         if self.waiting && arg.eq_ignore_ascii_case(b"--save") {
             // Users build the arguments from a list which may be empty.
             match next {

@@ -79,7 +79,8 @@ fn serve(mut config: Config, arguments: &Arguments) -> i32 {
     };
     announce(&config, arguments, &listeners);
     let pid_file = write_pid_file(&config);
-    let engine = Engine::new(config, Clock::real(), None);
+    let seed = config.seed();
+    let engine = Engine::new(config, Clock::real(), seed);
     let result = Reactor::new(engine, listeners).and_then(|mut reactor| {
         reactor.handle_signals()?;
         reactor.on_log_level(logging::set_level);

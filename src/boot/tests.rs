@@ -74,6 +74,9 @@ fn arguments_become_lines() {
     assert_eq!(options(&["--save", "1", "2"]), "save \"1\" \"2\" ");
     assert_eq!(options(&["--dir", "a \"b\n"]), "dir \"a \\\"b\\n\" ");
     assert_eq!(options(&["--hz \"1"]), "hz \"1 ");
+    assert_eq!(options(&["--test-mode"]), "test-mode yes");
+    assert_eq!(options(&["--test-mode", "--seed", "7"]), "test-mode yes\nseed \"7\" ");
+    assert_eq!(options(&["--test-mode", "no"]), "test-mode \"no\" ");
     assert_eq!(options(&["--"]), " ");
 }
 

@@ -1,11 +1,13 @@
 //! Layer 5: the commands of Redis, declared and handled. No family imports another.
 mod client;
-pub mod client_list;
+mod client_list;
+mod clock;
 pub mod config;
 mod connection;
 mod database;
 mod debug;
 mod debug_digest;
+pub mod direct;
 mod dump;
 pub mod execute;
 mod expire;
@@ -30,6 +32,7 @@ mod string_set;
 mod string_tests;
 mod string_value;
 pub mod syntax;
+pub(crate) mod verbs;
 
 use std::sync::LazyLock;
 
@@ -56,6 +59,7 @@ pub(crate) const FAMILIES: &[&[Command]] = &[
     observe::COMMANDS,
     memory::COMMANDS,
     debug::COMMANDS,
+    clock::COMMANDS,
     config::COMMANDS,
     introspect::COMMANDS,
 ];

@@ -1,11 +1,11 @@
 //! Strings as numbers: INCR and its relatives on 64-bit integers, INCRBYFLOAT on the 80-bit floating point
 //! Redis computes with. The time to live stays as it is.
 use crate::base::long_double::LongDouble;
-use crate::base::number::parse_i64;
 use crate::command::options::integer;
 use crate::command::spec::access::{ACCESS, RW, UPDATE};
 use crate::command::spec::flag::{DENYOOM, FAST, WRITE};
 use crate::command::spec::{Command, Group, KeySpec, command, doc};
+use crate::command::verbs;
 use crate::engine::ctx::{CmdResult, Ctx, Event};
 use crate::engine::error::CmdError;
 use crate::proto::args::Args;
@@ -87,19 +87,7 @@ fn decrby(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
 
 /// Adds to the integer at the first key; an absent one is 0.
 fn add(ctx: &mut Ctx<'_>, args: Args<'_>, increment: i64) -> CmdResult {
-    let key = args.key(1);
-    let old = match ctx.db.string_for_write(key)? {
-        None => 0,
-        Some(StringRef::Int(number)) => number,
-        // An integer that was edited (APPEND) is kept as bytes.
-        Some(StringRef::Bytes(bytes)) => parse_i64(bytes).ok_or(CmdError::NotInteger)?,
-        Some(StringRef::Block(_)) => return Err(CmdError::NotInteger),
-    };
-    let Some(sum) = old.checked_add(increment) else {
-        return Err(CmdError::Text("ERR increment or decrement would overflow"));
-    };
-    ctx.db.set_string(key, NewString::Int(sum), Ttl::Keep)?;
-    ctx.changed(Event::IncrBy, key.bytes);
+    let sum = verbs::increment(ctx, args.key(1), increment)?;
     ctx.reply.int(sum);
     Ok(())
 }

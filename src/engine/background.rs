@@ -58,10 +58,28 @@ impl Engine {
         Work::Done
     }
 
+    /// As [`Engine::expire_slice`], but nothing while the clock stands: no time comes then, and what is left of the
+    /// past does not go at a moment that chance chooses.
+    pub fn expire_as_time_passes(&mut self, budget_us: u64) -> Work {
+        if self.shared.clock.is_frozen() { Work::Done } else { self.expire_slice(budget_us) }
+    }
+
+    /// Moves time on, for tests: what is due then has expired when this returns. O(keys with a time to live).
+    pub fn advance_ms(&mut self, by_ms: i64) {
+        self.shared.clock.advance_ms(by_ms);
+        let (now_ms, is_lfu) = (self.shared.clock.unix_ms(), self.shared.is_lfu);
+        for db in &mut self.dbs {
+            db.begin(now_ms, is_lfu);
+            if self.shared.may_expire() {
+                db.expire_all();
+            }
+        }
+    }
+
     /// One slice of active expiry of at most about `budget_us` microseconds. It sweeps all databases in turn
     /// and stops early once a whole round found nothing dead.
     pub fn expire_slice(&mut self, budget_us: u64) -> Work {
-        if !self.shared.is_active_expire_on || self.is_expiry_paused() {
+        if !self.shared.may_expire() {
             return Work::Done;
         }
         let start = self.shared.clock.ticks();
@@ -119,10 +137,5 @@ impl Engine {
     /// Share of dead keys among those with a TTL, in per cent.
     pub fn expired_stale_percent(&self) -> f64 {
         self.expiry.stale_per_mille as f64 / 10.0
-    }
-
-    /// CLIENT PAUSE stops expiry: nothing may change meanwhile.
-    fn is_expiry_paused(&self) -> bool {
-        self.shared.is_paused(true)
     }
 }

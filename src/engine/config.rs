@@ -300,6 +300,11 @@ impl Config {
         &self.values.dir
     }
 
+    /// `seed`, where it is set.
+    pub fn seed(&self) -> Option<u64> {
+        std::str::from_utf8(self.text(Opt::Seed)).ok()?.parse().ok()
+    }
+
     /// A path option, made absolute by `dir`; `None` when it is empty.
     pub fn path(&self, opt: Opt) -> Option<PathBuf> {
         let text = self.text(opt);

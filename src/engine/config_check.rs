@@ -73,3 +73,12 @@ pub fn title_template(value: &[u8]) -> Result<(), &'static str> {
     }
     if filled { Ok(()) } else { Err(REASON) }
 }
+
+/// `seed`: a number of 64 bits, or nothing.
+pub fn seed(value: &[u8]) -> Result<(), &'static str> {
+    let is_number = std::str::from_utf8(value).is_ok_and(|text| text.parse::<u64>().is_ok());
+    if value.is_empty() || is_number {
+        return Ok(());
+    }
+    Err("argument must be a number from 0 to 2^64-1")
+}

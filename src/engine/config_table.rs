@@ -442,7 +442,15 @@ options! {
         "Microseconds to look for requests before sleeping: lower latency for more CPU time.";
     MaxStallUs "max-stall-us": int(1, 1_000_000, 500), 0, Now,
         "Microseconds which one piece of work may hold the loop before it is sliced.";
+    Seed "seed": checked_unset(check::seed), IMMUTABLE, Now,
+        "Number which all random choices follow from, so that a trace repeats; not set: from the system.";
+    TestMode "test-mode": flag(false), IMMUTABLE, Now,
+        "Let CLOCK stop and move the server's time.";
 }
+}
+
+const fn checked_unset(check: TextCheck) -> Kind {
+    Kind::Text { default: None, binary: false, check: Some(check) }
 }
 
 const fn number_octal(high: u64, default: i64) -> Kind {

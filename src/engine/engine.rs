@@ -230,6 +230,12 @@ impl Shared {
         (of(Opt::LfuLogFactor), of(Opt::LfuDecayTime))
     }
 
+    /// Whether keys may be deleted because their time has come, without anybody asking for them: not while
+    /// CLIENT PAUSE lasts, since nothing may change meanwhile.
+    pub fn may_expire(&self) -> bool {
+        self.is_active_expire_on && !self.is_paused(true)
+    }
+
     /// Whether CLIENT PAUSE holds commands back that may (or may not) write.
     pub fn is_paused(&self, may_write: bool) -> bool {
         self.pause.is_some_and(|pause| {

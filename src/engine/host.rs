@@ -2,7 +2,7 @@
 use crate::engine::config::{Config, Opt};
 
 /// The server around an engine.
-pub trait Host {
+pub trait Host: Send {
     /// Carries out changed options that concern sockets and limits (`port`, `bind`, `maxclients`…).
     /// The error is shown to the client, in Redis's words; nothing has changed then.
     fn apply(&mut self, changed: &[Opt], config: &Config) -> Result<(), HostError>;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use mio::{Events, Poll, Token};
+use mio::{Events, Poll, Token, Waker};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
 use slab::Slab;
@@ -44,6 +44,7 @@ const ACCEPTS_MAX: usize = 1000;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 const SIGNAL_TOKEN: usize = usize::MAX;
 const ALARM_TOKEN: usize = usize::MAX - 2;
+const STOP_TOKEN: usize = usize::MAX - 3;
 
 /// The event loop and all it owns.
 pub struct Reactor {
@@ -161,6 +162,11 @@ impl Reactor {
         Ok(())
     }
 
+    /// Ends the loop from another thread, once it is woken. To be called once.
+    pub fn stopper(&self) -> io::Result<Waker> {
+        Waker::new(self.poll.registry(), Token(STOP_TOKEN))
+    }
+
     /// Has `set` carry out CONFIG SET loglevel.
     pub fn on_log_level(&mut self, set: fn(LogLevel)) {
         self.set_log_level = Some(set);
@@ -246,6 +252,10 @@ impl Reactor {
             match token {
                 SIGNAL_TOKEN => {
                     self.take_signals();
+                    continue;
+                }
+                STOP_TOKEN => {
+                    self.shutdown = Some(Shutdown { is_forced: true });
                     continue;
                 }
                 ALARM_TOKEN => {
@@ -436,7 +446,7 @@ impl Reactor {
                 return Work::Done;
             }
         }
-        let expiry = self.engine.expire_slice(self.slice_us);
+        let expiry = self.engine.expire_as_time_passes(self.slice_us);
         let rest = self.engine.background(self.slice_us);
         if expiry == Work::Left || rest == Work::Left { Work::Left } else { Work::Done }
     }

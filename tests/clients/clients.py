@@ -122,7 +122,7 @@ class Simpledb:
             if kind != b"$":
                 return data.decode()
             try:
-                return data.decode("ascii")
+                return data.decode()
             except UnicodeDecodeError:
                 return data
         if kind == b"*":

@@ -42,6 +42,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         "boot",
         &["net", "dialect", "command", "engine", "persist", "store", "types", "proto", "base"],
     ),
+    ("embed", &["boot", "net", "dialect", "command", "engine", "store", "types", "proto", "base"]),
 ];
 
 /// Something a rule does not like.

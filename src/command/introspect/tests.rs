@@ -16,6 +16,12 @@ use std::path::{Path, PathBuf};
 const ADDED: &[(&str, &str)] = &[
     ("client|no-touch", "of Redis 7.2"),
     ("client|setinfo", "of Redis 7.2: clients send it at every start"),
+    ("clock", "test mode, which Redis does not have"),
+    ("clock|advance", "test mode"),
+    ("clock|freeze", "test mode"),
+    ("clock|help", "test mode"),
+    ("clock|resume", "test mode"),
+    ("clock|set", "test mode"),
     ("delex", "of Redis 8.4"),
     ("digest", "of Redis 8.4"),
     ("msetex", "of Redis 8.4"),
