@@ -430,8 +430,15 @@ fn depth_and_elements_are_limited() {
     assert_eq!(text(&door.send(&nested(DEPTH_MAX))), ":1\r\n");
     assert_eq!(text(&door.send(&nested(DEPTH_MAX + 1))), "-ERR value is nested too deep\r\n");
     assert_eq!(text(&door.send(&nested(200_000))), "-ERR value is nested too deep\r\n");
-    let mut splitter = Splitter::new(Dialect::Simpledb);
     let limits = crate::dialect::FrameLimits { frame_bytes_max: 1 << 30 };
+    let announced = |count: usize| {
+        let head = format!("*{count}\r\n");
+        Splitter::new(Dialect::Simpledb).split(head.as_bytes(), &limits)
+    };
+    let frame_max = crate::proto::limits::ELEMENTS_MAX;
+    assert_eq!(announced(frame_max - 1), Split::Incomplete);
+    assert_eq!(announced(frame_max), Split::Fatal(b"-request is too big\r\n".to_vec()));
+    let mut splitter = Splitter::new(Dialect::Simpledb);
     let count = ELEMENTS_MAX;
     let mut many = format!("*3\r\n$3\r\nSET\r\n$1\r\nk\r\n*{count}\r\n").into_bytes();
     many.extend(b":1\r\n".repeat(count as usize));
