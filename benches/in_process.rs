@@ -2,8 +2,8 @@
 //!
 //! `cargo bench --bench in_process` prints requests per second for each, and the ratio. The network's is that of a
 //! server in this process, asked by one thread over eight connections with 64 requests per write; its replies are
-//! compared by length, those of the engine by content, before anything is timed. `get_many` has as many keys per call as
-//! the network has requests on their way, 512.
+//! compared by length, those of the engine by content, before anything is timed. `get_many` has as many keys per
+//! call as the network has requests on their way, 512.
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a measurement prints, and may panic")]
 use std::hint::black_box;
 use std::io::{Read, Write};
