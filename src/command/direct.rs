@@ -13,8 +13,8 @@ use crate::engine::session::Session;
 use crate::proto::reply::{Output, Reply};
 use crate::store::{Db, StringRef};
 
-/// Keys whose buckets and entries are fetched together.
-const WINDOW: usize = 32;
+/// How many keys a bucket is fetched ahead of the entry, and the entry ahead of its use.
+const AHEAD: usize = 16;
 
 /// The command that a direct one stands for, whatever `rename-command` calls it.
 #[derive(Clone, Copy)]
@@ -73,18 +73,20 @@ impl Engine {
     ) -> Result<(), CmdError> {
         admit(&mut self.shared, session, call)?;
         let db = selected(&mut self.dbs, &self.shared, session)?;
-        let mut hashes = [0; WINDOW];
-        for (window, keys) in keys.chunks(WINDOW).enumerate() {
-            for (hash, key) in hashes.iter_mut().zip(keys) {
-                *hash = self.hasher.hash(key);
-                db.prefetch_bucket(*hash);
+        // Three keys are in work at once: of one the bucket is fetched, of one the entry, one is read.
+        let mut hashes = [0; 2 * AHEAD];
+        for step in 0..keys.len() + 2 * AHEAD {
+            if let Some(index) = step.checked_sub(2 * AHEAD) {
+                let (bytes, hash) = (keys[index], hashes[index % hashes.len()]);
+                each(index, db.string(Key { bytes, hash }).unwrap_or(None));
             }
-            for &hash in &hashes[..keys.len()] {
-                db.prefetch_entry(hash);
+            if let Some(index) = step.checked_sub(AHEAD).filter(|&index| index < keys.len()) {
+                db.prefetch_entry(hashes[index % hashes.len()]);
             }
-            for (index, (&bytes, &hash)) in keys.iter().zip(&hashes).enumerate() {
-                let value = db.string(Key { bytes, hash }).unwrap_or(None);
-                each(window * WINDOW + index, value);
+            if let Some(key) = keys.get(step) {
+                let hash = self.hasher.hash(key);
+                hashes[step % hashes.len()] = hash;
+                db.prefetch_bucket(hash);
             }
         }
         settle(&mut self.shared, session, call, None);
