@@ -154,7 +154,7 @@ fn announce(config: &Config, arguments: &Arguments, listeners: &[Listener]) {
         None => "no config file".to_owned(),
     };
     log::info!(
-        "Rufous {} (Redis {} compatible), PID: {}, {file}, {memory}",
+        "Rufous {} (Redis {} compatible), PID: {}, {file}, {memory}, nothing is saved to disk",
         env!("CARGO_PKG_VERSION"),
         crate::boot::error::REDIS_VERSION,
         std::process::id()

@@ -6,7 +6,6 @@ use crate::command::options::{integer, is};
 use crate::command::spec::access::{ACCESS, RO, RW, UPDATE};
 use crate::command::spec::flag::{FAST, READONLY, WRITE};
 use crate::command::spec::{Command, Doc, Group, KeySpec, command, doc};
-use crate::command::verbs;
 use crate::engine::ctx::{CmdResult, Ctx, Event};
 use crate::engine::error::CmdError;
 use crate::proto::args::Args;
@@ -230,7 +229,7 @@ fn set_expiry(ctx: &mut Ctx<'_>, args: Args<'_>, when: When) -> CmdResult {
         ctx.reply.int(0);
         return Ok(());
     }
-    verbs::expire_at(ctx, key, expiry)?;
+    ctx.expire_at(key, expiry)?;
     ctx.reply.int(1);
     Ok(())
 }

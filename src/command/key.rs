@@ -7,7 +7,6 @@ use crate::command::options::{Options, is};
 use crate::command::spec::access::{ACCESS, DELETE, INSERT, OW, RM, RO, RW, UPDATE};
 use crate::command::spec::flag::{DENYOOM, FAST, READONLY, TOUCHES_ARBITRARY_KEYS, WRITE};
 use crate::command::spec::{Command, Doc, Group, KeySpec, command, doc};
-use crate::command::verbs;
 use crate::engine::ctx::{CmdResult, Ctx, Event};
 use crate::engine::error::CmdError;
 use crate::proto::args::Args;
@@ -142,7 +141,7 @@ const SAME_OBJECT: CmdError = CmdError::Text("ERR source and destination objects
 fn del(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     let mut removed = 0;
     for index in 1..args.len() {
-        removed += i64::from(verbs::delete(ctx, args.key(index)));
+        removed += i64::from(ctx.delete(args.key(index)));
     }
     ctx.reply.int(removed);
     Ok(())

@@ -32,7 +32,6 @@ mod string_set;
 mod string_tests;
 mod string_value;
 pub mod syntax;
-pub(crate) mod verbs;
 
 use std::sync::LazyLock;
 

@@ -5,7 +5,6 @@ use crate::command::options::integer;
 use crate::command::spec::access::{ACCESS, RW, UPDATE};
 use crate::command::spec::flag::{DENYOOM, FAST, WRITE};
 use crate::command::spec::{Command, Group, KeySpec, command, doc};
-use crate::command::verbs;
 use crate::engine::ctx::{CmdResult, Ctx, Event};
 use crate::engine::error::CmdError;
 use crate::proto::args::Args;
@@ -87,7 +86,7 @@ fn decrby(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
 
 /// Adds to the integer at the first key; an absent one is 0.
 fn add(ctx: &mut Ctx<'_>, args: Args<'_>, increment: i64) -> CmdResult {
-    let sum = verbs::increment(ctx, args.key(1), increment)?;
+    let sum = ctx.increment(args.key(1), increment)?;
     ctx.reply.int(sum);
     Ok(())
 }

@@ -7,7 +7,6 @@ use crate::command::spec::access::{ACCESS, INSERT, OW, RW, UPDATE, VARIABLE_FLAG
 use crate::command::spec::flag::{DENYOOM, FAST, WRITE};
 use crate::command::spec::{Begin, Command, Doc, Find, Group, KeySpec, command, doc};
 use crate::command::string_value::{Comparison, reply_value_or_null, value_at};
-use crate::command::verbs;
 use crate::engine::ctx::{CmdResult, Ctx, Event};
 use crate::engine::error::CmdError;
 use crate::proto::args::Args;
@@ -238,7 +237,7 @@ fn ttl_of(ctx: &Ctx<'_>, option: TtlOption<'_>, command: &'static str) -> Result
 
 /// Sets the key at argument `key` to the value at argument `value`.
 fn store(ctx: &mut Ctx<'_>, args: Args<'_>, key: usize, value: usize, ttl: Ttl) -> CmdResult {
-    verbs::set(ctx, args.key(key), value_at(args, value), ttl)
+    ctx.set(args.key(key), value_at(args, value), ttl)
 }
 
 fn getset(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {

@@ -13,7 +13,6 @@ use crate::base::clock::Clock;
 use crate::base::hash::Key;
 use crate::command::direct::{Call, Direct, PAUSED};
 use crate::command::execute::{Outcome, Request};
-use crate::command::verbs;
 use crate::embed::error::Error;
 use crate::embed::reply::Reply;
 use crate::embed::settings::Settings;
@@ -215,7 +214,7 @@ impl Engine {
                 None => Ttl::Clear,
                 Some(ttl) => Ttl::At(deadline(ctx.now, ttl, "set")?),
             };
-            verbs::set(ctx, key, NewString::Bytes(value), ttl)
+            ctx.set(key, NewString::Bytes(value), ttl)
         };
         Ok(self.inner.direct(&mut self.session, key, &call, work)?)
     }
@@ -226,7 +225,7 @@ impl Engine {
         let started = self.begin();
         let call = Call { command: self.verbs.del, started, shown: &[key] };
         let session = &mut self.session;
-        Ok(self.inner.direct(session, key, &call, |ctx, key| Ok(verbs::delete(ctx, key)))?)
+        Ok(self.inner.direct(session, key, &call, |ctx, key| Ok(ctx.delete(key)))?)
     }
 
     /// INCRBY: the sum. A key that is not there counts as 0.
@@ -237,7 +236,7 @@ impl Engine {
         let shown = [key, digits.format(by).as_bytes()];
         let call = Call { command: self.verbs.incrby, started, shown: &shown };
         let session = &mut self.session;
-        Ok(self.inner.direct(session, key, &call, |ctx, key| verbs::increment(ctx, key, by))?)
+        Ok(self.inner.direct(session, key, &call, |ctx, key| ctx.increment(key, by))?)
     }
 
     /// PEXPIRE: whether the key is there. A time of zero deletes it.
@@ -252,7 +251,7 @@ impl Engine {
             if ctx.db.read_for_write(key).is_none() {
                 return Ok(false);
             }
-            verbs::expire_at(ctx, key, at).map(|()| true)
+            ctx.expire_at(key, at).map(|()| true)
         };
         Ok(self.inner.direct(&mut self.session, key, &call, work)?)
     }

@@ -153,7 +153,8 @@ impl Shared {
     }
 }
 
-/// The verbs themselves, for bodies.
+/// The data half of commands, shared by handlers, front doors and programs that embed the engine: no arguments,
+/// no reply. Each says [`Ctx::changed`] itself.
 impl Ctx<'_> {
     /// Sets a key to a string; what it held before and its TTL are gone.
     #[inline]
@@ -209,11 +210,19 @@ impl Ctx<'_> {
         if self.db.read_for_write(key).is_none() {
             return Ok(false);
         }
+        self.expire_at(key, at)?;
+        Ok(true)
+    }
+
+    /// Gives a key that exists an expiry; one that is not in the future deletes it.
+    #[inline]
+    pub fn expire_at(&mut self, key: Key<'_>, at: UnixMillis) -> CmdResult {
         if at <= self.now {
-            return Ok(self.delete(key));
+            self.delete(key);
+            return Ok(());
         }
         self.db.set_expiry(key, Some(at)).map_err(|_| CmdError::OutOfMemory)?;
         self.changed(Event::Expire, key.bytes);
-        Ok(true)
+        Ok(())
     }
 }
