@@ -50,7 +50,13 @@ fn run(engine: &mut Engine, slot: usize, words: &[Vec<u8>], output: &mut Output)
     engine.begin_turn();
     let mut started = engine.shared.clock.ticks();
     let outcome = engine.execute(&mut session, request, output, &mut started);
-    if outcome == Outcome::Done && had_replies == Replies::On && session.replies == Replies::On {
+    let is_shutdown = engine.shared.outbox.shutdown.is_some();
+    if is_shutdown {
+        assert!(output.is_empty(), "SHUTDOWN answers errors only");
+    } else if outcome == Outcome::Done
+        && had_replies == Replies::On
+        && session.replies == Replies::On
+    {
         let bytes = output.to_bytes();
         // HELLO answers in the version it switches to; an error before that in the old one.
         let is_resp3 = session.resp == Resp::V3 || had_resp == Resp::V3;
@@ -66,7 +72,7 @@ fn run(engine: &mut Engine, slot: usize, words: &[Vec<u8>], output: &mut Output)
     }
     let is_over = session.is_killed
         || session.closes_after_reply
-        || engine.shared.outbox.shutdown.is_some()
+        || is_shutdown
         || engine.shared.outbox.kills.contains(&slot);
     engine.shared.outbox.messages.clear();
     engine.shared.clients.checkin(slot, session);

@@ -10,6 +10,7 @@ use crate::command::spec::{Command, Doc, Group, KeySpec, command, doc};
 use crate::engine::ctx::{CmdResult, Ctx, Event};
 use crate::engine::error::CmdError;
 use crate::proto::args::Args;
+use crate::store::Db;
 
 /// The table of contents of this family.
 pub(super) const COMMANDS: &[Command] =
@@ -178,9 +179,26 @@ fn randomkey(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
             ctx.reply.bulk(entry.key());
             return Ok(());
         }
+        if ctx.db.keeps_expired {
+            // CLIENT PAUSE: nothing is deleted, and trying again might never end.
+            match first_alive(ctx.db) {
+                Some(key) => ctx.reply.bulk(&key),
+                None => ctx.reply.null(),
+            }
+            return Ok(());
+        }
     }
     ctx.reply.null();
     Ok(())
+}
+
+/// Some key that is not past its time. O(keys).
+fn first_alive(db: &Db) -> Option<Vec<u8>> {
+    let mut found = None;
+    db.for_each_bucket(0..db.buckets(), &mut |entry| {
+        found.get_or_insert_with(|| entry.key().to_vec());
+    });
+    found
 }
 
 fn rename(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {

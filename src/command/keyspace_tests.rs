@@ -306,6 +306,25 @@ fn a_sparse_table_does_not_hold_scan() {
 }
 
 #[test]
+fn randomkey_ends_while_a_pause_keeps_dead_keys() {
+    let mut server = Server::new();
+    for n in 0..200 {
+        server.line(&format!("SET due:{n} v PX 5"));
+    }
+    server.line("CLIENT PAUSE 100000 WRITE");
+    server.advance_ms(6);
+    assert_eq!(server.line("RANDOMKEY"), "$-1");
+    server.line("CLIENT UNPAUSE");
+    server.line("SET lives v");
+    server.line("SET due v PX 5");
+    server.line("CLIENT PAUSE 100000 WRITE");
+    server.advance_ms(6);
+    for _ in 0..20 {
+        assert_eq!(server.line("RANDOMKEY"), "$5 lives");
+    }
+}
+
+#[test]
 fn randomkey_finds_the_one_that_lives() {
     let mut server = Server::new();
     for n in 0..2000 {

@@ -241,7 +241,8 @@ fn parse_save(words: &[&[u8]]) -> Result<Vec<SavePoint>, String> {
     let point = |pair: &[&[u8]; 2]| {
         let seconds = parse_loose(pair[0]).filter(|&seconds| seconds >= 1)?;
         let changes = parse_loose(pair[1]).filter(|&changes| changes >= 0)?;
-        Some(SavePoint { seconds, changes: changes as i32 })
+        // DIFFERS: Redis wraps a count beyond 31 bits to a negative one, which it would refuse to read.
+        Some(SavePoint { seconds, changes: i32::try_from(changes).unwrap_or(i32::MAX) })
     };
     let points: Option<Vec<SavePoint>> = pairs.iter().map(point).collect();
     points.filter(|_| rest.is_empty()).ok_or_else(|| "Invalid save parameters".into())
