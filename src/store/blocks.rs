@@ -161,11 +161,13 @@ impl Graveyard {
             let Ok(mut bytes) = Arc::try_unwrap(block) else { continue };
             if bytes.capacity() > 2 * FREE_STEP_BYTES {
                 let rest = bytes.capacity() - FREE_STEP_BYTES;
+                let place = bytes.as_ptr();
                 bytes.truncate(rest);
                 bytes.shrink_to(rest);
-                // A vector shorter than its buffer shrinks to its length: make sure of progress
-                // either way.
-                if bytes.capacity() <= rest {
+                // An allocator that shrinks by copying (a checking one does) would copy the whole
+                // block for every step: there it is freed at once. A vector shorter than its buffer
+                // shrinks to its length: make sure of progress either way.
+                if bytes.as_ptr() == place && bytes.capacity() <= rest {
                     self.blocks.push(Arc::new(bytes));
                 }
             }
