@@ -7,8 +7,8 @@ use crate::engine::engine::Engine;
 
 /// Buckets looked at between two looks at the clock.
 const BUCKETS_PER_STEP: usize = 64;
-/// Entries freed between two looks at the clock.
-const FREED_PER_STEP: usize = 256;
+/// Pieces of detached databases freed between two looks at the clock: a big value or a megabyte of it, some pages.
+const FREED_PER_STEP: usize = 2;
 /// Big values, megabytes of them, or empty pages freed between two looks at the clock: a megabyte takes the system
 /// up to 0.2 ms.
 const BLOCKS_PER_STEP: usize = 2;
