@@ -109,6 +109,14 @@ impl Address {
         }
     }
 
+    /// Whether the client runs on this machine.
+    pub fn is_local(&self) -> bool {
+        match self {
+            Address::Tcp { peer, .. } => peer.ip().to_canonical().is_loopback(),
+            Address::Unix(_) | Address::InProcess => true,
+        }
+    }
+
     /// Our end.
     pub fn local(&self) -> String {
         match self {
@@ -211,10 +219,7 @@ impl Session {
 
     /// Whether it runs on this machine, for what is allowed to local clients only.
     pub fn is_local(&self) -> bool {
-        match &self.address {
-            Address::Tcp { peer, .. } => peer.ip().to_canonical().is_loopback(),
-            Address::Unix(_) | Address::InProcess => true,
-        }
+        self.address.is_local()
     }
 
     /// Whether what it runs now is answered.

@@ -250,13 +250,6 @@ impl CommandTable {
         self.entry(id).command
     }
 
-    /// The argument of `id` that is its first key; 0 where that depends on the request or there is
-    /// none.
-    #[inline]
-    pub fn first_key(&self, id: CommandId) -> usize {
-        self.entry(id).first_key_index.into()
-    }
-
     /// The name of `id` with that of its container: `client|list`.
     pub fn full_name(&self, id: CommandId) -> &'static str {
         self.entry(id).full_name

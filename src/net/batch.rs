@@ -240,10 +240,7 @@ impl Reactor {
             current.is_paused = true;
             return;
         }
-        if current.hard_limit_bytes != 0 && current.output.len() > current.hard_limit_bytes {
-            conn.is_dead = true;
-            super::flush::log_output_limit(engine, &current.session);
-        }
+        cut_above_limit(engine, current, conn);
     }
 
     /// Runs a request of another dialect.
@@ -272,10 +269,7 @@ impl Reactor {
         session.waiting = None;
         dialect::run(conn.dialect, engine, session, frame, &mut current.output);
         *started = engine.shared.clock.ticks();
-        if current.hard_limit_bytes != 0 && current.output.len() > current.hard_limit_bytes {
-            conn.is_dead = true;
-            super::flush::log_output_limit(engine, &current.session);
-        }
+        cut_above_limit(engine, current, conn);
     }
 
     /// Says that somebody makes a browser talk to us, at most once a minute.
@@ -377,6 +371,15 @@ fn is_http(buffer: &[u8], spans: &[Span], blocks: &[Block], engine: &Engine) -> 
     let list = ArgList::new(buffer, spans, blocks, &engine.hasher, HashHint::default());
     let name = list.args().at(0);
     name.eq_ignore_ascii_case(b"post") || name.eq_ignore_ascii_case(b"host:")
+}
+
+/// `client-output-buffer-limit`, checked after each request: a client whose output is above the hard one is cut.
+#[inline(always)]
+fn cut_above_limit(engine: &mut Engine, current: &Current, conn: &mut Conn) {
+    if current.hard_limit_bytes != 0 && current.output.len() > current.hard_limit_bytes {
+        conn.is_dead = true;
+        super::flush::log_output_limit(engine, &current.session);
+    }
 }
 
 /// A request as something that outlives the turn.

@@ -205,7 +205,7 @@ impl Reactor {
         }
         self.run_timers();
         self.background = self.run_background();
-        // After everything that can write: one system call per connection and turn.
+        // What timers have closed or cut, and what goes on where the last turn's bound stopped it.
         self.flush_dirty();
         self.count_turn(started);
         Ok(())
@@ -492,11 +492,8 @@ fn refusal(shared: &crate::engine::engine::Shared, address: &Address) -> Option<
     if shared.clients.len() as i64 >= shared.config.int(Opt::MaxClients) {
         return Some("ERR max number of clients reached");
     }
-    let is_strange = match address {
-        Address::Tcp { peer, .. } => !peer.ip().to_canonical().is_loopback(),
-        Address::Unix(_) | Address::InProcess => false,
-    };
-    if is_strange && shared.config.flag(Opt::ProtectedMode) && !shared.watch.needs_password {
+    let is_protected = shared.config.flag(Opt::ProtectedMode) && !shared.watch.needs_password;
+    if is_protected && !address.is_local() {
         return Some(PROTECTED_MODE);
     }
     None
