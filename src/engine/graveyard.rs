@@ -3,12 +3,15 @@
 //! Freeing a million entries takes a tenth of a second, so it happens in slices between turns.
 use std::collections::VecDeque;
 
+use crate::proto::reply::Output;
 use crate::store::Detached;
 
 /// Detached databases, oldest first.
 #[derive(Default)]
 pub struct Graveyard {
     detached: VecDeque<Detached>,
+    /// Replies nobody will read.
+    outputs: Vec<Output>,
     /// Databases' entries freed so far (INFO `lazyfreed_objects`).
     pub freed: u64,
 }
@@ -19,9 +22,16 @@ impl Graveyard {
         self.detached.push_back(detached);
     }
 
+    /// Takes over a reply whose client is gone.
+    pub fn bury_output(&mut self, output: Output) {
+        if !output.blocks().is_empty() {
+            self.outputs.push(output);
+        }
+    }
+
     /// Whether nothing is left to free.
     pub fn is_empty(&self) -> bool {
-        self.detached.is_empty()
+        self.detached.is_empty() && self.outputs.is_empty()
     }
 
     /// Entries still to be freed (INFO `lazyfree_pending_objects`).
@@ -31,6 +41,12 @@ impl Graveyard {
 
     /// Frees about `items` entries; true once nothing is left.
     pub fn free_slice(&mut self, items: usize) -> bool {
+        if let Some(output) = self.outputs.last_mut() {
+            if output.free_slice(items) {
+                self.outputs.pop();
+            }
+            return self.is_empty();
+        }
         if let Some(oldest) = self.detached.front_mut() {
             // Pages are freed, not single entries, so they are counted once all are gone.
             let keys = oldest.keys();
@@ -39,6 +55,6 @@ impl Graveyard {
                 self.detached.pop_front();
             }
         }
-        self.detached.is_empty()
+        self.is_empty()
     }
 }

@@ -47,11 +47,14 @@ pub struct Insert {
 }
 
 /// A place to which an [`Output`] can be cut back.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Mark {
     bytes: usize,
     blocks: usize,
 }
+
+/// Text at least this long becomes a block ([`Output::seal`]).
+const SEALED_BYTES_MIN: usize = 64 * 1024;
 
 /// Text that has left is moved out of the buffer once it is at least this long and half of it.
 const GONE_BYTES_MIN: usize = 64 * 1024;
@@ -186,6 +189,53 @@ impl Output {
         self.bytes_gone = 0;
         self.block_bytes = 0;
         self.block_gone = 0;
+    }
+
+    /// Moves what came after `mark` to an output of its own; nothing may have been consumed since.
+    pub fn split_off(&mut self, mark: Mark) -> Output {
+        let bytes = self.bytes.split_off(mark.bytes);
+        let mut blocks = self.blocks.split_off(mark.blocks);
+        blocks.iter_mut().for_each(|insert| insert.at -= mark.bytes);
+        let block_bytes = blocks.iter().map(|insert| insert.block.len()).sum();
+        self.block_bytes -= block_bytes;
+        Output { bytes, blocks, block_bytes, ..Output::default() }
+    }
+
+    /// Appends another output, of which nothing has left: big text by reference, too.
+    pub fn append(&mut self, mut other: Output) {
+        if self.is_empty() && self.capacity() == 0 {
+            *self = other;
+            return;
+        }
+        if other.bytes.len() >= SEALED_BYTES_MIN {
+            other.seal();
+        }
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(&other.bytes);
+        self.block_bytes += other.block_bytes;
+        self.blocks.extend(
+            other.blocks.into_iter().map(|insert| Insert { at: start + insert.at, ..insert }),
+        );
+    }
+
+    /// Turns the text behind the last block into a block, where it is long: a reply that grows without end is a queue
+    /// of pieces, freed one by one as they leave, not one buffer that has to be moved and freed whole.
+    pub fn seal(&mut self) {
+        let last = self.blocks.back().map_or(self.bytes_gone, |insert| insert.at);
+        if self.bytes.len() - last >= SEALED_BYTES_MIN {
+            let piece = self.bytes.split_off(last);
+            self.push_block(Block::new(piece));
+        }
+    }
+
+    /// Frees up to `count` blocks of an output nobody will read; true once none is left.
+    pub fn free_slice(&mut self, count: usize) -> bool {
+        let count = count.min(self.blocks.len());
+        for insert in self.blocks.drain(..count) {
+            self.block_bytes -= insert.block.len();
+        }
+        self.block_gone = 0;
+        self.blocks.is_empty()
     }
 
     /// Appends a value by reference.

@@ -41,6 +41,16 @@ pub struct DbStats {
     pub changes: u64,
 }
 
+impl DbStats {
+    /// Adds what another database counted.
+    pub fn add(&mut self, other: &DbStats) {
+        self.hits += other.hits;
+        self.misses += other.misses;
+        self.expired += other.expired;
+        self.changes += other.changes;
+    }
+}
+
 /// Where a database's memory is, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DbMemory {
@@ -146,6 +156,16 @@ impl Db {
     pub fn set_lfu(&mut self, log_factor: u32, decay_minutes: u32) {
         self.lfu_log_factor = log_factor;
         self.clock.lfu_decay_minutes = decay_minutes;
+    }
+
+    /// An empty database with the settings of this one; what happens in it is counted anew.
+    #[must_use]
+    pub fn successor(&self) -> Db {
+        let mut next = Db::new(self.hasher.clone());
+        (next.now_ms, next.clock, next.lfu_log_factor) =
+            (self.now_ms, self.clock, self.lfu_log_factor);
+        (next.keeps_expired, next.record_expired) = (self.keeps_expired, self.record_expired);
+        next
     }
 
     /// A key with its hash.
