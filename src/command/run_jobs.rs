@@ -17,7 +17,7 @@ use crate::engine::jobs::{
 use crate::engine::session::{Session, Waiting};
 use crate::engine::table::Found;
 use crate::proto::args::{Args, OwnedArgs};
-use crate::proto::reply::{Mark, Output, Reply};
+use crate::proto::reply::{Output, Reply};
 use crate::store::{Db, Hold};
 
 /// Keys taken or let go of between two looks at the clock.
@@ -295,7 +295,7 @@ impl Engine {
         self.shared.jobs.ended += 1;
         let Found { id, command, .. } = running.found;
         let mut out = std::mem::take(&mut running.out);
-        let ran = Ran { id, command, ticks: running.ticks, result, mark: Mark::default() };
+        let ran = Ran { id, command, ticks: running.ticks, result, mark: Output::default().mark() };
         let list = running.args.lend(&self.hasher);
         let shared = &mut self.shared;
         let present =

@@ -3,6 +3,7 @@
 //! Freeing a million entries takes a tenth of a second, so it happens in slices between turns.
 use std::collections::VecDeque;
 
+use crate::base::pieces::{Garbage, Progress};
 use crate::proto::reply::Output;
 use crate::store::Detached;
 
@@ -10,8 +11,8 @@ use crate::store::Detached;
 #[derive(Default)]
 pub struct Graveyard {
     detached: VecDeque<Detached>,
-    /// Replies nobody will read.
-    outputs: Vec<Output>,
+    /// Anything else that may take long to free: replies nobody will read, requests of jobs.
+    garbage: Vec<Box<dyn Garbage + Send>>,
     /// Databases' entries freed so far (INFO `lazyfreed_objects`).
     pub freed: u64,
 }
@@ -25,13 +26,18 @@ impl Graveyard {
     /// Takes over a reply whose client is gone.
     pub fn bury_output(&mut self, output: Output) {
         if !output.blocks().is_empty() {
-            self.outputs.push(output);
+            self.bury_garbage(Box::new(output));
         }
+    }
+
+    /// Takes over anything that may take long to free.
+    pub fn bury_garbage(&mut self, garbage: Box<dyn Garbage + Send>) {
+        self.garbage.push(garbage);
     }
 
     /// Whether nothing is left to free.
     pub fn is_empty(&self) -> bool {
-        self.detached.is_empty() && self.outputs.is_empty()
+        self.detached.is_empty() && self.garbage.is_empty()
     }
 
     /// Entries still to be freed (INFO `lazyfree_pending_objects`).
@@ -41,9 +47,9 @@ impl Graveyard {
 
     /// Frees about `items` entries; true once nothing is left.
     pub fn free_slice(&mut self, items: usize) -> bool {
-        if let Some(output) = self.outputs.last_mut() {
-            if output.free_slice(items) {
-                self.outputs.pop();
+        if let Some(garbage) = self.garbage.last_mut() {
+            if garbage.free_slice(items) == Progress::Done {
+                self.garbage.pop();
             }
             return self.is_empty();
         }

@@ -7,6 +7,7 @@
 use std::fmt;
 
 mod access;
+mod big_string;
 mod blocks;
 mod compact;
 mod db;
@@ -23,6 +24,7 @@ mod typed;
 mod view;
 mod walk;
 
+pub use big_string::BigEdit;
 pub use db::{Db, DbMemory, DbStats};
 pub use db_string::{NewString, Replaced, Ttl};
 pub use entry::Kind;
