@@ -58,6 +58,8 @@ struct Pipe {
     on_the_way: VecDeque<u8>,
     arrived: VecDeque<u8>,
     outgoing: VecDeque<u8>,
+    /// The last so many of `outgoing` were never looked at.
+    unseen: usize,
     /// Most bytes in `arrived`.
     inbound_room: usize,
     /// Most bytes in `outgoing`.
@@ -121,6 +123,13 @@ impl SimulatedPeer {
     /// Bytes the server has written and the client not received.
     pub fn receivable(&self) -> usize {
         lock(&self.pipe).outgoing.len()
+    }
+
+    /// What the server has written since the last look, without receiving it.
+    pub fn look(&self) -> Vec<u8> {
+        let mut pipe = lock(&self.pipe);
+        let fresh = std::mem::take(&mut pipe.unseen).min(pipe.outgoing.len());
+        pipe.outgoing.range(pipe.outgoing.len() - fresh..).copied().collect()
     }
 
     /// Whether the server has closed the connection; what it wrote before can still be received.
@@ -226,6 +235,7 @@ impl SimulatedSocket {
         }
         let count = bytes.len().min(pipe.outbound_room.saturating_sub(pipe.outgoing.len()));
         pipe.outgoing.extend(&bytes[..count]);
+        pipe.unseen += count;
         if count < bytes.len() {
             pipe.is_starved = true;
             if count == 0 {
@@ -294,6 +304,7 @@ impl Reactor {
             on_the_way: VecDeque::new(),
             arrived: VecDeque::new(),
             outgoing: VecDeque::new(),
+            unseen: 0,
             inbound_room: ROOM_BYTES,
             outbound_room: ROOM_BYTES,
             peer: PeerEnd::Open,

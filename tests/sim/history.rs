@@ -36,7 +36,7 @@ pub struct Call {
     pub words: Words,
     /// When its last byte arrived at the server; `None`: it never did, so it cannot have happened.
     pub invoked: Option<u64>,
-    /// When the last byte of its answer was received.
+    /// When the last byte of its answer had left the server.
     pub returned: Option<u64>,
     /// The answer.
     pub reply: Option<Reply>,

@@ -47,7 +47,8 @@ struct Link {
     undelivered: VecDeque<(usize, usize)>,
     /// Calls without an answer, in order.
     unanswered: VecDeque<usize>,
-    received: Vec<u8>,
+    /// What the server has written and is no whole answer yet.
+    written: Vec<u8>,
     /// It sends nothing more.
     is_shut: bool,
     /// It is over: broken off, or closed by the server.
@@ -178,7 +179,7 @@ impl World {
             arrived: 0,
             undelivered: VecDeque::new(),
             unanswered: VecDeque::new(),
-            received: Vec::new(),
+            written: Vec::new(),
             is_shut: false,
             is_gone: false,
             may_end: false,
@@ -247,6 +248,11 @@ impl World {
         let told = self.links.iter().enumerate().filter(|(index, _)| mask & (1 << (index % 32)) != 0);
         let events: Vec<_> = told.filter_map(|(_, link)| link.peer.take_event()).collect();
         self.reactor.simulate_turn(&events);
+        for link in 0..self.links.len() {
+            if !self.links[link].is_gone {
+                self.look(link);
+            }
+        }
     }
 
     fn advance(&mut self, by: Duration) {
@@ -265,38 +271,40 @@ impl World {
         self.links[link].is_gone = true;
     }
 
-    fn receive(&mut self, index: usize, count: usize) -> usize {
+    fn receive(&mut self, link: usize, count: usize) -> usize {
         let now = self.tick();
+        let bytes = self.links[link].peer.receive(count);
+        (now, link, &bytes).hash(&mut self.trace);
+        bytes.len()
+    }
+
+    /// Reads the answers the server has just written: whoever asks from now on comes after them, received or not.
+    fn look(&mut self, index: usize) {
+        let now = self.now;
         let link = &mut self.links[index];
-        let bytes = link.peer.receive(count);
-        (now, index, &bytes).hash(&mut self.trace);
-        link.received.extend_from_slice(&bytes);
-        while !link.received.is_empty() {
+        link.written.extend(link.peer.look());
+        while !link.written.is_empty() {
             let Some(&call) = link.unanswered.front() else {
-                let text = link.received.escape_ascii().to_string();
-                self.fail(format!("an answer to nothing on c{}: {text}", index + 1));
-                return bytes.len();
+                let text = link.written.escape_ascii().to_string();
+                return self.fail(format!("an answer to nothing on c{}: {text}", index + 1));
             };
             let call = &mut self.calls[call];
-            let Some((reply, len)) = link.door.decode(&link.received, &call.words) else { break };
-            link.received.drain(..len);
+            let Some((reply, len)) = link.door.decode(&link.written, &call.words) else { break };
+            link.written.drain(..len);
             link.unanswered.pop_front();
             (call.returned, call.reply) = (Some(now), Some(reply));
             if call.invoked.is_none() {
                 let text = format!("an answer before the request had arrived: {call}");
-                self.fail(text);
-                return bytes.len();
+                return self.fail(text);
             }
         }
-        let link = &mut self.links[index];
-        if link.peer.is_closed_by_server() && link.peer.receivable() == 0 {
+        if link.peer.is_closed_by_server() {
             link.is_gone = true;
             let is_cut_short = !link.unanswered.is_empty() && !link.may_end;
             if is_cut_short {
                 self.fail(format!("the server has closed c{} for no reason", index + 1));
             }
         }
-        bytes.len()
     }
 
     /// Lets everything arrive and be answered.
