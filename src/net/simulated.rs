@@ -170,11 +170,11 @@ impl SimulatedPeer {
         }
         let is_reset = pipe.peer == PeerEnd::Reset;
         let is_hung_up = is_reset || pipe.peer == PeerEnd::Closed;
-        let readiness = Readiness {
-            is_readable: is_hung_up || !pipe.arrived.is_empty(),
-            is_hung_up,
-            is_writable: is_reset || pipe.outgoing.len() < pipe.outbound_room,
-        };
+        let is_writable = is_reset || pipe.outgoing.len() < pipe.outbound_room;
+        let is_readable = is_hung_up || !pipe.arrived.is_empty();
+        // Who was told that there is no room is told once there is, as a poll does.
+        pipe.is_starved |= !is_writable;
+        let readiness = Readiness { is_readable, is_hung_up, is_writable };
         Some(SimulatedEvent { token, readiness })
     }
 

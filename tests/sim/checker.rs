@@ -39,8 +39,10 @@ pub fn check(calls: &[Call], model: &Model) -> Verdict {
         }
     }
     rows.retain(|row| !row.is_empty());
+    let deadlines = rows.iter().map(|row| deadlines(row)).collect();
     let mut search = Search {
         rows,
+        deadlines,
         seen: HashSet::new(),
         nodes: 0,
         order: Vec::new(),
@@ -55,12 +57,28 @@ pub fn check(calls: &[Call], model: &Model) -> Verdict {
     }
 }
 
+/// Until when each call of a connection must have happened: one without an answer before the next one with.
+fn deadlines(row: &[&Call]) -> Vec<u64> {
+    let mut earliest = u64::MAX;
+    let mut times: Vec<u64> = row
+        .iter()
+        .rev()
+        .map(|call| {
+            earliest = earliest.min(call.returned.unwrap_or(u64::MAX));
+            earliest
+        })
+        .collect();
+    times.reverse();
+    times
+}
+
 /// Whether a call may change the state; if in doubt, yes.
 fn may_write(call: &Call) -> bool {
     const READS: &[&[u8]] = &[
         b"GET", b"MGET", b"KEYS", b"SCAN", b"DBSIZE", b"EXISTS", b"TOUCH", b"STRLEN", b"GETRANGE",
         b"LCS", b"TTL", b"PTTL", b"EXPIRETIME", b"PEXPIRETIME", b"TYPE", b"RANDOMKEY", b"DUMP",
-        b"PING", b"ECHO", b"SELECT", b"HELLO", b"PAUSE", b"UNPAUSE", b"KILL", b"NOTOUCH", b"QUIT",
+        b"PING", b"ECHO", b"SELECT", b"HELLO", b"PAUSE", b"UNPAUSE", b"KILL", b"NOTOUCH", b"QUIT", b"REPLY",
+        b"GARBAGE",
     ];
     !READS.contains(&&call.words[0][..])
 }
@@ -68,6 +86,8 @@ fn may_write(call: &Call) -> bool {
 struct Search<'c> {
     /// Calls by connection.
     rows: Vec<Vec<&'c Call>>,
+    /// Until when each of them must have happened.
+    deadlines: Vec<Vec<u64>>,
     /// Positions and states that led nowhere, by their hash.
     seen: HashSet<u64>,
     nodes: usize,
@@ -81,28 +101,28 @@ struct Search<'c> {
 
 impl<'c> Search<'c> {
     fn descend(&mut self, at: &mut [usize], model: &Model) -> bool {
-        let next = |row: usize, at: &[usize]| self.rows[row].get(at[row]).copied();
-        let mut candidates: Vec<(usize, &Call)> =
-            (0..at.len()).filter_map(|row| Some((row, next(row, at)?))).collect();
-        let returned = |call: &Call| call.returned.unwrap_or(u64::MAX);
-        let Some(first_answer) = candidates.iter().map(|(_, call)| returned(call)).min() else {
-            return true;
+        let next = |row: usize| {
+            let position = at[row];
+            let deadline = *self.deadlines[row].get(position)?;
+            Some((row, self.rows[row][position], deadline))
         };
-        if first_answer == u64::MAX {
+        let mut candidates: Vec<(usize, &Call, u64)> = (0..at.len()).filter_map(next).collect();
+        let first_answer = candidates.iter().map(|(_, _, deadline)| *deadline).min();
+        let Some(first_answer) = first_answer.filter(|&time| time != u64::MAX) else {
             // What is left was never answered, so it need not have happened.
             return true;
-        }
+        };
         let mut hasher = DefaultHasher::new();
         (&at, model).hash(&mut hasher);
         if self.nodes >= NODES_MAX || !self.seen.insert(hasher.finish()) {
             return false;
         }
         self.nodes += 1;
-        candidates.retain(|(_, call)| call.invoked.is_some_and(|time| time < first_answer));
+        candidates.retain(|(_, call, _)| call.invoked.is_some_and(|time| time < first_answer));
         // The first answer was probably given first.
-        candidates.sort_by_key(|(_, call)| returned(call));
+        candidates.sort_by_key(|(_, _, deadline)| *deadline);
         let mut stuck = String::new();
-        for (row, call) in candidates {
+        for (row, call, _) in candidates {
             let mut after = model.clone();
             let expect = after.apply(call.db, &call.words);
             if let Some(reply) = &call.reply

@@ -415,6 +415,10 @@ impl Model {
                 }
                 Expect::Exactly(bulk(value))
             }
+            "CLOCK" => {
+                self.now_ms += number(args[1]);
+                Expect::Exactly(Reply::Int(self.now_ms))
+            }
             // Not a command: the simulation moves the clock.
             "ADVANCE" => {
                 self.now_ms += number(args[0]);
@@ -504,7 +508,8 @@ impl Model {
             }
             ("PING", []) => Expect::Exactly(Reply::Status("PONG".to_owned())),
             ("PING" | "ECHO", [text]) => Expect::Exactly(Reply::Bulk(text.to_vec())),
-            ("SELECT" | "PAUSE" | "UNPAUSE" | "QUIT" | "NOTOUCH", _) => ok(),
+            ("SELECT" | "PAUSE" | "UNPAUSE" | "QUIT" | "NOTOUCH" | "REPLY", _) => ok(),
+            ("GARBAGE", []) => Expect::Error,
             ("KILL", _) => Expect::Between(0, 1),
             ("HELLO", _) => Expect::Anything,
             _ => return None,

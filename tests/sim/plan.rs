@@ -36,7 +36,7 @@ pub struct Plan {
     /// Nanoseconds between two looks at the counter.
     pub ticks_per_reading: u64,
     /// Options of the server.
-    pub options: Vec<(&'static str, String)>,
+    pub options: Vec<(&'static str, &'static str)>,
     /// What happens.
     pub steps: Vec<Step>,
 }
@@ -59,9 +59,18 @@ impl Plan {
         let mixes_doors = dice.one_in(2);
         let doors = (0..clients).map(|_| dice.door(mixes_doors)).collect();
         let ticks_per_reading = dice.pick(&[0, 0, 100, 20_000, 400_000, 3_000_000]);
-        let mut options = vec![("hz", dice.pick(&["1", "10", "500"]).to_owned())];
+        let mut options = vec![("hz", dice.pick(&["1", "10", "500"])), ("test-mode", "yes")];
         if dice.one_in(3) {
-            options.push(("max-stall-us", dice.pick(&["50", "1000"]).to_owned()));
+            options.push(("max-stall-us", dice.pick(&["50", "1000"])));
+        }
+        if dice.one_in(10) {
+            options.push(("client-output-buffer-limit", "normal 2000 500 1"));
+        }
+        if dice.one_in(10) {
+            options.push(("timeout", "1"));
+        }
+        if dice.one_in(10) {
+            options.push(("maxclients", "3"));
         }
         let mut plan = Plan { seed, doors, ticks_per_reading, options, steps: Vec::new() };
         let sends = 20 + dice.below(40);
@@ -284,7 +293,7 @@ impl Dice {
 
     /// A command that concerns clients.
     fn of_connection(&mut self, clients: usize) -> Vec<String> {
-        let line: Vec<&str> = match self.below(12) {
+        let line: Vec<&str> = match self.below(17) {
             0..4 => vec!["SELECT", self.pick(&["0", "0", "1"])],
             4 => vec!["PING"],
             5 => vec!["ECHO", "text"],
@@ -292,6 +301,9 @@ impl Dice {
             8 => vec!["UNPAUSE"],
             9 => return vec!["KILL".into(), format!("@{}", self.below(clients))],
             10 => vec!["NOTOUCH", self.pick(&["on", "off"])],
+            11..14 => vec!["REPLY", self.pick(&["ON", "ON", "OFF", "SKIP"])],
+            14..16 => vec!["CLOCK", "ADVANCE", self.pick(&["0", "1", "5", "100"])],
+            16 if self.one_in(2) => vec!["GARBAGE"],
             _ => vec!["QUIT"],
         };
         line.into_iter().map(str::to_owned).collect()

@@ -1,7 +1,7 @@
 //! The dialects from a client's side: a command as bytes, and the bytes of an answer as a [`Reply`].
 //!
-//! Commands have the names of the model, which are Redis's but for those no Redis has: PAUSE, UNPAUSE, KILL and NOTOUCH
-//! (of CLIENT), DBSIZE-EXACT, FLUSH, MPOP, CLEAR and FORGET (of other dialects).
+//! Commands have the names of the model, which are Redis's but for those no Redis has: PAUSE, UNPAUSE, KILL, REPLY and
+//! NOTOUCH (of CLIENT), GARBAGE (no command at all), DBSIZE-EXACT, FLUSH, MPOP, CLEAR and FORGET (of other dialects).
 use rufous::proto::dialect::Dialect;
 
 use super::history::{Reply, Words};
@@ -42,11 +42,18 @@ impl Door {
         matches!(self, Door::Resp2 | Door::Resp3)
     }
 
-    /// A command as bytes.
-    pub fn encode(self, words: &Words) -> Vec<u8> {
+    /// A command as bytes; as a line of words where that is wished and possible.
+    pub fn encode(self, words: &Words, is_line: bool) -> Vec<u8> {
         let name = std::str::from_utf8(&words[0]).expect("a name");
         match self {
-            Door::Resp2 | Door::Resp3 => array(&resp_words(name, words)),
+            Door::Resp2 | Door::Resp3 if name == "GARBAGE" => b"*1\r\n:5\r\n".to_vec(),
+            Door::Resp2 | Door::Resp3 => {
+                let words = resp_words(name, words);
+                let is_plain = |word: &Vec<u8>| {
+                    !word.is_empty() && word.len() < 1000 && word.iter().all(u8::is_ascii_alphanumeric)
+                };
+                if is_line && words.iter().all(is_plain) { line(&words) } else { array(&words) }
+            }
             Door::Simpledb => array(&simpledb_words(name, words)),
             Door::Msgpack => msgpack(name, &words[1..]),
             Door::Kvstore => kvstore(name, &words[1..]),
@@ -89,6 +96,10 @@ fn array(words: &Words) -> Vec<u8> {
     out
 }
 
+fn line(words: &Words) -> Vec<u8> {
+    [words.join(&b' '), b"\r\n".to_vec()].concat()
+}
+
 fn resp_words(name: &str, words: &Words) -> Words {
     let with = |head: &[&str], from: usize| {
         let head = head.iter().map(|word| word.as_bytes().to_vec());
@@ -98,6 +109,7 @@ fn resp_words(name: &str, words: &Words) -> Words {
         "PAUSE" => with(&["CLIENT", "PAUSE"], 1),
         "UNPAUSE" => with(&["CLIENT", "UNPAUSE"], 1),
         "KILL" => with(&["CLIENT", "KILL", "ADDR"], 1),
+        "REPLY" => with(&["CLIENT", "REPLY"], 1),
         "NOTOUCH" => with(&["CLIENT", "NO-TOUCH"], 1),
         "DBSIZE-EXACT" => with(&["DBSIZE"], 1),
         "LCS" => words.iter().cloned().chain([b"LEN".to_vec()]).collect(),

@@ -24,6 +24,8 @@ use super::wire::Door;
 pub const START_MS: i64 = 1_700_000_000_000;
 /// Databases of the server.
 pub const DATABASES: usize = 2;
+/// Options by which a client may lose its connection.
+const CLOSING: &[&str] = &["client-output-buffer-limit", "timeout"];
 /// Number of the connection that stands for time in the history.
 const TIME: usize = 0;
 /// Rounds in which the server must have answered everything once nothing holds it back.
@@ -55,6 +57,15 @@ struct Link {
     is_gone: bool,
     /// The server may close it without an answer: it is to be killed, or quits.
     may_end: bool,
+    replies: Replies,
+}
+
+/// What CLIENT REPLY has said.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Replies {
+    On,
+    Off,
+    SkipOne,
 }
 
 /// What came of a run.
@@ -69,9 +80,30 @@ pub struct Run {
     pub turns: u64,
 }
 
+impl Link {
+    /// Whether a command will be answered, which CLIENT REPLY decides.
+    fn is_answered(&mut self, words: &Words) -> bool {
+        let before = self.replies;
+        if before == Replies::SkipOne {
+            self.replies = Replies::On;
+        }
+        if words[0] != b"REPLY" {
+            return before == Replies::On;
+        }
+        self.replies = match &words[1][..] {
+            b"ON" => Replies::On,
+            b"SKIP" if before != Replies::Off => Replies::SkipOne,
+            _ => Replies::Off,
+        };
+        words[1] == b"ON"
+    }
+}
+
 struct World {
     reactor: Reactor,
     time: Arc<SimulatedTime>,
+    /// Some option has the server close clients of its own accord.
+    closes_clients: bool,
     doors: Vec<Door>,
     links: Vec<Link>,
     /// The link of each client, if it is connected.
@@ -106,10 +138,9 @@ impl World {
         let mut config = Config::new("/".into());
         let databases = DATABASES.to_string();
         let own = [("databases", databases.as_str())];
-        let options = plan.options.iter().map(|(name, value)| (*name, value.as_str()));
-        for (name, value) in own.into_iter().chain(options) {
+        for (name, value) in own.into_iter().chain(plan.options.iter().copied()) {
             let (option, _) = Opt::find(name.as_bytes()).expect("an option");
-            config.load(option, &[value.as_bytes().to_vec()]).expect("a value");
+            config.load(option, &super::history::words(value)).expect("a value");
         }
         let engine = Engine::new(config, Clock::simulated(time.clone()), Some(plan.seed));
         let reactor = Reactor::new(engine, Vec::new()).expect("a loop");
@@ -117,6 +148,7 @@ impl World {
         World {
             reactor,
             time,
+            closes_clients: plan.options.iter().any(|(name, _)| CLOSING.contains(name)),
             doors: plan.doors.clone(),
             links: Vec::new(),
             slots: vec![None; plan.doors.len()],
@@ -182,9 +214,16 @@ impl World {
             written: Vec::new(),
             is_shut: false,
             is_gone: false,
-            may_end: false,
+            may_end: self.closes_clients,
+            replies: Replies::On,
         });
-        if door == Door::Resp3 {
+        if self.links[index].peer.is_closed_by_server() {
+            // Refused, which is told it in its own way.
+            self.links[index].is_gone = true;
+            if self.links[index].peer.receivable() == 0 {
+                self.fail("a client was refused without a word".to_owned());
+            }
+        } else if door == Door::Resp3 {
             self.call(index, vec![b"HELLO".to_vec(), b"3".to_vec()]);
         }
         index
@@ -216,12 +255,15 @@ impl World {
     fn call(&mut self, link: usize, words: Words) {
         let index = self.calls.len();
         let link = &mut self.links[link];
-        let bytes = link.door.encode(&words);
+        let bytes = link.door.encode(&words, index % 5 == 0);
         link.peer.send(&bytes);
         link.sent += bytes.len();
         link.undelivered.push_back((index, link.sent));
-        link.unanswered.push_back(index);
-        link.may_end |= words[0] == b"QUIT";
+        if link.is_answered(&words) {
+            link.unanswered.push_back(index);
+        }
+        let is_last = words[0] == b"QUIT" || words[0] == b"GARBAGE";
+        link.may_end |= is_last;
         let db = link.db;
         if words[0] == b"SELECT" {
             link.db = if words[1] == b"1" { 1 } else { 0 };
@@ -354,16 +396,13 @@ impl World {
         if self.broken.is_some() {
             return;
         }
-        let reader = self.connect(Door::Resp2);
-        self.read_all(reader, false);
-        self.drain();
+        self.read_all("DBSIZE");
         // Whatever is dead by now goes within some ticks.
         for _ in 0..4 {
             self.advance(Duration::from_millis(1_100));
             self.rest();
         }
-        self.read_all(reader, true);
-        self.drain();
+        self.read_all("DBSIZE-EXACT");
         if self.broken.is_some() {
             return;
         }
@@ -383,17 +422,28 @@ impl World {
         }
     }
 
-    fn read_all(&mut self, reader: usize, is_exact: bool) {
+    /// Reads all there is, by a client of its own.
+    fn read_all(&mut self, size: &str) {
+        let mut reader = self.connect(Door::Resp2);
+        for link in 0..reader {
+            if self.links[reader].is_gone {
+                // All places were taken.
+                self.abort(link);
+                self.rest();
+                reader = self.connect(Door::Resp2);
+            }
+        }
         let words = |line: &str| super::history::words(line);
         for db in 0..DATABASES {
             self.call(reader, words(&format!("SELECT {db}")));
-            self.call(reader, words(if is_exact { "DBSIZE-EXACT" } else { "DBSIZE" }));
+            self.call(reader, words(size));
             self.call(reader, words("MGET k1 k2 k3 k4"));
             self.call(reader, words("KEYS *"));
             for key in 1..=4 {
                 self.call(reader, words(&format!("PEXPIRETIME k{key}")));
             }
         }
+        self.drain();
     }
 
     /// Turns until the loop would wait.
