@@ -4,7 +4,7 @@
 //! for a window of requests the buckets of their first keys are prefetched, then the entries, then they run in
 //! order. It works across a pipeline and across connections alike.
 use std::ops::Range;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::base::block::Block;
 use crate::command::execute::{Outcome, Request};
@@ -282,11 +282,11 @@ impl Reactor {
     /// Says that somebody makes a browser talk to us, at most once a minute.
     #[cold]
     fn note_attack(&mut self, key: usize) {
-        let is_recent = |at: Instant| at.elapsed() < ATTACK_LOG_PAUSE;
-        if self.attack_logged_at.is_some_and(is_recent) {
+        let now = self.engine.shared.clock.monotonic();
+        if self.attack_logged_at.is_some_and(|at| now < at + ATTACK_LOG_PAUSE) {
             return;
         }
-        self.attack_logged_at = Some(Instant::now());
+        self.attack_logged_at = Some(now);
         let current = self.current.as_ref().filter(|current| current.conn == key);
         let peer = current.map(|current| current.session.address.peer().to_string());
         log::warn!(

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use mio::{Events, Poll, Token, Waker};
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -26,7 +26,7 @@ use crate::net::conn::Conn;
 use crate::net::host::{LISTENER_TOKEN, Listeners, NetHost};
 use crate::net::listener::Listener;
 use crate::net::timers::Timers;
-use crate::net::transport::Transport;
+use crate::net::transport::{Readiness, Transport};
 use crate::proto::limits::BUFFER_BYTES_MAX;
 use crate::proto::reply::Output;
 
@@ -84,8 +84,8 @@ pub struct Reactor {
     pub(super) bulk_bytes_max: i64,
     busy_poll: Duration,
     slice_us: u64,
-    /// When the log last spoke of HTTP.
-    pub(super) attack_logged_at: Option<Instant>,
+    /// When the log last spoke of HTTP, by `Clock::monotonic`.
+    pub(super) attack_logged_at: Option<Duration>,
     /// Time of one connection in one turn.
     pub(super) share_ticks: u64,
     background: Work,
@@ -102,7 +102,8 @@ pub struct Reactor {
 #[derive(Default)]
 struct Arrivals {
     is_pending: bool,
-    resume_at: Option<Instant>,
+    /// By `Clock::monotonic`.
+    resume_at: Option<Duration>,
     is_logged: bool,
 }
 
@@ -195,9 +196,18 @@ impl Reactor {
     /// One turn: wait, then each phase once.
     fn turn(&mut self, events: &mut Events) -> io::Result<()> {
         self.wait(events)?;
+        self.serve(|reactor| reactor.take_events(events));
+        Ok(())
+    }
+
+    /// The phases of a turn after the wait; `take_events` says what the wait has brought.
+    pub(super) fn serve(&mut self, take_events: impl FnOnce(&mut Reactor)) {
         let started = self.engine.shared.clock.ticks();
         self.engine.begin_turn();
-        self.take_events(events);
+        take_events(self);
+        for key in std::mem::take(&mut self.unsent) {
+            self.mark_dirty(key);
+        }
         self.accept_pending();
         // Those ready now, a share at a time: while the later ones run, the first replies are on their
         // way and their clients at work. Who becomes ready meanwhile waits for the next turn.
@@ -213,23 +223,26 @@ impl Reactor {
         // What timers have closed or cut, and what goes on where the last turn's bound stopped it.
         self.flush_dirty();
         self.count_turn(started);
-        Ok(())
+    }
+
+    /// Whether something is left that no event will tell of, so that the next turn must not wait.
+    pub(super) fn has_work(&self) -> bool {
+        !self.ready.is_empty()
+            || !self.unsent.is_empty()
+            || self.background == Work::Left
+            || (self.arrivals.is_pending && self.arrivals.resume_at.is_none())
     }
 
     /// Waits for events, at most until the next timer.
     fn wait(&mut self, events: &mut Events) -> io::Result<()> {
-        let has_work = !self.ready.is_empty()
-            || !self.unsent.is_empty()
-            || self.background == Work::Left
-            || (self.arrivals.is_pending && self.arrivals.resume_at.is_none());
-        if has_work {
+        if self.has_work() {
             return self.poll_once(events, Some(Duration::ZERO));
         }
         if !self.busy_poll.is_zero() {
-            let until = Instant::now() + self.busy_poll;
+            let until = self.engine.shared.clock.monotonic() + self.busy_poll;
             loop {
                 self.poll_once(events, Some(Duration::ZERO))?;
-                if !events.is_empty() || Instant::now() >= until {
+                if !events.is_empty() || self.engine.shared.clock.monotonic() >= until {
                     break;
                 }
             }
@@ -237,7 +250,7 @@ impl Reactor {
                 return Ok(());
             }
         }
-        let timeout = self.timers.poll_timeout();
+        let timeout = self.timers.poll_timeout(&self.engine.shared.clock);
         self.poll_once(events, timeout)
     }
 
@@ -273,26 +286,36 @@ impl Reactor {
                 self.arrivals.is_pending = true;
                 continue;
             }
-            let (key, generation) = (token & 0xffff_ffff, (token >> 32) as u32);
-            // An event of a connection closed earlier in this turn must not reach its successor.
-            let Some(conn) = self.conns.get_mut(key).filter(|conn| conn.generation == generation)
-            else {
-                continue;
-            };
-            if event.is_readable() || event.is_read_closed() || event.is_error() {
-                conn.is_readable = true;
-                conn.is_hung_up |= event.is_read_closed() || event.is_error();
-                if !conn.is_ready {
-                    conn.is_ready = true;
-                    self.ready.push_back(key);
-                }
-            }
-            if event.is_writable() && !conn.is_writable {
-                conn.is_writable = true;
-                self.mark_dirty(key);
+            self.take_event(
+                token,
+                Readiness {
+                    is_readable: event.is_readable(),
+                    is_hung_up: event.is_read_closed() || event.is_error(),
+                    is_writable: event.is_writable(),
+                },
+            );
+        }
+    }
+
+    /// The poll tells of a connection.
+    #[inline]
+    pub(super) fn take_event(&mut self, token: usize, readiness: Readiness) {
+        let (key, generation) = (token & 0xffff_ffff, (token >> 32) as u32);
+        // An event of a connection closed earlier in this turn must not reach its successor.
+        let Some(conn) = self.conns.get_mut(key).filter(|conn| conn.generation == generation)
+        else {
+            return;
+        };
+        if readiness.is_readable || readiness.is_hung_up {
+            conn.is_readable = true;
+            conn.is_hung_up |= readiness.is_hung_up;
+            if !conn.is_ready {
+                conn.is_ready = true;
+                self.ready.push_back(key);
             }
         }
-        for key in std::mem::take(&mut self.unsent) {
+        if readiness.is_writable && !conn.is_writable {
+            conn.is_writable = true;
             self.mark_dirty(key);
         }
     }
@@ -316,7 +339,7 @@ impl Reactor {
             return;
         }
         if let Some(resume_at) = self.arrivals.resume_at {
-            if Instant::now() < resume_at {
+            if self.engine.shared.clock.monotonic() < resume_at {
                 return;
             }
             self.arrivals.resume_at = None;
@@ -353,12 +376,13 @@ impl Reactor {
             self.arrivals.is_logged = true;
         }
         self.arrivals.is_pending = true;
-        self.arrivals.resume_at = Some(Instant::now() + ACCEPT_PAUSE);
-        self.timers.no_later_than(ACCEPT_PAUSE);
+        let clock = &self.engine.shared.clock;
+        self.arrivals.resume_at = Some(clock.monotonic() + ACCEPT_PAUSE);
+        self.timers.no_later_than(ACCEPT_PAUSE, clock);
     }
 
     /// A new client, unless a limit refuses it.
-    fn arrive(&mut self, mut transport: Transport, address: Address, dialect: Dialect) {
+    pub(super) fn arrive(&mut self, mut transport: Transport, address: Address, dialect: Dialect) {
         let shared = &mut self.engine.shared;
         if let Some(refusal) = refusal(shared, &address) {
             use std::io::Write;
