@@ -21,6 +21,7 @@ use crate::engine::config_choice::LogLevel;
 use crate::engine::engine::Engine;
 use crate::engine::outbox::Shutdown;
 use crate::engine::session::{Address, Session};
+use crate::engine::stalls::Phase;
 use crate::net::batch::{Batch, Current, SHARE_NANOS};
 use crate::net::conn::Conn;
 use crate::net::host::{LISTENER_TOKEN, Listeners, NetHost};
@@ -190,24 +191,32 @@ impl Reactor {
     /// One turn: wait, then each phase once.
     fn turn(&mut self, events: &mut Events) -> io::Result<()> {
         self.wait(events)?;
-        let started = self.engine.shared.clock.ticks();
         self.engine.begin_turn();
         self.take_events(events);
+        self.count_waiting();
+        self.end_phase(Phase::Events);
         self.accept_pending();
+        self.end_phase(Phase::Accept);
         // Those ready now, a share at a time: while the later ones run, the first replies are on their
         // way and their clients at work. Who becomes ready meanwhile waits for the next turn.
         let mut left = self.ready.len();
         while left > 0 {
             left -= self.read_ready(left.min(SHARE_CONNECTIONS));
+            self.end_phase(Phase::Read);
             self.execute_batch();
             self.arena_used = 0;
+            self.end_phase(Phase::Execute);
             self.flush_dirty();
+            self.end_phase(Phase::Flush);
         }
         self.run_timers();
+        self.end_phase(Phase::Timers);
         self.background = self.run_background();
+        self.end_phase(Phase::Background);
         // What timers have closed or cut, and what goes on where the last turn's bound stopped it.
         self.flush_dirty();
-        self.count_turn(started);
+        self.end_phase(Phase::Flush);
+        self.engine.shared.end_turn();
         Ok(())
     }
 
@@ -216,6 +225,8 @@ impl Reactor {
         let has_work = !self.ready.is_empty()
             || !self.unsent.is_empty()
             || self.background == Work::Left
+            // So that those counted as waiting are those who did.
+            || self.engine.shared.stalls.is_open()
             || (self.arrivals.is_pending && self.arrivals.resume_at.is_none());
         if has_work {
             return self.poll_once(events, Some(Duration::ZERO));
@@ -447,16 +458,22 @@ impl Reactor {
             }
         }
         let expiry = self.engine.expire_as_time_passes(self.slice_us);
+        self.end_phase(Phase::Expiry);
         let rest = self.engine.background(self.slice_us);
         if expiry == Work::Left || rest == Work::Left { Work::Left } else { Work::Done }
     }
 
-    fn count_turn(&mut self, started: u64) {
-        let clock = &self.engine.shared.clock;
-        let turn_us = clock.nanos(clock.ticks().saturating_sub(started)) / 1000;
-        let stats = &mut self.engine.shared.stats;
-        stats.turns += 1;
-        stats.turn_max_us = stats.turn_max_us.max(turn_us);
+    /// All since the last phase ended was `phase`.
+    #[inline]
+    fn end_phase(&mut self, phase: Phase) {
+        self.engine.shared.end_phase(phase);
+    }
+
+    /// After a turn that took too long: who had sent something when it was over.
+    fn count_waiting(&mut self) {
+        if self.engine.shared.stalls.is_open() {
+            self.engine.shared.close_stall(self.ready.len());
+        }
     }
 
     /// Takes over what CONFIG SET changed.

@@ -16,4 +16,5 @@ mod noise;
 mod pause;
 mod pieces;
 mod server;
+mod stalls;
 mod turns;
