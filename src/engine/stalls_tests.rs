@@ -142,7 +142,9 @@ proptest! {
     /// The histogram of turns counts every turn, that of a phase each in which it ran, and no time is lost.
     #[test]
     fn histograms_count_turns(
-        turns in prop::collection::vec(prop::collection::vec((0..PHASES, 0u64..2000), 0..12), 1..20),
+        turns in prop::collection::vec(
+            prop::collection::vec((0..PHASES, 0u64..2000), 0..12), 1..20,
+        ),
     ) {
         let mut engine = engine();
         let shared = &mut engine.shared;
