@@ -5,6 +5,7 @@
 //! The time of a command is read from the processor's counter once: its end is the next one's beginning.
 use crate::base::block::Block;
 use crate::base::clock::Clock;
+use crate::base::probes;
 use crate::command::run_jobs::{self, Parked};
 use crate::command::spec::{Command, flag};
 use crate::command::table::{CommandId, CommandTable, Found};
@@ -93,10 +94,12 @@ impl Engine {
         db.no_touch = session.is_no_touch;
         let reply = Reply::new(out, session.resp);
         let mut ctx = Ctx { db, others, reply, client: session, engine: shared, now };
+        probes::command_begin(|| ctx.engine.table.full_name(id));
         let result = (command.handler)(&mut ctx, args);
         let shared = &mut self.shared;
         let ended = shared.clock.ticks();
         let ticks = ended.saturating_sub(*started);
+        probes::command_end(|| shared.table.full_name(id), || shared.clock.nanos(ticks));
         *started = ended;
         let ran = Ran { id, command, ticks, result, mark };
         if matches!(ran.result, Err(CmdError::Parked)) {

@@ -18,6 +18,7 @@ use crate::engine::jobs::Jobs;
 use crate::engine::latency::LatencyMonitor;
 use crate::engine::outbox::Outbox;
 use crate::engine::slowlog::SlowLog;
+use crate::engine::stalls::{self, Stalls};
 use crate::engine::stats::Stats;
 use crate::engine::table::{CommandId, CommandTable};
 use crate::engine::verbs::VerbIds;
@@ -53,6 +54,8 @@ pub struct Shared {
     pub slowlog: SlowLog,
     /// The latency monitor.
     pub latency: LatencyMonitor,
+    /// Where the time of the loop goes.
+    pub stalls: Stalls,
     /// Time.
     pub clock: Clock,
     /// Every random choice comes from here, so a seed repeats it.
@@ -92,8 +95,14 @@ pub struct Watch {
     pub slow_ticks: u64,
     /// `latency-monitor-threshold`
     pub spike_ticks: u64,
-    /// The smaller of both: one comparison for a command that was neither.
+    /// From here on a command may be to blame for a stall.
+    pub culprit_ticks: u64,
+    /// The smallest of these: one comparison for a command that was none of it.
     pub least_ticks: u64,
+    /// `stall-log-slower-than-us`, for whole turns.
+    pub stall_ticks: u64,
+    /// `max-stall-us`
+    pub budget_us: u64,
     /// `latency-tracking`
     pub is_tracking: bool,
     /// `max-stall-us`
@@ -139,6 +148,7 @@ impl Engine {
                 outbox: Outbox::default(),
                 slowlog: SlowLog::default(),
                 latency: LatencyMonitor::default(),
+                stalls: Stalls::default(),
                 started_ms: clock.unix_ms(),
                 clock,
                 run_id: random.hex_id(),
@@ -156,7 +166,10 @@ impl Engine {
                 watch: Watch {
                     slow_ticks: u64::MAX,
                     spike_ticks: u64::MAX,
+                    culprit_ticks: u64::MAX,
                     least_ticks: u64::MAX,
+                    stall_ticks: u64::MAX,
+                    budget_us: 0,
                     is_tracking: false,
                     slice_ticks: 0,
                     needs_password: false,
@@ -187,6 +200,8 @@ impl Engine {
     /// The beginning of a turn: reads the clock.
     #[inline]
     pub fn begin_turn(&mut self) {
+        let now = self.shared.clock.ticks();
+        self.shared.stalls.begin_turn(now);
         self.shared.clock.refresh();
         self.shared.jobs.begin_turn(self.shared.watch.slice_ticks);
         if let Some(pause) = self.shared.pause
@@ -218,10 +233,19 @@ impl Shared {
         };
         let slow_ticks = never_below(slow_us, 0, 1_000);
         let spike_ticks = never_below(spike_ms, 1, 1_000_000);
+        let budget_us = config.size(Opt::MaxStallUs);
+        let threshold_us = match config.size(Opt::StallLogSlowerThanUs) {
+            0 => budget_us,
+            threshold_us => threshold_us,
+        };
+        let (stall_ticks, culprit_ticks) = stalls::thresholds(&self.clock, threshold_us);
         self.watch = Watch {
             slow_ticks,
             spike_ticks,
-            least_ticks: slow_ticks.min(spike_ticks),
+            culprit_ticks,
+            least_ticks: slow_ticks.min(spike_ticks).min(culprit_ticks),
+            stall_ticks,
+            budget_us,
             is_tracking: config.flag(Opt::LatencyTracking),
             slice_ticks: self.clock.ticks_of(config.size(Opt::MaxStallUs) * 1000),
             needs_password: !config.text(Opt::RequirePass).is_empty(),

@@ -32,6 +32,7 @@ pub mod redact;
 pub mod session;
 pub mod slowlog;
 pub mod spec;
+pub mod stalls;
 pub mod stats;
 pub mod table;
 pub mod verbs;

@@ -59,10 +59,6 @@ pub struct Stats {
     pub expired_stale_percent: f64,
     /// Highest `used_memory` seen, in bytes.
     pub peak_memory_bytes: usize,
-    /// Turns of the event loop.
-    pub turns: u64,
-    /// Longest turn of the event loop, without waiting, in microseconds.
-    pub turn_max_us: u64,
     /// By command id.
     pub commands: Vec<CommandStats>,
     rates: [Rate; 3],
@@ -131,7 +127,6 @@ impl Stats {
     pub fn reset(&mut self) {
         let mut fresh = Stats::new(self.commands.len());
         fresh.dirty = self.dirty;
-        fresh.turns = self.turns;
         fresh.peak_memory_bytes = self.peak_memory_bytes;
         fresh.rate_time_ms = self.rate_time_ms;
         *self = fresh;

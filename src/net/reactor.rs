@@ -21,6 +21,7 @@ use crate::engine::config_choice::LogLevel;
 use crate::engine::engine::Engine;
 use crate::engine::outbox::Shutdown;
 use crate::engine::session::{Address, Session};
+use crate::engine::stalls::Phase;
 use crate::net::batch::{Batch, Current, SHARE_NANOS};
 use crate::net::conn::Conn;
 use crate::net::host::{LISTENER_TOKEN, Listeners, NetHost};
@@ -202,27 +203,34 @@ impl Reactor {
 
     /// The phases of a turn after the wait; `take_events` says what the wait has brought.
     pub(super) fn serve(&mut self, take_events: impl FnOnce(&mut Reactor)) {
-        let started = self.engine.shared.clock.ticks();
         self.engine.begin_turn();
         take_events(self);
         for key in std::mem::take(&mut self.unsent) {
             self.mark_dirty(key);
         }
+        self.count_waiting();
+        self.end_phase(Phase::Events);
         self.accept_pending();
+        self.end_phase(Phase::Accept);
         // Those ready now, a share at a time: while the later ones run, the first replies are on their
         // way and their clients at work. Who becomes ready meanwhile waits for the next turn.
         let mut left = self.ready.len();
         while left > 0 {
             left -= self.read_ready(left.min(SHARE_CONNECTIONS));
+            self.end_phase(Phase::Read);
             self.execute_batch();
             self.arena_used = 0;
+            self.end_phase(Phase::Execute);
             self.flush_dirty();
+            self.end_phase(Phase::Flush);
         }
         self.run_timers();
+        self.end_phase(Phase::Timers);
         self.background = self.run_background();
         // What timers have closed or cut, and what goes on where the last turn's bound stopped it.
         self.flush_dirty();
-        self.count_turn(started);
+        self.end_phase(Phase::Flush);
+        self.engine.shared.end_turn();
     }
 
     /// Whether something is left that no event will tell of, so that the next turn must not wait.
@@ -230,6 +238,8 @@ impl Reactor {
         !self.ready.is_empty()
             || !self.unsent.is_empty()
             || self.background == Work::Left
+            // So that those counted as waiting are those who did.
+            || self.engine.shared.stalls.is_open()
             || (self.arrivals.is_pending && self.arrivals.resume_at.is_none())
     }
 
@@ -489,11 +499,12 @@ impl Reactor {
                 break;
             }
             let left_us = self.slice_us.saturating_sub(spent_us);
-            let left = match (self.background_first + kind) % BACKGROUND_KINDS {
-                0 => self.engine.run_jobs(left_us),
-                1 => self.engine.expire_as_time_passes(left_us),
-                _ => self.engine.background(left_us),
+            let (left, phase) = match (self.background_first + kind) % BACKGROUND_KINDS {
+                0 => (self.engine.run_jobs(left_us), Phase::Jobs),
+                1 => (self.engine.expire_as_time_passes(left_us), Phase::Expiry),
+                _ => (self.engine.background(left_us), Phase::Background),
             };
+            self.end_phase(phase);
             if left == Work::Left {
                 work = Work::Left;
             }
@@ -505,12 +516,17 @@ impl Reactor {
         work
     }
 
-    fn count_turn(&mut self, started: u64) {
-        let clock = &self.engine.shared.clock;
-        let turn_us = clock.nanos(clock.ticks().saturating_sub(started)) / 1000;
-        let stats = &mut self.engine.shared.stats;
-        stats.turns += 1;
-        stats.turn_max_us = stats.turn_max_us.max(turn_us);
+    /// All since the last phase ended was `phase`.
+    #[inline]
+    fn end_phase(&mut self, phase: Phase) {
+        self.engine.shared.end_phase(phase);
+    }
+
+    /// After a turn that took too long: who had sent something when it was over.
+    fn count_waiting(&mut self) {
+        if self.engine.shared.stalls.is_open() {
+            self.engine.shared.close_stall(self.ready.len());
+        }
     }
 
     /// Takes over what CONFIG SET changed.

@@ -360,7 +360,7 @@ impl Reactor {
                 + self.consumed.len()
                 + self.batch.entries.len()
                 + self.batch.waited.len(),
-            waiting: self.waiting.len(),
+            waiting: self.paused.len(),
             buffered_bytes: self.conns.iter().map(buffered).sum(),
         }
     }

@@ -17,4 +17,5 @@ mod noise;
 mod pause;
 mod pieces;
 mod server;
+mod stalls;
 mod turns;
