@@ -87,6 +87,8 @@ pub struct Reactor {
     /// Time of one connection in one turn.
     pub(super) share_ticks: u64,
     background: Work,
+    /// Whether keys are due that the last slice of expiry did not come to.
+    expiry: Work,
     pub(super) shutdown: Option<Shutdown>,
     signals: Option<Signals>,
     /// Carries out `loglevel`, where the program has a logger of its own.
@@ -132,6 +134,7 @@ impl Reactor {
             share_ticks: 0,
             attack_logged_at: None,
             background: Work::Done,
+            expiry: Work::Done,
             shutdown: None,
             signals: None,
             set_log_level: None,
@@ -204,7 +207,7 @@ impl Reactor {
             self.flush_dirty();
         }
         self.run_timers();
-        self.background = self.run_background();
+        self.run_background();
         // What timers have closed or cut, and what goes on where the last turn's bound stopped it.
         self.flush_dirty();
         self.count_turn(started);
@@ -216,10 +219,14 @@ impl Reactor {
         let has_work = !self.ready.is_empty()
             || !self.unsent.is_empty()
             || self.background == Work::Left
+            || self.expiry == Work::Left
             || (self.arrivals.is_pending && self.arrivals.resume_at.is_none());
         if has_work {
             return self.poll_once(events, Some(Duration::ZERO));
         }
+        let clock = &self.engine.shared.clock;
+        self.timers.expect_expiry(self.engine.next_expiry_ms(), clock.unix_us());
+        let timeout = self.timers.poll_timeout();
         if !self.busy_poll.is_zero() {
             let until = Instant::now() + self.busy_poll;
             loop {
@@ -232,7 +239,6 @@ impl Reactor {
                 return Ok(());
             }
         }
-        let timeout = self.timers.poll_timeout();
         self.poll_once(events, timeout)
     }
 
@@ -439,16 +445,15 @@ impl Reactor {
         self.timers.set_hz(config.int(Opt::Hz));
     }
 
-    fn run_background(&mut self) -> Work {
-        if self.background == Work::Done && !self.timers.take_background_due() {
-            let has_dead = !self.engine.shared.graveyard.is_empty();
-            if !has_dead && !self.engine.is_expiry_hot() {
-                return Work::Done;
-            }
+    fn run_background(&mut self) {
+        let is_tick = self.timers.take_background_due();
+        if is_tick || self.expiry == Work::Left || self.engine.is_expiry_due() {
+            self.expiry = self.engine.expire_as_time_passes(self.slice_us);
         }
-        let expiry = self.engine.expire_as_time_passes(self.slice_us);
-        let rest = self.engine.background(self.slice_us);
-        if expiry == Work::Left || rest == Work::Left { Work::Left } else { Work::Done }
+        let has_dead = !self.engine.shared.graveyard.is_empty();
+        if is_tick || self.background == Work::Left || has_dead {
+            self.background = self.engine.background(self.slice_us);
+        }
     }
 
     fn count_turn(&mut self, started: u64) {

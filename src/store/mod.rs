@@ -20,11 +20,12 @@ mod scan;
 mod table;
 mod typed;
 mod view;
+mod wheel;
 
 pub use db::{Db, DbMemory, DbStats};
 pub use db_string::{NewString, Replaced, Ttl};
 pub use entry::Kind;
-pub use expire::ExpireProgress;
+pub use expire::{ExpireProgress, SweepProgress};
 pub use flush::Detached;
 pub use heap::Handle;
 pub use owned::{OwnedEntry, OwnedValue};
