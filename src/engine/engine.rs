@@ -32,8 +32,8 @@ pub struct Engine {
     pub hasher: KeyHasher,
     /// Everything but databases.
     pub shared: Shared,
-    /// Database and budget state of the expiry cycle.
-    pub(super) expiry: crate::engine::background::ExpiryCycle,
+    /// Where active expiry stands.
+    pub(super) expiry: crate::engine::expiry::ExpiryCycle,
 }
 
 /// All but the databases.

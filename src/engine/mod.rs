@@ -18,6 +18,7 @@ pub mod debug_settings;
 #[allow(clippy::module_inception)]
 pub mod engine;
 pub mod error;
+pub mod expiry;
 pub mod graveyard;
 pub mod host;
 pub mod info;

@@ -23,12 +23,13 @@ mod table;
 mod typed;
 mod view;
 mod walk;
+mod wheel;
 
 pub use big_string::BigEdit;
 pub use db::{Db, DbMemory, DbStats};
 pub use db_string::{NewString, Replaced, Ttl};
 pub use entry::Kind;
-pub use expire::ExpireProgress;
+pub use expire::{ExpireProgress, SweepProgress};
 pub use flush::Detached;
 pub use heap::Handle;
 pub use holds::{Hold, Holds};
