@@ -114,6 +114,19 @@ pub fn may_write(frame: &[u8]) -> bool {
     matches!(parse(frame), Some((SET | CLEAR, ..)))
 }
 
+/// Visits the keys of a whole request, with whether it may change them. O(bytes).
+pub fn each_key(frame: &[u8], visit: &mut dyn FnMut(&[u8], bool)) {
+    if let Some((number @ (GET | SET | CLEAR), key, _)) = parse(frame) {
+        visit(key.as_bytes(), number != GET);
+    }
+}
+
+/// The first argument of a request, which is its key if it has one. O(1): UTF-8 is not asked for.
+pub fn first_key(frame: &[u8]) -> Option<&[u8]> {
+    let (length, rest) = frame.get(HEAD_BYTES..)?.split_first_chunk::<LENGTH_BYTES>()?;
+    rest.get(..u32::from_be_bytes(*length) as usize)
+}
+
 /// Appends an error.
 pub fn error(text: &[u8], out: &mut Output) {
     // Errors are ours and short; some show what a client sent, which may be anything.

@@ -107,6 +107,50 @@ pub fn may_write(dialect: Dialect, frame: &[u8]) -> bool {
     }
 }
 
+/// What of the keyspace a request is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// The keys that [`each_key`] visits, and no others; often none.
+    Keys,
+    /// All keys at once, to look at: their number.
+    ReadsAll,
+    /// All keys at once, to change: it drops them, of this database or of all.
+    WritesAll,
+}
+
+/// Whether a whole request is about the whole keyspace. Anything that is no request touches nothing.
+pub fn reach(dialect: Dialect, frame: &[u8]) -> Reach {
+    match dialect {
+        Dialect::Simpledb => simpledb::reach(frame),
+        // The others know no such command; RESP frames do not exist.
+        Dialect::Resp | Dialect::Msgpack | Dialect::Kvstore => Reach::Keys,
+    }
+}
+
+/// Visits every key that a whole request reads or writes, in the request's order, with whether it may change it.
+/// A key named twice is visited twice. A request that will be refused gives the keys it has, or none. Nothing is
+/// allocated; O(bytes of the frame).
+pub fn each_key(dialect: Dialect, frame: &[u8], visit: &mut dyn FnMut(&[u8], bool)) {
+    match dialect {
+        Dialect::Resp => {}
+        Dialect::Simpledb => simpledb::each_key(frame, visit),
+        Dialect::Msgpack => msgpack::each_key(frame, visit),
+        Dialect::Kvstore => kvstore::each_key(frame, visit),
+    }
+}
+
+/// The bytes that are the first key of a whole request if it has one, to be hashed and prefetched: cheap, and a guess
+/// where the request has no key (the message of a PING). Where [`run`] uses a first key, it is this one.
+#[inline]
+pub fn first_key(dialect: Dialect, frame: &[u8]) -> Option<&[u8]> {
+    match dialect {
+        Dialect::Resp => None,
+        Dialect::Simpledb => simpledb::first_key(frame),
+        Dialect::Msgpack => msgpack::first_key(frame),
+        Dialect::Kvstore => kvstore::first_key(frame),
+    }
+}
+
 /// Appends an error in the form of a dialect.
 pub fn refuse(dialect: Dialect, text: &str, out: &mut Output) {
     let text = text.as_bytes();
@@ -134,3 +178,7 @@ fn push_value(value: StringRef<'_>, bytes: &[u8], out: &mut Output) {
 #[cfg(test)]
 #[path = "support_tests.rs"]
 mod tests_support;
+
+#[cfg(test)]
+#[path = "keys_tests.rs"]
+mod keys_tests;

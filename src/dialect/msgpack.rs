@@ -40,7 +40,7 @@ pub fn split(_state: &mut State, unread: &[u8], limits: &FrameLimits) -> Split {
 
 /// Runs one request.
 pub fn run(engine: &mut Engine, session: &mut Session, frame: &[u8], out: &mut Output) {
-    let request = match parse(frame.get(HEAD_BYTES..).unwrap_or(&[])) {
+    let request = match request_of(frame) {
         Ok(request) => request,
         Err(reason) => {
             engine.shared.stats.count_error(b"ERR");
@@ -70,10 +70,29 @@ pub fn run(engine: &mut Engine, session: &mut Session, frame: &[u8], out: &mut O
     }
 }
 
+fn request_of(frame: &[u8]) -> Result<Request<'_>, &'static str> {
+    parse(frame.get(HEAD_BYTES..).unwrap_or(&[]))
+}
+
 /// Whether a whole request may change something.
 pub fn may_write(frame: &[u8]) -> bool {
-    let request = parse(frame.get(HEAD_BYTES..).unwrap_or(&[]));
-    matches!(request, Ok(Request::Put { .. } | Request::Del { .. }))
+    matches!(request_of(frame), Ok(Request::Put { .. } | Request::Del { .. }))
+}
+
+/// Visits the keys of a whole request, with whether it may change them. O(bytes).
+pub fn each_key(frame: &[u8], visit: &mut dyn FnMut(&[u8], bool)) {
+    match request_of(frame) {
+        Ok(Request::Get { key }) => visit(key, false),
+        Ok(Request::Put { key, .. } | Request::Del { key }) => visit(key, true),
+        Err(_) => {}
+    }
+}
+
+/// The key of a request, if it has one. O(bytes before the key's end).
+pub fn first_key(frame: &[u8]) -> Option<&[u8]> {
+    match request_of(frame).ok()? {
+        Request::Get { key } | Request::Put { key, .. } | Request::Del { key } => Some(key),
+    }
 }
 
 /// Appends an error.

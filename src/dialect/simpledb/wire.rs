@@ -10,8 +10,6 @@
 //! [`split`] counts the values that are still to come and keeps no stack, so depth costs it nothing; the length of
 //! a string leads over its bytes without a look at them. Depth and number of elements of a value are limited where it
 //! is stored (`types::document`). Nothing is allocated here on the word of a client.
-use std::borrow::Cow;
-
 use crate::base::number::{canonical_i64, parse_i64};
 use crate::dialect::{FrameLimits, Split, push_value};
 use crate::engine::error::CmdError;
@@ -160,7 +158,7 @@ fn head_of(line: &[u8]) -> Option<Head> {
 
 /// Reads values of a frame, front to back.
 #[derive(Clone, Copy, Debug)]
-struct Cursor<'b> {
+pub(super) struct Cursor<'b> {
     rest: &'b [u8],
 }
 
@@ -230,40 +228,106 @@ pub(super) struct Arg<'b> {
 }
 
 const BAD_REQUEST: &str = "bad request";
+const MISSING_COMMAND: &str = "Missing command";
 
-/// The words or values of a request, the command's name first. Allocates in proportion to what has arrived.
-pub(super) fn arguments(frame: &[u8]) -> Result<Vec<Arg<'_>>, &'static str> {
-    if frame.first().is_some_and(|&byte| !is_type(byte)) {
-        return words(frame);
-    }
-    let mut cursor = Cursor { rest: frame };
-    let arguments = match cursor.token().ok_or(BAD_REQUEST)? {
-        Token::Array(0) => return Err("Missing command"),
-        Token::Array(count) => {
-            (0..count).map(|_| cursor.value()).collect::<Option<Vec<_>>>().ok_or(BAD_REQUEST)?
-        }
-        Token::Simple(line) | Token::Bytes(line) => words(line)?,
-        Token::Text(line) => words(line.as_bytes())?,
-        _ => return Err("Request must be list or simple string."),
-    };
-    if cursor.rest.is_empty() { Ok(arguments) } else { Err(BAD_REQUEST) }
+/// The words or values of a request one after the other, the command's name first, without a list of them.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Parts<'b> {
+    Words(&'b [u8]),
+    Values { cursor: Cursor<'b>, left: u64 },
 }
 
-fn words(line: &[u8]) -> Result<Vec<Arg<'_>>, &'static str> {
-    let words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
-    let found: Vec<_> = words.map(|word| Arg { token: Token::Bytes(word), wire: word }).collect();
-    if found.is_empty() { Err("Missing command") } else { Ok(found) }
+impl<'b> Parts<'b> {
+    /// Those of a frame; the error is what the client is told.
+    pub(super) fn of(frame: &'b [u8]) -> Result<Parts<'b>, &'static str> {
+        if frame.first().is_some_and(|&byte| !is_type(byte)) {
+            return Ok(Parts::Words(frame));
+        }
+        let mut cursor = Cursor { rest: frame };
+        let line = match cursor.token().ok_or(BAD_REQUEST)? {
+            Token::Array(0) => return Err(MISSING_COMMAND),
+            Token::Array(left) => return Ok(Parts::Values { cursor, left }),
+            Token::Simple(line) | Token::Bytes(line) => line,
+            Token::Text(line) => line.as_bytes(),
+            _ => return Err("Request must be list or simple string."),
+        };
+        if cursor.rest.is_empty() { Ok(Parts::Words(line)) } else { Err(BAD_REQUEST) }
+    }
+
+    /// The next one; `None` at the end, an error where the rest is no value.
+    pub(super) fn next(&mut self) -> Result<Option<Arg<'b>>, &'static str> {
+        match self {
+            Parts::Words(line) => {
+                let from = line.trim_ascii_start();
+                let end = from.iter().position(u8::is_ascii_whitespace).unwrap_or(from.len());
+                let (word, rest) = from.split_at(end);
+                *line = rest;
+                Ok((end > 0).then_some(Arg { token: Token::Bytes(word), wire: word }))
+            }
+            Parts::Values { cursor, left: 0 } => {
+                if cursor.rest.is_empty() {
+                    Ok(None)
+                } else {
+                    Err(BAD_REQUEST)
+                }
+            }
+            Parts::Values { cursor, left } => {
+                *left -= 1;
+                cursor.value().map(Some).ok_or(BAD_REQUEST)
+            }
+        }
+    }
+}
+
+/// Arguments that are kept without memory of their own: all that the scalar commands take, name included.
+const FEW: usize = 4;
+
+/// The words or values of a request as a list. Allocates for long ones only, in proportion to what has arrived.
+pub(super) struct Arguments<'b> {
+    few: [Arg<'b>; FEW],
+    /// All of them, once they are more than a few.
+    many: Vec<Arg<'b>>,
+    count: usize,
+}
+
+impl<'b> Arguments<'b> {
+    /// Those of a frame, at least one; the error is what the client is told.
+    pub(super) fn of(frame: &'b [u8]) -> Result<Arguments<'b>, &'static str> {
+        let mut parts = Parts::of(frame)?;
+        let none = Arg { token: Token::Null, wire: &[] };
+        let mut list = Arguments { few: [none; FEW], many: Vec::new(), count: 0 };
+        while let Some(arg) = parts.next()? {
+            list.push(arg);
+        }
+        if list.count == 0 { Err(MISSING_COMMAND) } else { Ok(list) }
+    }
+
+    fn push(&mut self, arg: Arg<'b>) {
+        if let Some(place) = self.few.get_mut(self.count) {
+            *place = arg;
+        } else {
+            if self.many.is_empty() {
+                self.many.extend_from_slice(&self.few);
+            }
+            self.many.push(arg);
+        }
+        self.count += 1;
+    }
+
+    /// All of them, the command's name first.
+    pub(super) fn as_slice(&self) -> &[Arg<'b>] {
+        if self.many.is_empty() { &self.few[..self.count] } else { &self.many }
+    }
 }
 
 impl<'b> Arg<'b> {
     /// It as a key or a name: the text of any scalar.
-    pub(super) fn text(&self) -> Result<Cow<'b, [u8]>, CmdError> {
+    pub(super) fn text(&self) -> Result<&'b [u8], CmdError> {
         Ok(match self.token {
-            Token::Simple(bytes) | Token::Bytes(bytes) => Cow::Borrowed(bytes),
-            Token::Text(text) | Token::Json(text) | Token::Number(text) => {
-                Cow::Borrowed(text.as_bytes())
-            }
-            Token::Int(number) => Cow::Owned(number.to_string().into_bytes()),
+            Token::Simple(bytes) | Token::Bytes(bytes) => bytes,
+            Token::Text(text) | Token::Json(text) | Token::Number(text) => text.as_bytes(),
+            // Integers are canonical, so their text is the one that came: a type, digits, a line end.
+            Token::Int(_) => self.wire.get(1..).unwrap_or(&[]).trim_ascii_end(),
             _ => return Err(CmdError::Text("ERR key must be a string or a number")),
         })
     }
@@ -278,11 +342,11 @@ impl<'b> Arg<'b> {
         writer.finish().map_err(refusal)
     }
 
-    /// Keys and values of a dictionary; `None` for anything else.
-    pub(super) fn pairs(&self) -> Option<Vec<Arg<'b>>> {
+    /// Keys and values of a dictionary in turn; `None` for anything else.
+    pub(super) fn pairs(&self) -> Option<Parts<'b>> {
         let mut cursor = Cursor { rest: self.wire };
         match cursor.token()? {
-            head @ Token::Dict(_) => (0..members(head)).map(|_| cursor.value()).collect(),
+            head @ Token::Dict(_) => Some(Parts::Values { cursor, left: members(head) }),
             _ => None,
         }
     }
