@@ -11,6 +11,8 @@ pub mod kvstore;
 pub mod msgpack;
 pub mod simpledb;
 
+use crate::base::hash::Key;
+use crate::engine::ctx::Ctx;
 use crate::engine::engine::Engine;
 use crate::engine::session::Session;
 pub use crate::proto::dialect::Dialect;
@@ -74,15 +76,22 @@ impl Splitter {
     }
 }
 
-/// Runs one whole request and appends its answer. Where a password is set the request is refused and the
+/// Runs one whole request and appends its answer. `first_hash` is the engine's hash of what [`first_key`] gave, where
+/// the caller has it. Where a password is set the request is refused and the
 /// connection closes: these dialects have no way to give one, so no later request could do better.
 pub fn run(
     dialect: Dialect,
     engine: &mut Engine,
     session: &mut Session,
     frame: &[u8],
+    first_hash: Option<u64>,
     out: &mut Output,
 ) {
+    debug_assert!(
+        first_hash.is_none() || {
+            first_key(dialect, frame).map(|key| engine.hasher.hash(key)) == first_hash
+        }
+    );
     if engine.shared.refuses_verbs(session) {
         let text = "NOAUTH Authentication required.";
         engine.shared.stats.count_error(text.as_bytes());
@@ -91,9 +100,9 @@ pub fn run(
     }
     match dialect {
         Dialect::Resp => {}
-        Dialect::Simpledb => simpledb::run(engine, session, frame, out),
-        Dialect::Msgpack => msgpack::run(engine, session, frame, out),
-        Dialect::Kvstore => kvstore::run(engine, session, frame, out),
+        Dialect::Simpledb => simpledb::run(engine, session, frame, first_hash, out),
+        Dialect::Msgpack => msgpack::run(engine, session, frame, first_hash, out),
+        Dialect::Kvstore => kvstore::run(engine, session, frame, first_hash, out),
     }
 }
 
@@ -173,6 +182,21 @@ fn push_value(value: StringRef<'_>, bytes: &[u8], out: &mut Output) {
         }
         _ => out.bytes_mut().extend_from_slice(bytes),
     }
+}
+
+/// A key of a request with its hash, computed now where nobody has it.
+#[inline]
+fn hashed<'b>(ctx: &Ctx<'_>, bytes: &'b [u8], hash: Option<u64>) -> Key<'b> {
+    match hash {
+        Some(hash) => Key { bytes, hash },
+        None => ctx.db.key(bytes),
+    }
+}
+
+/// Whether these bytes are UTF-8; quick for short ASCII, which most are.
+#[inline]
+fn is_utf8(bytes: &[u8]) -> bool {
+    bytes.is_ascii() || std::str::from_utf8(bytes).is_ok()
 }
 
 #[cfg(test)]

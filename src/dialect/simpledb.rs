@@ -8,6 +8,7 @@
 //! specification leaves the answer open it is that of the finished Python server: APPEND answers the new value,
 //! FLUSHALL and QUIT 1; only EXPIRE, there always null, says here whether there was such a key.
 //! The bytes are in `wire`. Cost: O(bytes) of request and answer.
+use crate::base::hash::Key;
 use crate::base::number::parse_i64;
 use crate::base::time::UnixMillis;
 use crate::dialect::{FrameLimits, Reach, Split};
@@ -109,15 +110,22 @@ pub fn split(state: &mut State, unread: &[u8], limits: &FrameLimits) -> Split {
 }
 
 /// Runs one request.
-pub fn run<'b>(engine: &mut Engine, session: &mut Session, frame: &'b [u8], out: &mut Output) {
+pub fn run<'b>(
+    engine: &mut Engine,
+    session: &mut Session,
+    frame: &'b [u8],
+    first_hash: Option<u64>,
+    out: &mut Output,
+) {
     let fail = |engine: &mut Engine, text: &[u8], out: &mut Output| {
         engine.shared.stats.count_error(b"ERR");
         error(text, out);
     };
-    let args = match Arguments::of(frame) {
-        Ok(args) => args,
-        Err(text) => return fail(engine, text.as_bytes(), out),
-    };
+    let mut args = Arguments::new();
+    if let Err(text) = args.read(frame) {
+        return fail(engine, text.as_bytes(), out);
+    }
+    args.set_first_hash(first_hash);
     let Some((Ok(name), args)) =
         args.as_slice().split_first().map(|(name, args)| (name.text(), args))
     else {
@@ -189,6 +197,9 @@ pub fn each_key(frame: &[u8], visit: &mut dyn FnMut(&[u8], bool)) {
 
 /// The first key of a request, if it has one. Does not look at which command it is: an unknown one may have one, too.
 pub fn first_key(frame: &[u8]) -> Option<&[u8]> {
+    if let Some(text) = wire::first_short(frame) {
+        return Some(text);
+    }
     let mut parts = Parts::of(frame).ok()?;
     parts.next().ok()?;
     parts.next().ok()??.text().ok()
@@ -240,14 +251,13 @@ impl<'b> Value<'b> {
         (Value::Scalar(NewString::Bytes(bytes), scalar), bytes.len())
     }
 
-    fn store(self, ctx: &mut Ctx<'_>, key: &[u8], ttl: Ttl) -> CmdResult {
-        let hashed = ctx.db.key(key);
+    fn store(self, ctx: &mut Ctx<'_>, key: Key<'_>, ttl: Ttl) -> CmdResult {
         match self {
-            Value::Scalar(string, scalar) => ctx.db.set_scalar(hashed, string, scalar, ttl)?,
-            Value::Document(bytes) => ctx.db.set_document(hashed, bytes, ttl)?,
+            Value::Scalar(string, scalar) => ctx.db.set_scalar(key, string, scalar, ttl)?,
+            Value::Document(bytes) => ctx.db.set_document(key, bytes, ttl)?,
         };
         let event = if matches!(ttl, Ttl::At(_)) { Event::SetExpiring } else { Event::Set };
-        ctx.changed(event, key);
+        ctx.changed(event, key.bytes);
         Ok(())
     }
 }
@@ -262,8 +272,8 @@ fn answer(ctx: &mut Ctx<'_>, truth: bool) -> CmdResult {
 }
 
 /// Answers the value of a key, or null.
-fn answer_value(ctx: &mut Ctx<'_>, key: &[u8]) -> CmdResult {
-    match ctx.db.read(ctx.db.key(key)) {
+fn answer_value(ctx: &mut Ctx<'_>, key: Key<'_>) -> CmdResult {
+    match ctx.db.read(key) {
         Some(entry) => wire::entry(&entry, ctx.reply.output()),
         None => {
             wire::null(ctx.reply.output());
@@ -273,29 +283,29 @@ fn answer_value(ctx: &mut Ctx<'_>, key: &[u8]) -> CmdResult {
 }
 
 fn get(ctx: &mut Ctx<'_>, args: &[Arg<'_>]) -> CmdResult {
-    answer_value(ctx, args[0].text()?)
+    answer_value(ctx, args[0].key(ctx)?)
 }
 
 fn mget(ctx: &mut Ctx<'_>, args: &[Arg<'_>]) -> CmdResult {
     wire::token(Token::Array(args.len() as u64), ctx.reply.output());
-    args.iter().try_for_each(|key| answer_value(ctx, key.text()?))
+    args.iter().try_for_each(|key| answer_value(ctx, key.key(ctx)?))
 }
 
 fn exists(ctx: &mut Ctx<'_>, args: &[Arg<'_>]) -> CmdResult {
-    let key = args[0].text()?;
-    let exists = ctx.db.exists(ctx.db.key(key));
+    let key = args[0].key(ctx)?;
+    let exists = ctx.db.exists(key);
     answer(ctx, exists)
 }
 
 fn set(ctx: &mut Ctx<'_>, args: &[Arg<'_>]) -> CmdResult {
-    Value::of(ctx, &args[1])?.store(ctx, args[0].text()?, Ttl::Clear)?;
+    Value::of(ctx, &args[1])?.store(ctx, args[0].key(ctx)?, Ttl::Clear)?;
     answer(ctx, true)
 }
 
 fn setnx(ctx: &mut Ctx<'_>, args: &[Arg<'_>]) -> CmdResult {
-    let key = args[0].text()?;
+    let key = args[0].key(ctx)?;
     let value = Value::of(ctx, &args[1])?;
-    let is_absent = ctx.db.read_for_write(ctx.db.key(key)).is_none();
+    let is_absent = ctx.db.read_for_write(key).is_none();
     if is_absent {
         value.store(ctx, key, Ttl::Clear)?;
     }
@@ -307,12 +317,12 @@ fn setex(ctx: &mut Ctx<'_>, args: &[Arg<'_>]) -> CmdResult {
     if at <= ctx.now {
         return Err(CmdError::InvalidExpire("setex"));
     }
-    Value::of(ctx, &args[1])?.store(ctx, args[0].text()?, Ttl::At(at))?;
+    Value::of(ctx, &args[1])?.store(ctx, args[0].key(ctx)?, Ttl::At(at))?;
     answer(ctx, true)
 }
 
 fn getset(ctx: &mut Ctx<'_>, args: &[Arg<'_>]) -> CmdResult {
-    let key = args[0].text()?;
+    let key = args[0].key(ctx)?;
     let value = Value::of(ctx, &args[1])?;
     answer_value(ctx, key)?;
     value.store(ctx, key, Ttl::Clear)
@@ -327,12 +337,12 @@ fn mset(ctx: &mut Ctx<'_>, args: &[Arg<'_>]) -> CmdResult {
             let mut pairs = dictionary.pairs().ok_or(WRONG_NUMBER)?;
             // The request was whole, so is the dictionary.
             while let (Ok(Some(key)), Ok(Some(value))) = (pairs.next(), pairs.next()) {
-                parsed.push((key.text()?, Value::of(ctx, &value)?));
+                parsed.push((key.key(ctx)?, Value::of(ctx, &value)?));
             }
         }
         _ if args.len().is_multiple_of(2) => {
             for pair in args.chunks_exact(2) {
-                parsed.push((pair[0].text()?, Value::of(ctx, &pair[1])?));
+                parsed.push((pair[0].key(ctx)?, Value::of(ctx, &pair[1])?));
             }
         }
         _ => return Err(WRONG_NUMBER),
@@ -348,28 +358,28 @@ fn delete(ctx: &mut Ctx<'_>, args: &[Arg<'_>]) -> CmdResult {
 }
 
 fn mdelete(ctx: &mut Ctx<'_>, args: &[Arg<'_>]) -> CmdResult {
-    let keys = keys(args)?;
-    let removed = keys.iter().filter(|key| ctx.delete(ctx.db.key(key))).count();
+    let keys = keys(ctx, args)?;
+    let removed = keys.into_iter().filter(|&key| ctx.delete(key)).count();
     wire::int(removed as i64, ctx.reply.output());
     Ok(())
 }
 
-fn keys<'b>(args: &[Arg<'b>]) -> Result<Vec<&'b [u8]>, CmdError> {
-    args.iter().map(Arg::text).collect()
+fn keys<'b>(ctx: &Ctx<'_>, args: &[Arg<'b>]) -> Result<Vec<Key<'b>>, CmdError> {
+    args.iter().map(|arg| arg.key(ctx)).collect()
 }
 
 fn pop(ctx: &mut Ctx<'_>, args: &[Arg<'_>]) -> CmdResult {
-    let key = args[0].text()?;
+    let key = args[0].key(ctx)?;
     answer_value(ctx, key)?;
-    ctx.delete(ctx.db.key(key));
+    ctx.delete(key);
     Ok(())
 }
 
 /// Nothing is removed where one of the values has no form here.
 fn mpop(ctx: &mut Ctx<'_>, args: &[Arg<'_>]) -> CmdResult {
-    let keys = keys(args)?;
+    let keys = keys(ctx, args)?;
     for &key in &keys {
-        if let Some(entry) = ctx.db.peek(ctx.db.key(key)) {
+        if let Some(entry) = ctx.db.peek(key) {
             let has_form = entry.string().is_some() || entry.document().is_some();
             has_form.then_some(()).ok_or(CmdError::WrongType)?;
         }
@@ -378,7 +388,7 @@ fn mpop(ctx: &mut Ctx<'_>, args: &[Arg<'_>]) -> CmdResult {
     // One at a time: of a key named twice the second answer is null.
     for &key in &keys {
         answer_value(ctx, key)?;
-        ctx.delete(ctx.db.key(key));
+        ctx.delete(key);
     }
     Ok(())
 }
@@ -432,38 +442,36 @@ enum Sign {
 
 /// INCR, INCRBY, DECR, DECRBY: an absent key is 0, the TTL stays, the result is a number.
 fn increment(ctx: &mut Ctx<'_>, args: &[Arg<'_>], sign: Sign) -> CmdResult {
-    let key = args[0].text()?;
+    let key = args[0].key(ctx)?;
     let by = match args.get(1) {
         Some(arg) => Number::parse(arg.text().map_err(|_| NO_NUMBER)?)?,
         None => Number::Int(1),
     };
-    let hashed = ctx.db.key(key);
-    let old = match ctx.db.string_for_write(hashed)? {
+    let old = match ctx.db.string_for_write(key)? {
         Some(string) => Number::parse(string.as_bytes(&mut itoa::Buffer::new()))?,
         None => Number::Int(0),
     };
     match old.plus(sign, by)? {
         Number::Int(sum) => {
-            ctx.db.set_scalar(hashed, NewString::Int(sum), Scalar::Number, Ttl::Keep)?;
+            ctx.db.set_scalar(key, NewString::Int(sum), Scalar::Number, Ttl::Keep)?;
             wire::int(sum, ctx.reply.output());
         }
         Number::Float(sum) => {
             let text = float_text(sum);
             let value = NewString::Bytes(text.as_bytes());
-            ctx.db.set_scalar(hashed, value, Scalar::Number, Ttl::Keep)?;
+            ctx.db.set_scalar(key, value, Scalar::Number, Ttl::Keep)?;
             wire::token(Token::Number(&text), ctx.reply.output());
         }
     }
-    ctx.changed(Event::IncrBy, key);
+    ctx.changed(Event::IncrBy, key.bytes);
     Ok(())
 }
 
 /// Answers the new value, which keeps the type of the old one. Only strings can be appended to one another.
 fn append(ctx: &mut Ctx<'_>, args: &[Arg<'_>]) -> CmdResult {
     const INCOMPATIBLE: CmdError = CmdError::Text("Incompatible data-types");
-    let key = args[0].text()?;
-    let hashed = ctx.db.key(key);
-    let Some(entry) = ctx.db.read_for_write(hashed) else {
+    let key = args[0].key(ctx)?;
+    let Some(entry) = ctx.db.read_for_write(key) else {
         Value::of(ctx, &args[1])?.store(ctx, key, Ttl::Clear)?;
         return answer_value(ctx, key);
     };
@@ -485,8 +493,8 @@ fn append(ctx: &mut Ctx<'_>, args: &[Arg<'_>]) -> CmdResult {
     if !is_compatible {
         return Err(INCOMPATIBLE);
     }
-    ctx.append(hashed, added)?;
-    ctx.db.set_type(hashed, scalar);
+    ctx.append(key, added)?;
+    ctx.db.set_type(key, scalar);
     answer_value(ctx, key)
 }
 
@@ -504,9 +512,9 @@ fn deadline(ctx: &Ctx<'_>, arg: &Arg<'_>, name: &'static str) -> Result<UnixMill
 }
 
 fn expire(ctx: &mut Ctx<'_>, args: &[Arg<'_>]) -> CmdResult {
-    let key = args[0].text()?;
+    let key = args[0].key(ctx)?;
     let at = deadline(ctx, &args[1], "expire")?;
-    let is_set = ctx.expire(ctx.db.key(key), at)?;
+    let is_set = ctx.expire(key, at)?;
     answer(ctx, is_set)
 }
 
