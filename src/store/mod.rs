@@ -15,11 +15,13 @@ mod entry;
 mod expire;
 mod flush;
 mod heap;
+mod holds;
 mod owned;
 mod scan;
 mod table;
 mod typed;
 mod view;
+mod walk;
 
 pub use db::{Db, DbMemory, DbStats};
 pub use db_string::{NewString, Replaced, Ttl};
@@ -27,10 +29,12 @@ pub use entry::Kind;
 pub use expire::ExpireProgress;
 pub use flush::Detached;
 pub use heap::Handle;
+pub use holds::{Hold, Holds};
 pub use owned::{OwnedEntry, OwnedValue};
 pub use table::{Slot, Table};
 pub use typed::Scalar;
 pub use view::{EntryRef, StringRef};
+pub use walk::{Visitor, WalkId};
 
 /// Memory for the operation could not be had; nothing was changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
