@@ -72,6 +72,8 @@ pub enum Replies {
 pub enum Waiting {
     /// CLIENT PAUSE holds its command back.
     Pause,
+    /// Its command may add data, and memory is too far above `maxmemory`.
+    Room,
 }
 
 /// What a client says of the library it uses.

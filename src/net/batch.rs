@@ -10,6 +10,7 @@ use crate::base::block::Block;
 use crate::command::execute::{Outcome, Request};
 use crate::dialect;
 use crate::engine::engine::Engine;
+use crate::engine::evict::Room;
 use crate::engine::session::{Replies, Session, Waiting};
 use crate::engine::table::Found;
 use crate::net::conn::{Conn, Postponed};
@@ -267,6 +268,15 @@ impl Reactor {
             return;
         }
         session.waiting = None;
+        engine.make_room(session.db);
+        if engine.shared.eviction.room == Room::Wait && dialect::may_write(conn.dialect, frame) {
+            session.waiting = Some(Waiting::Room);
+            let kept = keep(engine, entry.source, frame, &[], &[]);
+            conn.postponed.push_back(kept);
+            current.is_postponing = true;
+            current.is_paused = true;
+            return;
+        }
         dialect::run(conn.dialect, engine, session, frame, &mut current.output);
         *started = engine.shared.clock.ticks();
         cut_above_limit(engine, current, conn);

@@ -442,7 +442,7 @@ impl Reactor {
     fn run_background(&mut self) -> Work {
         if self.background == Work::Done && !self.timers.take_background_due() {
             let has_dead = !self.engine.shared.graveyard.is_empty();
-            if !has_dead && !self.engine.is_expiry_hot() {
+            if !has_dead && !self.engine.is_expiry_hot() && !self.engine.is_evicting() {
                 return Work::Done;
             }
         }

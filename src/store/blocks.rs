@@ -7,6 +7,7 @@
 
 use super::OutOfMemory;
 use crate::base::block::Block;
+use crate::base::memory::allocation_bytes;
 use std::sync::Arc;
 
 /// Cells of one chunk (4 KiB).
@@ -30,7 +31,8 @@ pub(crate) struct Blocks {
 
 /// Memory a block takes: its buffer, and what reference counting adds.
 pub(crate) fn block_bytes(block: &Block) -> usize {
-    block.capacity() + size_of::<Vec<u8>>() + 2 * size_of::<usize>()
+    let counted = size_of::<Vec<u8>>() + 2 * size_of::<usize>();
+    allocation_bytes(block.capacity()) + allocation_bytes(counted)
 }
 
 impl Blocks {
@@ -138,15 +140,23 @@ impl Blocks {
 /// hold everybody for a tenth of a second.
 pub(crate) struct Graveyard {
     blocks: Vec<Block>,
+    /// What they take, as `block_bytes` counts it.
+    bytes: usize,
 }
 
 impl Graveyard {
     pub(crate) fn new() -> Graveyard {
-        Graveyard { blocks: Vec::new() }
+        Graveyard { blocks: Vec::new(), bytes: 0 }
     }
 
     pub(crate) fn bury(&mut self, block: Block) {
+        self.bytes += block_bytes(&block);
         self.blocks.push(block);
+    }
+
+    /// Memory of what waits.
+    pub(crate) fn waiting_bytes(&self) -> usize {
+        self.bytes
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -158,6 +168,7 @@ impl Graveyard {
     pub(crate) fn free_slice(&mut self, budget: usize) -> bool {
         for _ in 0..budget {
             let Some(block) = self.blocks.pop() else { return true };
+            self.bytes -= block_bytes(&block);
             let Ok(mut bytes) = Arc::try_unwrap(block) else { continue };
             if bytes.capacity() > 2 * FREE_STEP_BYTES {
                 let rest = bytes.capacity() - FREE_STEP_BYTES;
@@ -168,7 +179,7 @@ impl Graveyard {
                 // block for every step: there it is freed at once. A vector shorter than its buffer
                 // shrinks to its length: make sure of progress either way.
                 if bytes.as_ptr() == place && bytes.capacity() <= rest {
-                    self.blocks.push(Arc::new(bytes));
+                    self.bury(Arc::new(bytes));
                 }
             }
         }

@@ -15,6 +15,7 @@ use super::WrongType;
 use super::blocks::{Blocks, Graveyard};
 use super::entry::{self, INLINE_KEY_MAX, Stored, StoredKey, TTL};
 use super::heap::{Handle, Heap, same_class};
+use super::sample::Walk;
 use super::table::{Slot, Table};
 use super::view::{Clock, EntryRef, StringRef, key_bytes, key_equals};
 use crate::base::hash::{Key, KeyHasher};
@@ -50,13 +51,15 @@ pub struct DbMemory {
     pub heap_page_bytes: usize,
     /// Large values and keys.
     pub block_bytes: usize,
+    /// Large values and keys that are deleted and not yet freed.
+    pub garbage_bytes: usize,
 }
 
 impl DbMemory {
     /// All of it that data takes (free heap slots do not count).
     #[must_use]
     pub fn used_bytes(&self) -> usize {
-        self.table_bytes + self.heap_live_bytes + self.block_bytes
+        self.table_bytes + self.heap_live_bytes + self.block_bytes + self.garbage_bytes
     }
 }
 
@@ -86,6 +89,7 @@ pub struct Db {
     pub(super) expires: usize,
     pub(super) expire_cursor: usize,
     pub(super) ttl_mean_ms: i64,
+    pub(super) walk: Walk,
     pub(super) scratch: Vec<u8>,
 }
 
@@ -111,6 +115,7 @@ impl Db {
             expires: 0,
             expire_cursor: 0,
             ttl_mean_ms: 0,
+            walk: Walk::default(),
             scratch: Vec::new(),
         }
     }
@@ -171,6 +176,7 @@ impl Db {
             heap_live_bytes: self.heap.live_bytes(),
             heap_page_bytes: self.heap.page_bytes(),
             block_bytes: self.blocks.bytes(),
+            garbage_bytes: self.graveyard.waiting_bytes(),
         }
     }
 
@@ -285,6 +291,11 @@ impl Db {
         let values = self.graveyard.free_slice(budget);
         let pages = self.heap.release(budget);
         values && pages
+    }
+
+    /// Frees at most `budget` deleted large values, or megabytes of them.
+    pub fn free_garbage(&mut self, budget: usize) {
+        self.graveyard.free_slice(budget);
     }
 
     /// Whether `free_slice` has large values to free.
