@@ -27,6 +27,9 @@ impl Engine {
         let start = self.shared.clock.ticks();
         let budget_ticks = self.shared.clock.ticks_of(budget_us.saturating_mul(1000));
         let is_spent = |engine: &Engine| engine.shared.clock.ticks() - start >= budget_ticks;
+        if self.evict_slice(budget_us) == Work::Left {
+            return Work::Left;
+        }
         while !self.shared.graveyard.free_slice(FREED_PER_STEP) {
             if is_spent(self) {
                 return Work::Left;

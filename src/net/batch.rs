@@ -10,6 +10,7 @@ use crate::base::block::Block;
 use crate::command::execute::{Outcome, Request};
 use crate::dialect;
 use crate::engine::engine::Engine;
+use crate::engine::evict::Room;
 use crate::engine::session::{Replies, Session, Waiting};
 use crate::engine::table::Found;
 use crate::net::conn::{Conn, Postponed};
@@ -289,6 +290,14 @@ impl Reactor {
             return;
         }
         session.waiting = None;
+        engine.make_room(session.db);
+        if engine.shared.eviction.room == Room::Wait && dialect::may_write(conn.dialect, frame) {
+            session.waiting = Some(Waiting::Room);
+            let kept = keep(engine, entry.source, frame, &[], &[]);
+            conn.postponed.push_back(kept);
+            (current.is_postponing, current.is_waiting) = (true, true);
+            return;
+        }
         let first_hash = (entry.hint.index != 0).then_some(entry.hint.hash);
         dialect::run(conn.dialect, engine, session, frame, first_hash, &mut current.output);
         *started = engine.shared.clock.ticks();
@@ -351,7 +360,7 @@ impl Reactor {
         }
         if current.is_waiting && !conn.is_waiting {
             conn.is_waiting = true;
-            if current.session.waiting == Some(Waiting::Pause) {
+            if matches!(current.session.waiting, Some(Waiting::Pause | Waiting::Room)) {
                 self.paused.push(current.conn);
             }
         }

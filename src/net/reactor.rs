@@ -494,7 +494,10 @@ impl Reactor {
         let has_due = is_tick || self.expiry == Work::Left || self.engine.is_expiry_due();
         let shared = &self.engine.shared;
         let has_jobs = !shared.jobs.is_empty();
-        let has_dead = is_tick || self.background == Work::Left || !shared.graveyard.is_empty();
+        let has_dead = is_tick
+            || self.background == Work::Left
+            || !shared.graveyard.is_empty()
+            || self.engine.is_evicting();
         if !(has_jobs || has_due || has_dead) {
             return;
         }

@@ -16,6 +16,7 @@ use super::blocks::{Blocks, Graveyard};
 use super::entry::{self, INLINE_KEY_MAX, Stored, StoredKey, TTL};
 use super::heap::{Handle, Heap, same_class};
 use super::holds::Holds;
+use super::sample::SampleWalk;
 use super::table::{Slot, Table};
 use super::view::{Clock, EntryRef, StringRef, key_bytes, key_equals};
 use super::walk::Walk;
@@ -63,13 +64,15 @@ pub struct DbMemory {
     pub heap_page_bytes: usize,
     /// Large values and keys.
     pub block_bytes: usize,
+    /// Large values and keys that are deleted and not yet freed.
+    pub garbage_bytes: usize,
 }
 
 impl DbMemory {
     /// All of it that data takes (free heap slots do not count).
     #[must_use]
     pub fn used_bytes(&self) -> usize {
-        self.table_bytes + self.heap_live_bytes + self.block_bytes
+        self.table_bytes + self.heap_live_bytes + self.block_bytes + self.garbage_bytes
     }
 }
 
@@ -106,6 +109,7 @@ pub struct Db {
     /// Which of them expire soon; absent while there is no key with a TTL.
     pub(super) wheel: Option<Box<Wheel>>,
     pub(super) ttl_mean_ms: i64,
+    pub(super) sample_walk: SampleWalk,
     pub(super) scratch: Vec<u8>,
 }
 
@@ -134,6 +138,7 @@ impl Db {
             expires: 0,
             wheel: None,
             ttl_mean_ms: 0,
+            sample_walk: SampleWalk::default(),
             scratch: Vec::new(),
         }
     }
@@ -204,6 +209,7 @@ impl Db {
             heap_live_bytes: self.heap.live_bytes(),
             heap_page_bytes: self.heap.page_bytes(),
             block_bytes: self.blocks.bytes(),
+            garbage_bytes: self.graveyard.waiting_bytes(),
         }
     }
 
@@ -319,6 +325,11 @@ impl Db {
         let pages = self.heap.release(budget);
         let holds = self.holds.free_slice();
         values && pages && holds
+    }
+
+    /// Frees at most `budget` deleted large values, or megabytes of them.
+    pub fn free_garbage(&mut self, budget: usize) {
+        self.graveyard.free_slice(budget);
     }
 
     /// Whether `free_slice` has large values to free.

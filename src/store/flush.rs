@@ -46,6 +46,18 @@ impl Detached {
         self.keys
     }
 
+    /// Memory it still takes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.allocated_bytes() + self.heap.resident_bytes()
+    }
+
+    /// Of that: what came from the allocator.
+    #[must_use]
+    pub fn allocated_bytes(&self) -> usize {
+        self.table.bytes() + self.blocks.bytes() + self.graveyard.waiting_bytes()
+    }
+
     /// Frees about `budget_items` pages of 64 KiB or large values; true when nothing is left.
     pub fn free_slice(&mut self, budget_items: usize) -> bool {
         for _ in 0..budget_items {

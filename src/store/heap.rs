@@ -215,11 +215,14 @@ impl Heap {
         self.live_bytes
     }
 
-    /// Bytes of pages that may be resident, with the bookkeeping.
+    /// Bytes of pages that may be resident.
     pub(crate) fn page_bytes(&self) -> usize {
         (self.pages.len() - self.released.len()) * PAGE_BYTES
-            + self.pages.capacity() * size_of::<Page>()
-            + self.classes.capacity() * size_of::<Class>()
+    }
+
+    /// Bytes of our mapping that may be resident, in any state.
+    pub(crate) fn resident_bytes(&self) -> usize {
+        self.committed.saturating_sub(self.released.len() * PAGE_BYTES)
     }
 
     /// Takes a slot of at least `bytes` (≤ `SLOT_BYTES_MAX`). Its content is arbitrary: the caller
@@ -405,7 +408,7 @@ impl Heap {
     /// Unmaps about `budget_pages` from the end; true when nothing is left. For a heap whose
     /// entries nobody will read again.
     pub(crate) fn dismantle(&mut self, budget_pages: usize) -> bool {
-        self.pages = Vec::new();
+        (self.pages, self.released) = (Vec::new(), Vec::new());
         let keep = self.committed.saturating_sub(budget_pages * PAGE_BYTES);
         if self.committed > keep {
             // SAFETY: the range is the end of our own mapping's accessible part, and `committed`

@@ -52,8 +52,7 @@ struct Dice {
 impl Plan {
     /// The plan of a seed.
     pub fn of(seed: u64) -> Plan {
-        let mut dice =
-            Dice { random: Random::from_seed(seed ^ 0x5eed), counter: 0, is_big: false };
+        let mut dice = Dice { random: Random::from_seed(seed ^ 0x5eed), counter: 0, is_big: false };
         dice.is_big = dice.one_in(20);
         let clients = 2 + dice.below(4);
         let mixes_doors = dice.one_in(2);

@@ -50,7 +50,9 @@ impl Door {
             Door::Resp2 | Door::Resp3 => {
                 let words = resp_words(name, words);
                 let is_plain = |word: &Vec<u8>| {
-                    !word.is_empty() && word.len() < 1000 && word.iter().all(u8::is_ascii_alphanumeric)
+                    !word.is_empty()
+                        && word.len() < 1000
+                        && word.iter().all(u8::is_ascii_alphanumeric)
                 };
                 if is_line && words.iter().all(is_plain) { line(&words) } else { array(&words) }
             }

@@ -276,8 +276,7 @@ impl World {
         let link = &mut self.links[link];
         let count = link.peer.deliver(count);
         link.arrived += count;
-        while let Some((index, _)) =
-            link.undelivered.pop_front_if(|(_, end)| *end <= link.arrived)
+        while let Some((index, _)) = link.undelivered.pop_front_if(|(_, end)| *end <= link.arrived)
         {
             self.calls[index].invoked = Some(now);
         }
@@ -287,7 +286,8 @@ impl World {
     fn turn(&mut self, mask: u32) {
         self.tick();
         self.turns += 1;
-        let told = self.links.iter().enumerate().filter(|(index, _)| mask & (1 << (index % 32)) != 0);
+        let told =
+            self.links.iter().enumerate().filter(|(index, _)| mask & (1 << (index % 32)) != 0);
         let events: Vec<_> = told.filter_map(|(_, link)| link.peer.take_event()).collect();
         self.reactor.simulate_turn(&events);
         for link in 0..self.links.len() {
