@@ -10,6 +10,7 @@ mod boot;
 mod client;
 mod closing;
 mod doors;
+mod every_door;
 mod figures;
 mod jobs;
 mod limits;
