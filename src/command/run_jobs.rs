@@ -36,6 +36,16 @@ pub(super) fn claim(
     args: Args<'_>,
 ) -> bool {
     let places = places_of(dbs.len(), session, found, args);
+    claim_places(dbs, shared, session, places)
+}
+
+/// As [`claim`], for requests that are no commands: `places` is what they need.
+pub fn claim_places(
+    dbs: &[Db],
+    shared: &mut Shared,
+    session: &mut Session,
+    places: Vec<(Place, Hold)>,
+) -> bool {
     let ticket = if session.ticket == 0 { u64::MAX } else { session.ticket };
     let is_free = places.iter().all(|&((db, hash), hold)| {
         let is_held = dbs.get(db).is_some_and(|db| !db.holds.is_free_for(hash, hold, NO_JOB));
@@ -55,7 +65,7 @@ pub(super) fn claim(
 }
 
 /// The client waits for no key any longer; those behind it look again.
-pub(super) fn unqueue(shared: &mut Shared, session: &mut Session) {
+pub fn unqueue(shared: &mut Shared, session: &mut Session) {
     if session.ticket != 0 {
         let Shared { jobs, outbox, .. } = shared;
         jobs.stop_waiting(std::mem::take(&mut session.ticket), &mut outbox.wakes);

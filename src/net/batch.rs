@@ -8,9 +8,11 @@ use std::time::Duration;
 
 use crate::base::block::Block;
 use crate::command::execute::{Outcome, Request};
-use crate::dialect;
+use crate::command::run_jobs;
+use crate::dialect::{self, Dialect, Reach};
 use crate::engine::engine::Engine;
 use crate::engine::evict::Room;
+use crate::engine::jobs::WHOLE;
 use crate::engine::session::{Replies, Session, Waiting};
 use crate::engine::table::Found;
 use crate::net::conn::{Conn, Postponed};
@@ -18,6 +20,7 @@ use crate::net::reactor::Reactor;
 use crate::proto::args::{ArgList, HashHint, OwnedArgs, Span};
 use crate::proto::error::ProtocolError;
 use crate::proto::reply::{Output, Reply};
+use crate::store::Hold;
 
 /// Requests whose keys are fetched together: enough to hide the latency, few enough to stay in L1.
 const WINDOW: usize = 32;
@@ -281,18 +284,8 @@ impl Reactor {
             session.closes_after_reply = true;
             return;
         }
-        let shared = &engine.shared;
-        if shared.pause.is_some() && shared.is_paused(dialect::may_write(conn.dialect, frame)) {
-            session.waiting = Some(Waiting::Pause);
-            let kept = keep(engine, entry.source, frame, &[], &[]);
-            conn.postponed.push_back(kept);
-            (current.is_postponing, current.is_waiting) = (true, true);
-            return;
-        }
-        session.waiting = None;
-        engine.make_room(session.db);
-        if engine.shared.eviction.room == Room::Wait && dialect::may_write(conn.dialect, frame) {
-            session.waiting = Some(Waiting::Room);
+        session.waiting = why_to_wait(engine, session, conn.dialect, frame);
+        if session.waiting.is_some() {
             let kept = keep(engine, entry.source, frame, &[], &[]);
             conn.postponed.push_back(kept);
             (current.is_postponing, current.is_waiting) = (true, true);
@@ -396,6 +389,41 @@ pub struct Current {
     pub is_postponing: bool,
     /// Its command waits for a pause to end or for keys, or runs as a job: `Session::waiting` says which.
     pub is_waiting: bool,
+}
+
+/// Why a request of another dialect cannot run yet, if so.
+fn why_to_wait(
+    engine: &mut Engine,
+    session: &mut Session,
+    dialect: Dialect,
+    frame: &[u8],
+) -> Option<Waiting> {
+    let shared = &mut engine.shared;
+    if shared.pause.is_some() && shared.is_paused(dialect::may_write(dialect, frame)) {
+        run_jobs::unqueue(shared, session);
+        return Some(Waiting::Pause);
+    }
+    engine.make_room(session.db);
+    let shared = &mut engine.shared;
+    if shared.eviction.room == Room::Wait && dialect::may_write(dialect, frame) {
+        run_jobs::unqueue(shared, session);
+        return Some(Waiting::Room);
+    }
+    if shared.jobs.is_active() {
+        let mut places = Vec::new();
+        if dialect::reach(dialect, frame) == Reach::ReadsAll {
+            places.push(((session.db, WHOLE), Hold::Write));
+        }
+        let (hasher, db) = (&engine.hasher, session.db);
+        dialect::each_key(dialect, frame, &mut |key, may_write| {
+            let hold = if may_write { Hold::Write } else { Hold::Read };
+            places.push(((db, hasher.hash(key)), hold));
+        });
+        if !run_jobs::claim_places(&engine.dbs, &mut engine.shared, session, places) {
+            return Some(Waiting::Keys);
+        }
+    }
+    None
 }
 
 /// Whether an unknown command is a line of HTTP: a web page can make a browser on this machine send requests
