@@ -14,6 +14,7 @@ use crate::engine::config_choice::MaxmemoryPolicy;
 use crate::engine::debug_settings::DebugSettings;
 use crate::engine::graveyard::Graveyard;
 use crate::engine::host::Host;
+use crate::engine::jobs::Jobs;
 use crate::engine::latency::LatencyMonitor;
 use crate::engine::outbox::Outbox;
 use crate::engine::slowlog::SlowLog;
@@ -60,6 +61,8 @@ pub struct Shared {
     pub monitors: Vec<usize>,
     /// CLIENT PAUSE, while it lasts.
     pub pause: Option<Pause>,
+    /// Long commands under way, and who waits for them.
+    pub jobs: Jobs,
     /// Detached databases and values, freed in slices.
     pub graveyard: Graveyard,
     /// What the network layer does for commands at once (ports, limits); absent in process.
@@ -93,6 +96,8 @@ pub struct Watch {
     pub least_ticks: u64,
     /// `latency-tracking`
     pub is_tracking: bool,
+    /// `max-stall-us`
+    pub slice_ticks: u64,
     /// Whether a password is set.
     pub needs_password: bool,
 }
@@ -141,6 +146,7 @@ impl Engine {
                 random,
                 monitors: Vec::new(),
                 pause: None,
+                jobs: Jobs::default(),
                 graveyard: Graveyard::default(),
                 host: None,
                 is_active_expire_on: true,
@@ -152,6 +158,7 @@ impl Engine {
                     spike_ticks: u64::MAX,
                     least_ticks: u64::MAX,
                     is_tracking: false,
+                    slice_ticks: 0,
                     needs_password: false,
                 },
                 config,
@@ -181,6 +188,7 @@ impl Engine {
     #[inline]
     pub fn begin_turn(&mut self) {
         self.shared.clock.refresh();
+        self.shared.jobs.begin_turn(self.shared.watch.slice_ticks);
         if let Some(pause) = self.shared.pause
             && pause.until_ms <= self.shared.clock.unix_ms()
         {
@@ -215,6 +223,7 @@ impl Shared {
             spike_ticks,
             least_ticks: slow_ticks.min(spike_ticks),
             is_tracking: config.flag(Opt::LatencyTracking),
+            slice_ticks: self.clock.ticks_of(config.size(Opt::MaxStallUs) * 1000),
             needs_password: !config.text(Opt::RequirePass).is_empty(),
         };
         self.is_lfu = matches!(

@@ -115,13 +115,9 @@ fn parts_elsewhere<'b>(
     let bytes = entry.spans.start as usize..entry.spans.end as usize;
     match (entry.source, &conn.partial) {
         (Source::Waited(index), _) => batch.waited[index as usize].parts(),
-        (Source::Own, Some(partial)) => {
-            // Spans name blocks by their place in the whole list.
-            let blocks = &partial.blocks[..entry.blocks.end as usize];
-            (&partial.buffer, &partial.spans[bytes], blocks)
-        }
+        (Source::Own, Some(partial)) => partial.request(entry.spans.clone(), entry.blocks.clone()),
         (Source::Frame, _) => (&arena[bytes], &[], &[]),
-        (Source::OwnFrame, Some(partial)) => (&partial.buffer[bytes], &[], &[]),
+        (Source::OwnFrame, Some(partial)) => (partial.frame(entry.spans.clone()), &[], &[]),
         (Source::WaitedFrame(index) | Source::Fatal(index), _) => {
             (batch.waited[index as usize].parts().0, &[], &[])
         }
@@ -148,6 +144,9 @@ impl Reactor {
         }
         self.leave_connection();
         self.drop_consumed();
+        for args in self.batch.waited.drain(..).filter(OwnedArgs::is_big) {
+            self.engine.shared.graveyard.bury_buffers(args);
+        }
         self.batch.entries = entries;
         self.batch.clear();
     }
@@ -216,8 +215,7 @@ impl Reactor {
             current.is_postponing = true;
         }
         if current.is_postponing {
-            let (buffer, spans, blocks) = parts(entry, arena, batch, conn);
-            let kept = keep(engine, entry.source, buffer, spans, blocks);
+            let kept = keep(engine, entry, arena, batch, conn);
             conn.postponed.push_back(kept);
             return;
         }
@@ -233,12 +231,20 @@ impl Reactor {
         }
         let request = Request { buffer, spans, blocks, command: entry.command, hint: entry.hint };
         let outcome = engine.execute(&mut current.session, request, &mut current.output, started);
-        if outcome == Outcome::Postponed {
-            let kept = keep(engine, entry.source, buffer, spans, blocks);
-            conn.postponed.push_back(kept);
-            current.is_postponing = true;
-            current.is_paused = true;
-            return;
+        match outcome {
+            Outcome::Done => {}
+            Outcome::Postponed => {
+                let kept = keep(engine, entry, arena, batch, conn);
+                conn.postponed.push_back(kept);
+                (current.is_postponing, current.is_waiting) = (true, true);
+                return;
+            }
+            Outcome::Running => {
+                if let Postponed::Command(args) = keep(engine, entry, arena, batch, conn) {
+                    engine.shared.jobs.give_args(args);
+                }
+                (current.is_postponing, current.is_waiting) = (true, true);
+            }
         }
         cut_above_limit(engine, current, conn);
     }
@@ -260,10 +266,9 @@ impl Reactor {
         let shared = &engine.shared;
         if shared.pause.is_some() && shared.is_paused(dialect::may_write(conn.dialect, frame)) {
             session.waiting = Some(Waiting::Pause);
-            let kept = keep(engine, entry.source, frame, &[], &[]);
+            let kept = keep(engine, entry, arena, batch, conn);
             conn.postponed.push_back(kept);
-            current.is_postponing = true;
-            current.is_paused = true;
+            (current.is_postponing, current.is_waiting) = (true, true);
             return;
         }
         session.waiting = None;
@@ -309,7 +314,7 @@ impl Reactor {
             hard_limit_bytes,
             share_until,
             is_postponing: false,
-            is_paused: false,
+            is_waiting: false,
         });
     }
 
@@ -326,12 +331,14 @@ impl Reactor {
             conn.is_dirty = true;
             self.dirty.push(current.conn);
         }
-        if current.is_paused && !conn.is_waiting {
+        if current.is_waiting && !conn.is_waiting {
             conn.is_waiting = true;
-            self.waiting.push(current.conn);
+            if current.session.waiting == Some(Waiting::Pause) {
+                self.paused.push(current.conn);
+            }
         }
         self.engine.shared.clients.checkin(conn.client, current.session);
-        if current.is_postponing && !current.is_paused {
+        if current.is_postponing && !current.is_waiting {
             self.make_ready(current.conn);
         }
     }
@@ -340,7 +347,9 @@ impl Reactor {
     fn drop_consumed(&mut self) {
         while let Some(key) = self.consumed.pop() {
             if let Some(conn) = self.conns.get_mut(key) {
-                conn.drop_executed();
+                if let Some(big) = conn.drop_executed() {
+                    self.engine.shared.graveyard.bury_buffers(big);
+                }
             }
         }
     }
@@ -360,8 +369,8 @@ pub struct Current {
     pub share_until: u64,
     /// A request of it had to wait, so the rest waits too.
     pub is_postponing: bool,
-    /// It waits for a pause to end.
-    pub is_paused: bool,
+    /// Its command waits for a pause to end or for keys, or runs as a job: `Session::waiting` says which.
+    pub is_waiting: bool,
 }
 
 /// Whether an unknown command is a line of HTTP: a web page can make a browser on this machine send requests
@@ -378,26 +387,43 @@ fn is_http(buffer: &[u8], spans: &[Span], blocks: &[Block], engine: &Engine) -> 
 fn cut_above_limit(engine: &mut Engine, current: &Current, conn: &mut Conn) {
     if current.hard_limit_bytes != 0 && current.output.len() > current.hard_limit_bytes {
         conn.is_dead = true;
-        super::flush::log_output_limit(engine, &current.session);
+        engine.shared.note_output_limit(&current.session);
     }
 }
 
-/// A request as something that outlives the turn.
+/// A request as something that outlives the turn. A big one, or one that waits again, is moved out of where it is;
+/// others are copied.
 #[cold]
 fn keep(
     engine: &Engine,
-    source: Source,
-    buffer: &[u8],
-    spans: &[Span],
-    blocks: &[Block],
+    entry: &Entry,
+    arena: &[u8],
+    batch: &mut Batch,
+    conn: &mut Conn,
 ) -> Postponed {
-    match source {
-        Source::Error(error) => return Postponed::Error(error),
-        Source::Frame | Source::OwnFrame | Source::WaitedFrame(_) => {
-            return Postponed::Frame(OwnedArgs::from_parts([buffer]));
+    let waited = &mut batch.waited;
+    let mut take =
+        |index: u32| waited.get_mut(index as usize).map(std::mem::take).unwrap_or_default();
+    match (entry.source, &mut conn.partial) {
+        (Source::Error(error), _) => return Postponed::Error(error),
+        (Source::Waited(index), _) => return Postponed::Command(take(index)),
+        (Source::WaitedFrame(index), _) => return Postponed::Frame(take(index)),
+        (Source::Fatal(index), _) => return Postponed::Fatal(take(index)),
+        (Source::Own, Some(partial)) => {
+            if let Some(args) = partial.take_request(entry.spans.clone(), entry.blocks.clone()) {
+                return Postponed::Command(args);
+            }
         }
-        Source::Fatal(_) => return Postponed::Fatal(OwnedArgs::from_parts([buffer])),
-        Source::Arena | Source::Own | Source::Waited(_) => {}
+        (Source::OwnFrame, Some(partial)) => {
+            if let Some(frame) = partial.take_frame(entry.spans.clone()) {
+                return Postponed::Frame(frame);
+            }
+        }
+        (Source::Arena | Source::Frame | Source::Own | Source::OwnFrame, _) => {}
+    }
+    let (buffer, spans, blocks) = parts(entry, arena, batch, conn);
+    if matches!(entry.source, Source::Frame | Source::OwnFrame) {
+        return Postponed::Frame(OwnedArgs::from_parts([buffer]));
     }
     let list = ArgList::new(buffer, spans, blocks, &engine.hasher, HashHint::default());
     Postponed::Command(OwnedArgs::copy_of(list.args()))

@@ -42,6 +42,8 @@ const EVENTS_MAX: usize = 1024;
 const ACCEPTS_MAX: usize = 1000;
 /// Pause after the system ran out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Kinds of background work that share a turn's slice.
+const BACKGROUND_KINDS: usize = 3;
 const SIGNAL_TOKEN: usize = usize::MAX;
 const ALARM_TOKEN: usize = usize::MAX - 2;
 const STOP_TOKEN: usize = usize::MAX - 3;
@@ -59,7 +61,7 @@ pub struct Reactor {
     /// Connections whose output was cut at the bound of a turn.
     pub(super) unsent: Vec<usize>,
     /// Connections whose requests wait for a pause to end.
-    pub(super) waiting: Vec<usize>,
+    pub(super) paused: Vec<usize>,
     /// Connections whose partial buffers hold executed requests.
     pub(super) consumed: Vec<usize>,
     /// What the turn has received.
@@ -87,6 +89,8 @@ pub struct Reactor {
     /// Time of one connection in one turn.
     pub(super) share_ticks: u64,
     background: Work,
+    /// The kind of background work that comes first in the next turn.
+    background_first: usize,
     pub(super) shutdown: Option<Shutdown>,
     signals: Option<Signals>,
     /// Carries out `loglevel`, where the program has a logger of its own.
@@ -115,7 +119,7 @@ impl Reactor {
             ready: VecDeque::new(),
             dirty: Vec::new(),
             unsent: Vec::new(),
-            waiting: Vec::new(),
+            paused: Vec::new(),
             consumed: Vec::new(),
             arena: vec![0; ARENA_BYTES],
             arena_used: 0,
@@ -132,6 +136,7 @@ impl Reactor {
             share_ticks: 0,
             attack_logged_at: None,
             background: Work::Done,
+            background_first: 0,
             shutdown: None,
             signals: None,
             set_log_level: None,
@@ -396,6 +401,7 @@ impl Reactor {
     pub(super) fn close(&mut self, key: usize) {
         let Some(mut conn) = self.conns.try_remove(key) else { return };
         let _ = conn.transport.deregister(self.poll.registry());
+        self.engine.forget_client(conn.client);
         let shared = &mut self.engine.shared;
         if log::log_enabled!(log::Level::Debug)
             && let Some(session) = shared.clients.get(conn.client)
@@ -406,6 +412,9 @@ impl Reactor {
         }
         shared.clients.remove(conn.client);
         shared.monitors.retain(|&client| client != conn.client);
+        let (requests, output) = conn.into_remains();
+        requests.into_iter().for_each(|args| shared.graveyard.bury_buffers(args));
+        shared.graveyard.bury_output(output);
     }
 
     /// Puts a connection in the queue of those to read.
@@ -439,16 +448,39 @@ impl Reactor {
         self.timers.set_hz(config.int(Opt::Hz));
     }
 
+    /// Work that no single request waits for, in one slice for all kinds of it: first come the jobs, then expiry, then
+    /// what is to be freed, and who was first is last the next time.
     fn run_background(&mut self) -> Work {
-        if self.background == Work::Done && !self.timers.take_background_due() {
-            let has_dead = !self.engine.shared.graveyard.is_empty();
-            if !has_dead && !self.engine.is_expiry_hot() {
-                return Work::Done;
+        let shared = &self.engine.shared;
+        let is_busy = !shared.jobs.is_empty() || !shared.graveyard.is_empty();
+        let is_due = self.timers.take_background_due();
+        if self.background == Work::Done && !is_due && !is_busy && !self.engine.is_expiry_hot() {
+            return Work::Done;
+        }
+        let started = shared.clock.ticks();
+        let mut work = Work::Done;
+        for kind in 0..BACKGROUND_KINDS {
+            let clock = &self.engine.shared.clock;
+            let spent_us = clock.nanos(clock.ticks().saturating_sub(started)) / 1000;
+            if kind > 0 && spent_us >= self.slice_us {
+                work = Work::Left;
+                break;
+            }
+            let left_us = self.slice_us.saturating_sub(spent_us);
+            let left = match (self.background_first + kind) % BACKGROUND_KINDS {
+                0 => self.engine.run_jobs(left_us),
+                1 => self.engine.expire_as_time_passes(left_us),
+                _ => self.engine.background(left_us),
+            };
+            if left == Work::Left {
+                work = Work::Left;
             }
         }
-        let expiry = self.engine.expire_as_time_passes(self.slice_us);
-        let rest = self.engine.background(self.slice_us);
-        if expiry == Work::Left || rest == Work::Left { Work::Left } else { Work::Done }
+        self.background_first = (self.background_first + 1) % BACKGROUND_KINDS;
+        if !self.engine.shared.outbox.is_empty() {
+            self.carry_out();
+        }
+        work
     }
 
     fn count_turn(&mut self, started: u64) {

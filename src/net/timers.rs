@@ -130,7 +130,7 @@ impl Reactor {
 
     /// Once CLIENT PAUSE is over, those who waited go on.
     fn end_pause(&mut self) {
-        if self.waiting.is_empty() && self.engine.shared.pause.is_none() {
+        if self.paused.is_empty() && self.engine.shared.pause.is_none() {
             return;
         }
         let shared = &mut self.engine.shared;
@@ -143,7 +143,7 @@ impl Reactor {
             }
             shared.pause = None;
         }
-        for key in std::mem::take(&mut self.waiting) {
+        for key in std::mem::take(&mut self.paused) {
             let Some(conn) = self.conns.get_mut(key) else { continue };
             conn.is_waiting = false;
             self.make_ready(key);

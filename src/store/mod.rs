@@ -16,11 +16,13 @@ mod entry;
 mod expire;
 mod flush;
 mod heap;
+mod holds;
 mod owned;
 mod scan;
 mod table;
 mod typed;
 mod view;
+mod walk;
 
 pub use big_string::BigEdit;
 pub use db::{Db, DbMemory, DbStats};
@@ -29,10 +31,12 @@ pub use entry::Kind;
 pub use expire::ExpireProgress;
 pub use flush::Detached;
 pub use heap::Handle;
+pub use holds::{Hold, Holds};
 pub use owned::{OwnedEntry, OwnedValue};
 pub use table::{Slot, Table};
 pub use typed::Scalar;
 pub use view::{EntryRef, StringRef};
+pub use walk::{Visitor, WalkId};
 
 /// Memory for the operation could not be had; nothing was changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
