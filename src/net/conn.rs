@@ -211,7 +211,8 @@ impl Partial {
         let own = self.spans.get(spans.clone())?;
         // Blocks stand nowhere in the buffer: the last argument that is none ends what has to stay with it.
         let end = own.iter().rev().find_map(|span| span.buffer_end())?;
-        let size = end + size_of_val(own);
+        let start = own.iter().find_map(|span| span.buffer_start())?;
+        let size = end - start + size_of_val(own);
         if size < TAKEN_BYTES_MIN || self.buffer.len() - end > size.max(BIG_BYTES) {
             return None;
         }

@@ -45,6 +45,7 @@ fn parsed(bytes: &[u8]) -> (Partial, Vec<Noted>) {
             Step::Block { len } => {
                 let from = parser.position();
                 let block = buffer.drain(from..from + len).collect();
+                buffer.shrink_to_fit();
                 partial.spans.push(Span::block(partial.blocks.len()));
                 partial.blocks.push(Block::new(block));
                 partial.parser.block_done(0);

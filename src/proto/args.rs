@@ -42,6 +42,12 @@ impl Span {
         Span { start: self.start - bytes as u32, ..self }
     }
 
+    /// Where the argument begins in the buffer; `None` if it is a block.
+    #[inline]
+    pub fn buffer_start(self) -> Option<usize> {
+        (self.start != Span::IN_BLOCK).then_some(self.start as usize)
+    }
+
     /// Where the argument ends in the buffer; `None` if it is a block.
     #[inline]
     pub fn buffer_end(self) -> Option<usize> {
