@@ -11,6 +11,7 @@ pub mod memory;
 pub mod number;
 pub mod oom_score;
 pub mod pieces;
+pub mod probes;
 pub mod quote;
 pub mod random;
 pub mod sys;

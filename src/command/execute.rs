@@ -1,10 +1,11 @@
 //! What happens around every command: the checklist.
 //!
-//! lookup → arity → protected → authentication → pause → run → error → statistics → MONITOR → slow log.
+//! lookup → arity → protected → authentication → memory → pause → run → error → statistics → MONITOR → slow log.
 //! The order is Redis's (`processCommand`), since clients see which error comes first.
 //! The time of a command is read from the processor's counter once: its end is the next one's beginning.
 use crate::base::block::Block;
 use crate::base::clock::Clock;
+use crate::base::probes;
 use crate::command::run_jobs::{self, Parked};
 use crate::command::spec::{Command, flag};
 use crate::command::table::{CommandId, CommandTable, Found};
@@ -12,6 +13,7 @@ use crate::engine::config::{Config, Opt};
 use crate::engine::ctx::{CmdResult, Ctx, OtherDbs};
 use crate::engine::engine::{Engine, Shared};
 use crate::engine::error::CmdError;
+use crate::engine::evict::Room;
 use crate::engine::monitor;
 use crate::engine::session::{Replies, Session, Waiting};
 use crate::proto::args::{ArgList, Args, HashHint, Span};
@@ -61,6 +63,10 @@ impl Engine {
         started: &mut u64,
     ) -> Outcome {
         let Request { buffer, spans, blocks, command, hint } = request;
+        if self.make_room(session.db) {
+            // Not the command's time.
+            *started = self.shared.clock.ticks();
+        }
         let list = ArgList::new(buffer, spans, blocks, &self.hasher, hint);
         let args = list.args();
         let shared = &mut self.shared;
@@ -93,10 +99,12 @@ impl Engine {
         db.no_touch = session.is_no_touch;
         let reply = Reply::new(out, session.resp);
         let mut ctx = Ctx { db, others, reply, client: session, engine: shared, now };
+        probes::command_begin(|| ctx.engine.table.full_name(id));
         let result = (command.handler)(&mut ctx, args);
         let shared = &mut self.shared;
         let ended = shared.clock.ticks();
         let ticks = ended.saturating_sub(*started);
+        probes::command_end(|| shared.table.full_name(id), || shared.clock.nanos(ticks));
         *started = ended;
         let ran = Ran { id, command, ticks, result, mark };
         if matches!(ran.result, Err(CmdError::Parked)) {
@@ -185,6 +193,16 @@ fn check(
         && command.flags & flag::NO_AUTH == 0
     {
         return refuse(CmdError::Text("NOAUTH Authentication required."));
+    }
+    if shared.eviction.room != Room::Enough && command.flags & flag::DENYOOM != 0 {
+        match shared.eviction.room {
+            Room::Out => return refuse(CmdError::OutOfMemory),
+            Room::Wait => {
+                session.waiting = Some(Waiting::Room);
+                return Ok(None);
+            }
+            Room::Enough | Room::Running => {}
+        }
     }
     let touches_keys = command.flags & (flag::WRITE | flag::READONLY | flag::MAY_REPLICATE) != 0;
     if session.is_monitor && touches_keys {

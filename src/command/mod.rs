@@ -8,6 +8,7 @@ mod database;
 mod debug;
 mod debug_digest;
 pub mod direct;
+mod distribution;
 mod dump;
 pub mod execute;
 mod expire;
@@ -25,6 +26,7 @@ mod options;
 pub mod run_jobs;
 mod scan;
 mod server;
+mod stalls;
 mod string;
 mod string_number;
 mod string_range;
@@ -57,6 +59,7 @@ pub(crate) const FAMILIES: &[&[Command]] = &[
     client::COMMANDS,
     server::COMMANDS,
     observe::COMMANDS,
+    stalls::COMMANDS,
     memory::COMMANDS,
     debug::COMMANDS,
     clock::COMMANDS,

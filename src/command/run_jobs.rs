@@ -17,11 +17,11 @@ use crate::engine::jobs::{
 use crate::engine::session::{Session, Waiting};
 use crate::engine::table::Found;
 use crate::proto::args::{Args, OwnedArgs};
-use crate::proto::reply::{Mark, Output, Reply};
+use crate::proto::reply::{Output, Reply};
 use crate::store::{Db, Hold};
 
 /// Keys taken or let go of between two looks at the clock.
-const KEYS_PER_STEP: u64 = 64;
+const KEYS_PER_STEP: usize = 64;
 
 /// Number of the job that a command is before it is one.
 const NO_JOB: u32 = 0;
@@ -216,7 +216,7 @@ impl Engine {
         let keys = std::mem::take(&mut running.keys);
         let lent = args.lend(&self.hasher);
         let jobs = &mut self.shared.jobs;
-        let mut taken = from;
+        let (mut taken, piece) = (from, budget.piece(KEYS_PER_STEP));
         let mut is_complete = true;
         for (index, how) in keys_in(&keys).skip(from) {
             let hash = lent.args().key(index).hash;
@@ -236,7 +236,7 @@ impl Engine {
                 break;
             }
             taken += 1;
-            if (taken as u64).is_multiple_of(KEYS_PER_STEP) && budget.spend(KEYS_PER_STEP) {
+            if taken.is_multiple_of(piece) && budget.spend(piece as u64) {
                 is_complete = false;
                 break;
             }
@@ -295,7 +295,7 @@ impl Engine {
         self.shared.jobs.ended += 1;
         let Found { id, command, .. } = running.found;
         let mut out = std::mem::take(&mut running.out);
-        let ran = Ran { id, command, ticks: running.ticks, result, mark: Mark::default() };
+        let ran = Ran { id, command, ticks: running.ticks, result, mark: Output::default().mark() };
         let list = running.args.lend(&self.hasher);
         let shared = &mut self.shared;
         let present =
@@ -320,13 +320,13 @@ impl Engine {
         let Some(db) = self.dbs.get_mut(running.db) else { return true };
         let list = running.args.lend(&self.hasher);
         let Shared { jobs, outbox, .. } = &mut self.shared;
-        let mut released = from;
+        let (mut released, piece) = (from, budget.piece(KEYS_PER_STEP));
         for (index, how) in keys_in(&running.keys).skip(from) {
             let hash = list.args().key(index).hash;
             db.holds.release(hash, how);
             jobs.wake((running.db, hash), &mut outbox.wakes);
             released += 1;
-            if (released as u64).is_multiple_of(KEYS_PER_STEP) && budget.spend(KEYS_PER_STEP) {
+            if released.is_multiple_of(piece) && budget.spend(piece as u64) {
                 running.phase = Phase::Release(released);
                 return false;
             }

@@ -1,9 +1,9 @@
-//! What nobody can see any more and still has to be freed: databases emptied by FLUSHALL, big replies and requests.
+//! What nobody can see any more and still has to be freed: databases emptied by FLUSHALL, big values.
 //!
 //! Freeing a million entries takes a tenth of a second, so it happens in slices between turns.
 use std::collections::VecDeque;
 
-use crate::base::pieces::Garbage;
+use crate::base::pieces::{Garbage, Progress};
 use crate::proto::reply::Output;
 use crate::store::Detached;
 
@@ -11,8 +11,8 @@ use crate::store::Detached;
 #[derive(Default)]
 pub struct Graveyard {
     detached: VecDeque<Detached>,
-    /// Big buffers: replies nobody will read, requests that have run.
-    buffers: Vec<Box<dyn Garbage + Send>>,
+    /// Anything else that may take long to free: replies nobody will read, requests of jobs.
+    garbage: Vec<Box<dyn Garbage + Send>>,
     /// Databases' entries freed so far (INFO `lazyfreed_objects`).
     pub freed: u64,
 }
@@ -26,18 +26,18 @@ impl Graveyard {
     /// Takes over a reply whose client is gone. A small one is freed at once.
     pub fn bury_output(&mut self, output: Output) {
         if output.is_big() {
-            self.bury_buffers(output);
+            self.bury_garbage(Box::new(output));
         }
     }
 
-    /// Takes over what is big.
-    pub fn bury_buffers(&mut self, buffers: impl Garbage + Send + 'static) {
-        self.buffers.push(Box::new(buffers));
+    /// Takes over anything that may take long to free.
+    pub fn bury_garbage(&mut self, garbage: Box<dyn Garbage + Send>) {
+        self.garbage.push(garbage);
     }
 
     /// Whether nothing is left to free.
     pub fn is_empty(&self) -> bool {
-        self.detached.is_empty() && self.buffers.is_empty()
+        self.detached.is_empty() && self.garbage.is_empty()
     }
 
     /// Entries still to be freed (INFO `lazyfree_pending_objects`).
@@ -45,11 +45,21 @@ impl Graveyard {
         self.detached.iter().map(Detached::keys).sum()
     }
 
-    /// Frees about `items` pages, blocks or megabytes; true once nothing is left.
+    /// Memory they take: what is resident. O(databases waiting).
+    pub fn bytes(&self) -> usize {
+        self.detached.iter().map(Detached::bytes).sum()
+    }
+
+    /// Of that: what the allocator has counted.
+    pub fn allocated_bytes(&self) -> usize {
+        self.detached.iter().map(Detached::allocated_bytes).sum()
+    }
+
+    /// Frees about `items` entries; true once nothing is left.
     pub fn free_slice(&mut self, items: usize) -> bool {
-        if let Some(buffers) = self.buffers.last_mut() {
-            if buffers.free_slice(items).is_done() {
-                self.buffers.pop();
+        if let Some(garbage) = self.garbage.last_mut() {
+            if garbage.free_slice(items) == Progress::Done {
+                self.garbage.pop();
             }
             return self.is_empty();
         }

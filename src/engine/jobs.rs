@@ -218,6 +218,8 @@ pub struct Jobs {
     turn_ticks: u64,
     /// In tests: units per slice, whatever the time, and everything that can be a job is one.
     forced_units: Option<u64>,
+    /// In tests: slices that may run before jobs stand still; `None`: they never do.
+    slices_left: Option<u64>,
     /// Jobs ended so far.
     pub ended: u64,
 }
@@ -248,6 +250,11 @@ impl Jobs {
     /// goes back to time. For tests: no reply may depend on it.
     pub fn force_units(&mut self, units: Option<u64>) {
         self.forced_units = units;
+    }
+
+    /// Has jobs stand still after so many slices; `None` lets them run. For tests.
+    pub fn stop_after(&mut self, slices: Option<u64>) {
+        self.slices_left = slices;
     }
 
     /// Whether slices are counted, not timed.
@@ -300,6 +307,12 @@ impl Jobs {
 
     /// The next job that can go on. Only the oldest of those that take their keys slice by slice may.
     pub fn take_next(&mut self) -> Option<Box<Running>> {
+        if !self.is_runnable() {
+            return None;
+        }
+        if let Some(slices) = &mut self.slices_left {
+            *slices -= 1;
+        }
         let oldest = self.oldest_taker();
         let can_go = |running: &Running| match running.phase {
             Phase::Take(_) => !running.is_blocked && Some(running.ticket) == oldest,
@@ -311,6 +324,9 @@ impl Jobs {
 
     /// Whether some job can go on.
     pub fn is_runnable(&self) -> bool {
+        if self.running.is_empty() || self.slices_left == Some(0) {
+            return false;
+        }
         let oldest = self.oldest_taker();
         self.running.iter().any(|running| match running.phase {
             Phase::Take(_) => !running.is_blocked && Some(running.ticket) == oldest,

@@ -18,6 +18,9 @@ pub mod debug_settings;
 #[allow(clippy::module_inception)]
 pub mod engine;
 pub mod error;
+pub mod evict;
+mod evict_pool;
+pub mod expiry;
 pub mod graveyard;
 pub mod host;
 pub mod info;
@@ -32,6 +35,7 @@ pub mod redact;
 pub mod session;
 pub mod slowlog;
 pub mod spec;
+pub mod stalls;
 pub mod stats;
 pub mod table;
 pub mod verbs;

@@ -4,12 +4,13 @@
 //! for a window of requests the buckets of their first keys are prefetched, then the entries, then they run in
 //! order. It works across a pipeline and across connections alike.
 use std::ops::Range;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::base::block::Block;
 use crate::command::execute::{Outcome, Request};
 use crate::dialect;
 use crate::engine::engine::Engine;
+use crate::engine::evict::Room;
 use crate::engine::session::{Replies, Session, Waiting};
 use crate::engine::table::Found;
 use crate::net::conn::{Conn, Postponed};
@@ -40,7 +41,7 @@ pub struct Entry {
     pub blocks: Range<u32>,
     /// Looked up just before its window runs.
     pub command: Option<Found>,
-    /// Hash of its first key, likewise.
+    /// Hash of its first key, likewise; of a frame under the index 1.
     pub hint: HashHint,
 }
 
@@ -63,6 +64,12 @@ pub enum Source {
     WaitedFrame(u32),
     /// It is no request of another dialect; the answer is in that list.
     Fatal(u32),
+}
+
+impl Source {
+    fn is_frame(self) -> bool {
+        matches!(self, Source::Frame | Source::OwnFrame | Source::WaitedFrame(_))
+    }
 }
 
 /// What the requests of a turn point into.
@@ -145,7 +152,7 @@ impl Reactor {
         self.leave_connection();
         self.drop_consumed();
         for args in self.batch.waited.drain(..).filter(OwnedArgs::is_big) {
-            self.engine.shared.graveyard.bury_buffers(args);
+            self.engine.shared.graveyard.bury_garbage(Box::new(args));
         }
         self.batch.entries = entries;
         self.batch.clear();
@@ -157,6 +164,15 @@ impl Reactor {
         let Reactor { engine, conns, batch, arena, .. } = self;
         for entry in window.iter_mut() {
             let Some(conn) = conns.get(entry.conn) else { continue };
+            if entry.source != Source::Arena && entry.source.is_frame() {
+                let (frame, _, _) = parts_elsewhere(entry, arena, batch, conn);
+                if let Some(key) = dialect::first_key(conn.dialect, frame) {
+                    let hash = engine.hasher.hash(key);
+                    entry.hint = HashHint { index: 1, hash };
+                    engine.dbs[conn.db].prefetch_bucket(hash);
+                }
+                continue;
+            }
             let (buffer, spans, blocks) = parts(entry, arena, batch, conn);
             let list = ArgList::new(buffer, spans, blocks, &engine.hasher, HashHint::default());
             let args = list.args();
@@ -272,7 +288,16 @@ impl Reactor {
             return;
         }
         session.waiting = None;
-        dialect::run(conn.dialect, engine, session, frame, &mut current.output);
+        engine.make_room(session.db);
+        if engine.shared.eviction.room == Room::Wait && dialect::may_write(conn.dialect, frame) {
+            session.waiting = Some(Waiting::Room);
+            let kept = keep(engine, entry, arena, batch, conn);
+            conn.postponed.push_back(kept);
+            (current.is_postponing, current.is_waiting) = (true, true);
+            return;
+        }
+        let first_hash = (entry.hint.index != 0).then_some(entry.hint.hash);
+        dialect::run(conn.dialect, engine, session, frame, first_hash, &mut current.output);
         *started = engine.shared.clock.ticks();
         cut_above_limit(engine, current, conn);
     }
@@ -280,11 +305,11 @@ impl Reactor {
     /// Says that somebody makes a browser talk to us, at most once a minute.
     #[cold]
     fn note_attack(&mut self, key: usize) {
-        let is_recent = |at: Instant| at.elapsed() < ATTACK_LOG_PAUSE;
-        if self.attack_logged_at.is_some_and(is_recent) {
+        let now = self.engine.shared.clock.monotonic();
+        if self.attack_logged_at.is_some_and(|at| now < at + ATTACK_LOG_PAUSE) {
             return;
         }
-        self.attack_logged_at = Some(Instant::now());
+        self.attack_logged_at = Some(now);
         let current = self.current.as_ref().filter(|current| current.conn == key);
         let peer = current.map(|current| current.session.address.peer().to_string());
         log::warn!(
@@ -333,7 +358,7 @@ impl Reactor {
         }
         if current.is_waiting && !conn.is_waiting {
             conn.is_waiting = true;
-            if current.session.waiting == Some(Waiting::Pause) {
+            if matches!(current.session.waiting, Some(Waiting::Pause | Waiting::Room)) {
                 self.paused.push(current.conn);
             }
         }
@@ -348,7 +373,7 @@ impl Reactor {
         while let Some(key) = self.consumed.pop() {
             if let Some(conn) = self.conns.get_mut(key) {
                 if let Some(big) = conn.drop_executed() {
-                    self.engine.shared.graveyard.bury_buffers(big);
+                    self.engine.shared.graveyard.bury_garbage(Box::new(big));
                 }
             }
         }

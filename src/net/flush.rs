@@ -63,7 +63,7 @@ impl Reactor {
             }
         }
         if conn.output.has_spent() {
-            self.engine.shared.graveyard.bury_buffers(conn.output.take_spent());
+            self.engine.shared.graveyard.bury_garbage(Box::new(conn.output.take_spent()));
         }
         if conn.output.is_empty() {
             conn.over_soft_limit_ms = 0;

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use mio::{Events, Poll, Token, Waker};
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -21,12 +21,13 @@ use crate::engine::config_choice::LogLevel;
 use crate::engine::engine::Engine;
 use crate::engine::outbox::Shutdown;
 use crate::engine::session::{Address, Session};
+use crate::engine::stalls::Phase;
 use crate::net::batch::{Batch, Current, SHARE_NANOS};
 use crate::net::conn::Conn;
 use crate::net::host::{LISTENER_TOKEN, Listeners, NetHost};
 use crate::net::listener::Listener;
 use crate::net::timers::Timers;
-use crate::net::transport::Transport;
+use crate::net::transport::{Readiness, Transport};
 use crate::proto::limits::BUFFER_BYTES_MAX;
 use crate::proto::reply::Output;
 
@@ -84,11 +85,13 @@ pub struct Reactor {
     pub(super) bulk_bytes_max: i64,
     busy_poll: Duration,
     slice_us: u64,
-    /// When the log last spoke of HTTP.
-    pub(super) attack_logged_at: Option<Instant>,
+    /// When the log last spoke of HTTP, by `Clock::monotonic`.
+    pub(super) attack_logged_at: Option<Duration>,
     /// Time of one connection in one turn.
     pub(super) share_ticks: u64,
     background: Work,
+    /// Whether keys are due that the last slice of expiry did not come to.
+    expiry: Work,
     /// The kind of background work that comes first in the next turn.
     background_first: usize,
     pub(super) shutdown: Option<Shutdown>,
@@ -102,7 +105,8 @@ pub struct Reactor {
 #[derive(Default)]
 struct Arrivals {
     is_pending: bool,
-    resume_at: Option<Instant>,
+    /// By `Clock::monotonic`.
+    resume_at: Option<Duration>,
     is_logged: bool,
 }
 
@@ -136,6 +140,7 @@ impl Reactor {
             share_ticks: 0,
             attack_logged_at: None,
             background: Work::Done,
+            expiry: Work::Done,
             background_first: 0,
             shutdown: None,
             signals: None,
@@ -195,41 +200,67 @@ impl Reactor {
     /// One turn: wait, then each phase once.
     fn turn(&mut self, events: &mut Events) -> io::Result<()> {
         self.wait(events)?;
-        let started = self.engine.shared.clock.ticks();
+        self.serve(|reactor| reactor.take_events(events));
+        Ok(())
+    }
+
+    /// The phases of a turn after the wait; `take_events` says what the wait has brought.
+    pub(super) fn serve(&mut self, take_events: impl FnOnce(&mut Reactor)) {
         self.engine.begin_turn();
-        self.take_events(events);
+        take_events(self);
+        for key in std::mem::take(&mut self.unsent) {
+            self.mark_dirty(key);
+        }
+        self.count_waiting();
+        self.end_phase(Phase::Events);
         self.accept_pending();
+        self.end_phase(Phase::Accept);
         // Those ready now, a share at a time: while the later ones run, the first replies are on their
         // way and their clients at work. Who becomes ready meanwhile waits for the next turn.
         let mut left = self.ready.len();
         while left > 0 {
             left -= self.read_ready(left.min(SHARE_CONNECTIONS));
+            self.end_phase(Phase::Read);
             self.execute_batch();
             self.arena_used = 0;
+            self.end_phase(Phase::Execute);
             self.flush_dirty();
+            self.end_phase(Phase::Flush);
         }
         self.run_timers();
-        self.background = self.run_background();
+        self.end_phase(Phase::Timers);
+        self.run_background();
         // What timers have closed or cut, and what goes on where the last turn's bound stopped it.
         self.flush_dirty();
-        self.count_turn(started);
-        Ok(())
+        self.end_phase(Phase::Flush);
+        self.engine.shared.end_turn();
+    }
+
+    /// Whether something is left that no event will tell of, so that the next turn must not wait.
+    pub(super) fn has_work(&self) -> bool {
+        !self.ready.is_empty()
+            || !self.unsent.is_empty()
+            || self.background == Work::Left
+            || self.expiry == Work::Left
+            || self.engine.shared.jobs.is_runnable()
+            // So that those counted as waiting are those who did.
+            || self.engine.shared.stalls.is_open()
+            || (self.arrivals.is_pending && self.arrivals.resume_at.is_none())
     }
 
     /// Waits for events, at most until the next timer.
     fn wait(&mut self, events: &mut Events) -> io::Result<()> {
-        let has_work = !self.ready.is_empty()
-            || !self.unsent.is_empty()
-            || self.background == Work::Left
-            || (self.arrivals.is_pending && self.arrivals.resume_at.is_none());
-        if has_work {
+        if self.has_work() {
             return self.poll_once(events, Some(Duration::ZERO));
         }
+        let clock = &self.engine.shared.clock;
+        self.timers.expect_expiry(self.engine.next_expiry_ms(), clock);
+        let timeout = self.timers.poll_timeout(clock);
         if !self.busy_poll.is_zero() {
-            let until = Instant::now() + self.busy_poll;
+            let until = self.engine.shared.clock.monotonic() + self.busy_poll;
             loop {
                 self.poll_once(events, Some(Duration::ZERO))?;
-                if !events.is_empty() || Instant::now() >= until {
+                if !events.is_empty() || self.engine.shared.clock.monotonic() >= until {
                     break;
                 }
             }
@@ -237,7 +268,6 @@ impl Reactor {
                 return Ok(());
             }
         }
-        let timeout = self.timers.poll_timeout();
         self.poll_once(events, timeout)
     }
 
@@ -273,26 +303,36 @@ impl Reactor {
                 self.arrivals.is_pending = true;
                 continue;
             }
-            let (key, generation) = (token & 0xffff_ffff, (token >> 32) as u32);
-            // An event of a connection closed earlier in this turn must not reach its successor.
-            let Some(conn) = self.conns.get_mut(key).filter(|conn| conn.generation == generation)
-            else {
-                continue;
-            };
-            if event.is_readable() || event.is_read_closed() || event.is_error() {
-                conn.is_readable = true;
-                conn.is_hung_up |= event.is_read_closed() || event.is_error();
-                if !conn.is_ready {
-                    conn.is_ready = true;
-                    self.ready.push_back(key);
-                }
-            }
-            if event.is_writable() && !conn.is_writable {
-                conn.is_writable = true;
-                self.mark_dirty(key);
+            self.take_event(
+                token,
+                Readiness {
+                    is_readable: event.is_readable(),
+                    is_hung_up: event.is_read_closed() || event.is_error(),
+                    is_writable: event.is_writable(),
+                },
+            );
+        }
+    }
+
+    /// The poll tells of a connection.
+    #[inline]
+    pub(super) fn take_event(&mut self, token: usize, readiness: Readiness) {
+        let (key, generation) = (token & 0xffff_ffff, (token >> 32) as u32);
+        // An event of a connection closed earlier in this turn must not reach its successor.
+        let Some(conn) = self.conns.get_mut(key).filter(|conn| conn.generation == generation)
+        else {
+            return;
+        };
+        if readiness.is_readable || readiness.is_hung_up {
+            conn.is_readable = true;
+            conn.is_hung_up |= readiness.is_hung_up;
+            if !conn.is_ready {
+                conn.is_ready = true;
+                self.ready.push_back(key);
             }
         }
-        for key in std::mem::take(&mut self.unsent) {
+        if readiness.is_writable && !conn.is_writable {
+            conn.is_writable = true;
             self.mark_dirty(key);
         }
     }
@@ -316,7 +356,7 @@ impl Reactor {
             return;
         }
         if let Some(resume_at) = self.arrivals.resume_at {
-            if Instant::now() < resume_at {
+            if self.engine.shared.clock.monotonic() < resume_at {
                 return;
             }
             self.arrivals.resume_at = None;
@@ -353,12 +393,13 @@ impl Reactor {
             self.arrivals.is_logged = true;
         }
         self.arrivals.is_pending = true;
-        self.arrivals.resume_at = Some(Instant::now() + ACCEPT_PAUSE);
-        self.timers.no_later_than(ACCEPT_PAUSE);
+        let clock = &self.engine.shared.clock;
+        self.arrivals.resume_at = Some(clock.monotonic() + ACCEPT_PAUSE);
+        self.timers.no_later_than(ACCEPT_PAUSE, clock);
     }
 
     /// A new client, unless a limit refuses it.
-    fn arrive(&mut self, mut transport: Transport, address: Address, dialect: Dialect) {
+    pub(super) fn arrive(&mut self, mut transport: Transport, address: Address, dialect: Dialect) {
         let shared = &mut self.engine.shared;
         if let Some(refusal) = refusal(shared, &address) {
             use std::io::Write;
@@ -413,7 +454,7 @@ impl Reactor {
         shared.clients.remove(conn.client);
         shared.monitors.retain(|&client| client != conn.client);
         let (requests, output) = conn.into_remains();
-        requests.into_iter().for_each(|args| shared.graveyard.bury_buffers(args));
+        requests.into_iter().for_each(|args| shared.graveyard.bury_garbage(Box::new(args)));
         shared.graveyard.bury_output(output);
     }
 
@@ -450,45 +491,65 @@ impl Reactor {
 
     /// Work that no single request waits for, in one slice for all kinds of it: first come the jobs, then expiry, then
     /// what is to be freed, and who was first is last the next time.
-    fn run_background(&mut self) -> Work {
+    fn run_background(&mut self) {
+        let is_tick = self.timers.take_background_due();
+        let has_due = is_tick || self.expiry == Work::Left || self.engine.is_expiry_due();
         let shared = &self.engine.shared;
-        let is_busy = !shared.jobs.is_empty() || !shared.graveyard.is_empty();
-        let is_due = self.timers.take_background_due();
-        if self.background == Work::Done && !is_due && !is_busy && !self.engine.is_expiry_hot() {
-            return Work::Done;
+        let has_jobs = !shared.jobs.is_empty();
+        let has_dead = is_tick
+            || self.background == Work::Left
+            || !shared.graveyard.is_empty()
+            || self.engine.is_evicting();
+        if !(has_jobs || has_due || has_dead) {
+            return;
         }
         let started = shared.clock.ticks();
-        let mut work = Work::Done;
-        for kind in 0..BACKGROUND_KINDS {
+        for turn in 0..BACKGROUND_KINDS {
             let clock = &self.engine.shared.clock;
             let spent_us = clock.nanos(clock.ticks().saturating_sub(started)) / 1000;
-            if kind > 0 && spent_us >= self.slice_us {
-                work = Work::Left;
-                break;
-            }
             let left_us = self.slice_us.saturating_sub(spent_us);
-            let left = match (self.background_first + kind) % BACKGROUND_KINDS {
-                0 => self.engine.run_jobs(left_us),
-                1 => self.engine.expire_as_time_passes(left_us),
-                _ => self.engine.background(left_us),
-            };
-            if left == Work::Left {
-                work = Work::Left;
+            let has_time = turn == 0 || left_us > 0;
+            match (self.background_first + turn) % BACKGROUND_KINDS {
+                0 if has_jobs => {
+                    if has_time {
+                        self.engine.run_jobs(left_us);
+                    }
+                    self.end_phase(Phase::Jobs);
+                }
+                1 if has_due => {
+                    self.expiry = match has_time {
+                        true => self.engine.expire_as_time_passes(left_us),
+                        false => Work::Left,
+                    };
+                    self.end_phase(Phase::Expiry);
+                }
+                2 if has_dead => {
+                    self.background = match has_time {
+                        true => self.engine.background(left_us),
+                        false => Work::Left,
+                    };
+                    self.end_phase(Phase::Background);
+                }
+                _ => {}
             }
         }
         self.background_first = (self.background_first + 1) % BACKGROUND_KINDS;
         if !self.engine.shared.outbox.is_empty() {
             self.carry_out();
         }
-        work
     }
 
-    fn count_turn(&mut self, started: u64) {
-        let clock = &self.engine.shared.clock;
-        let turn_us = clock.nanos(clock.ticks().saturating_sub(started)) / 1000;
-        let stats = &mut self.engine.shared.stats;
-        stats.turns += 1;
-        stats.turn_max_us = stats.turn_max_us.max(turn_us);
+    /// All since the last phase ended was `phase`.
+    #[inline]
+    fn end_phase(&mut self, phase: Phase) {
+        self.engine.shared.end_phase(phase);
+    }
+
+    /// After a turn that took too long: who had sent something when it was over.
+    fn count_waiting(&mut self) {
+        if self.engine.shared.stalls.is_open() {
+            self.engine.shared.close_stall(self.ready.len());
+        }
     }
 
     /// Takes over what CONFIG SET changed.
