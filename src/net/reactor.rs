@@ -453,7 +453,9 @@ impl Reactor {
         }
         shared.clients.remove(conn.client);
         shared.monitors.retain(|&client| client != conn.client);
-        shared.graveyard.bury_output(conn.output);
+        let (requests, output) = conn.into_remains();
+        requests.into_iter().for_each(|args| shared.graveyard.bury_garbage(Box::new(args)));
+        shared.graveyard.bury_output(output);
     }
 
     /// Puts a connection in the queue of those to read.
