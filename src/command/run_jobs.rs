@@ -175,7 +175,7 @@ impl Engine {
             self.shared.jobs.exchange(&running, &mut self.dbs);
             running.ticks += self.shared.clock.ticks() - started;
             if is_over {
-                self.forget_job(&running);
+                self.forget_job(*running);
             } else {
                 self.shared.jobs.add(running);
             }
@@ -349,13 +349,15 @@ impl Engine {
     }
 
     /// What a job leaves behind.
-    fn forget_job(&mut self, running: &Running) {
-        if let Some(mut old) = self.shared.jobs.leave_limbo(running) {
+    fn forget_job(&mut self, running: Running) {
+        if let Some(mut old) = self.shared.jobs.leave_limbo(&running) {
             self.shared.graveyard.bury(old.flush());
             if let Some(db) = self.dbs.get_mut(running.db) {
                 db.stats.add(&old.stats);
             }
         }
+        // A request of a million arguments takes milliseconds to free.
+        self.shared.graveyard.bury_garbage(Box::new(running.args));
     }
 
     /// A client is gone: it waits for nothing, and nobody waits for its reply.
