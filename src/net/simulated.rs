@@ -349,8 +349,7 @@ impl Reactor {
 
     /// What it holds beside its data.
     pub fn leftovers(&self) -> Leftovers {
-        let buffered =
-            |(_, conn): (_, &super::conn::Conn)| conn.query_bytes() + conn.output.len();
+        let buffered = |(_, conn): (_, &super::conn::Conn)| conn.query_bytes() + conn.output.len();
         Leftovers {
             connections: self.conns.len(),
             clients: self.engine.shared.clients.len(),

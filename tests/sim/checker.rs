@@ -75,9 +75,33 @@ fn deadlines(row: &[&Call]) -> Vec<u64> {
 /// Whether a call may change the state; if in doubt, yes.
 fn may_write(call: &Call) -> bool {
     const READS: &[&[u8]] = &[
-        b"GET", b"MGET", b"KEYS", b"SCAN", b"DBSIZE", b"EXISTS", b"TOUCH", b"STRLEN", b"GETRANGE",
-        b"LCS", b"TTL", b"PTTL", b"EXPIRETIME", b"PEXPIRETIME", b"TYPE", b"RANDOMKEY", b"DUMP",
-        b"PING", b"ECHO", b"SELECT", b"HELLO", b"PAUSE", b"UNPAUSE", b"KILL", b"NOTOUCH", b"QUIT", b"REPLY",
+        b"GET",
+        b"MGET",
+        b"KEYS",
+        b"SCAN",
+        b"DBSIZE",
+        b"EXISTS",
+        b"TOUCH",
+        b"STRLEN",
+        b"GETRANGE",
+        b"LCS",
+        b"TTL",
+        b"PTTL",
+        b"EXPIRETIME",
+        b"PEXPIRETIME",
+        b"TYPE",
+        b"RANDOMKEY",
+        b"DUMP",
+        b"PING",
+        b"ECHO",
+        b"SELECT",
+        b"HELLO",
+        b"PAUSE",
+        b"UNPAUSE",
+        b"KILL",
+        b"NOTOUCH",
+        b"QUIT",
+        b"REPLY",
         b"GARBAGE",
     ];
     !READS.contains(&&call.words[0][..])
@@ -147,7 +171,8 @@ impl<'c> Search<'c> {
     }
 
     fn report(&self) -> String {
-        let mut text = "no order explains the answers. The longest that could be found:\n".to_owned();
+        let mut text =
+            "no order explains the answers. The longest that could be found:\n".to_owned();
         for call in &self.longest {
             text += &format!("    {call}\n");
         }

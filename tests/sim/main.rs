@@ -11,6 +11,7 @@ mod history;
 mod model;
 mod payload;
 mod plan;
+mod proof;
 mod shrink;
 mod wire;
 mod world;
@@ -78,7 +79,9 @@ fn fail(seed: u64, text: &str) -> ! {
 /// A quarter of the seeds; the harness runs the quarters side by side.
 fn quarter(index: u64) {
     if let Some(seed) = number("SIM_SEED") {
-        return if index == 0 { play(seed, seed + 1) };
+        return if index == 0 {
+            play(seed, seed + 1)
+        };
     }
     let (from, each) = (number("SIM_FROM").unwrap_or(0), number("SIM_SEEDS").unwrap_or(SEEDS) / 4);
     play(from + index * each, from + (index + 1) * each);

@@ -88,7 +88,8 @@ pub enum Expect {
 
 impl fmt::Display for Expect {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let keys = |keys: &[Vec<u8>]| keys.iter().map(|key| show(key)).collect::<Vec<_>>().join(" ");
+        let keys =
+            |keys: &[Vec<u8>]| keys.iter().map(|key| show(key)).collect::<Vec<_>>().join(" ");
         match self {
             Expect::Exactly(reply) => write!(out, "{reply}"),
             Expect::Error => write!(out, "an error"),
@@ -321,9 +322,8 @@ impl Model {
     }
 
     fn apply_many(&mut self, db: usize, name: &str, args: &[&[u8]]) -> Option<Expect> {
-        let is_there = |model: &Model| {
-            args.iter().filter(|key| model.get(db, key).is_some()).count()
-        };
+        let is_there =
+            |model: &Model| args.iter().filter(|key| model.get(db, key).is_some()).count();
         Some(match name {
             "MGET" => {
                 let values = args.iter().map(|key| bulk(self.value(db, key)));

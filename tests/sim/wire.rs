@@ -37,11 +37,6 @@ impl Door {
         }
     }
 
-    /// Whether it is RESP of either version.
-    pub fn is_resp(self) -> bool {
-        matches!(self, Door::Resp2 | Door::Resp3)
-    }
-
     /// A command as bytes; as a line of words where that is wished and possible.
     pub fn encode(self, words: &Words, is_line: bool) -> Vec<u8> {
         let name = std::str::from_utf8(&words[0]).expect("a name");
@@ -50,7 +45,9 @@ impl Door {
             Door::Resp2 | Door::Resp3 => {
                 let words = resp_words(name, words);
                 let is_plain = |word: &Vec<u8>| {
-                    !word.is_empty() && word.len() < 1000 && word.iter().all(u8::is_ascii_alphanumeric)
+                    !word.is_empty()
+                        && word.len() < 1000
+                        && word.iter().all(u8::is_ascii_alphanumeric)
                 };
                 if is_line && words.iter().all(is_plain) { line(&words) } else { array(&words) }
             }

@@ -255,7 +255,7 @@ impl World {
     fn call(&mut self, link: usize, words: Words) {
         let index = self.calls.len();
         let link = &mut self.links[link];
-        let bytes = link.door.encode(&words, index % 5 == 0);
+        let bytes = link.door.encode(&words, index.is_multiple_of(5));
         link.peer.send(&bytes);
         link.sent += bytes.len();
         link.undelivered.push_back((index, link.sent));
@@ -276,9 +276,10 @@ impl World {
         let link = &mut self.links[link];
         let count = link.peer.deliver(count);
         link.arrived += count;
-        while let Some((index, _)) =
-            link.undelivered.pop_front_if(|(_, end)| *end <= link.arrived)
+        while let Some(&(index, end)) = link.undelivered.front()
+            && end <= link.arrived
         {
+            link.undelivered.pop_front();
             self.calls[index].invoked = Some(now);
         }
         count
@@ -287,7 +288,8 @@ impl World {
     fn turn(&mut self, mask: u32) {
         self.tick();
         self.turns += 1;
-        let told = self.links.iter().enumerate().filter(|(index, _)| mask & (1 << (index % 32)) != 0);
+        let told =
+            self.links.iter().enumerate().filter(|(index, _)| mask & (1 << (index % 32)) != 0);
         let events: Vec<_> = told.filter_map(|(_, link)| link.peer.take_event()).collect();
         self.reactor.simulate_turn(&events);
         for link in 0..self.links.len() {
@@ -304,6 +306,7 @@ impl World {
         let words = vec![b"ADVANCE".to_vec(), ms.to_string().into_bytes()];
         let mut call = Call::new(TIME, 0, words);
         (call.invoked, call.returned) = (Some(now), Some(now + 1));
+        call.reply = Some(Reply::Status("OK".to_owned()));
         self.calls.push(call);
         self.tick();
     }
@@ -425,13 +428,14 @@ impl World {
     /// Reads all there is, by a client of its own.
     fn read_all(&mut self, size: &str) {
         let mut reader = self.connect(Door::Resp2);
-        for link in 0..reader {
-            if self.links[reader].is_gone {
-                // All places were taken.
-                self.abort(link);
-                self.rest();
-                reader = self.connect(Door::Resp2);
-            }
+        let mut others = 0..reader;
+        while self.links[reader].is_gone
+            && let Some(link) = others.next()
+        {
+            // All places were taken.
+            self.abort(link);
+            self.rest();
+            reader = self.connect(Door::Resp2);
         }
         let words = |line: &str| super::history::words(line);
         for db in 0..DATABASES {
