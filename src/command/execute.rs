@@ -1,20 +1,23 @@
 //! What happens around every command: the checklist.
 //!
-//! lookup → arity → protected → authentication → pause → run → error → statistics → MONITOR → slow log.
+//! lookup → arity → protected → authentication → memory → pause → run → error → statistics → MONITOR → slow log.
 //! The order is Redis's (`processCommand`), since clients see which error comes first.
 //! The time of a command is read from the processor's counter once: its end is the next one's beginning.
 use crate::base::block::Block;
 use crate::base::clock::Clock;
+use crate::base::probes;
+use crate::command::run_jobs::{self, Parked};
 use crate::command::spec::{Command, flag};
 use crate::command::table::{CommandId, CommandTable, Found};
 use crate::engine::config::{Config, Opt};
 use crate::engine::ctx::{CmdResult, Ctx, OtherDbs};
 use crate::engine::engine::{Engine, Shared};
 use crate::engine::error::CmdError;
+use crate::engine::evict::Room;
 use crate::engine::monitor;
 use crate::engine::session::{Replies, Session, Waiting};
 use crate::proto::args::{ArgList, Args, HashHint, Span};
-use crate::proto::reply::{Output, Reply};
+use crate::proto::reply::{Mark, Output, Reply};
 
 /// A request as the network layer hands it over.
 #[derive(Clone, Copy)]
@@ -38,6 +41,9 @@ pub enum Outcome {
     Done,
     /// It has to wait: run it again later, and nothing of this client before it.
     Postponed,
+    /// It goes on as a job: its reply comes later, and nothing of this client runs before. The caller gives the job
+    /// its request (`Jobs::give_args`).
+    Running,
 }
 
 impl Engine {
@@ -57,6 +63,10 @@ impl Engine {
         started: &mut u64,
     ) -> Outcome {
         let Request { buffer, spans, blocks, command, hint } = request;
+        if self.make_room(session.db) {
+            // Not the command's time.
+            *started = self.shared.clock.ticks();
+        }
         let list = ArgList::new(buffer, spans, blocks, &self.hasher, hint);
         let args = list.args();
         let shared = &mut self.shared;
@@ -64,13 +74,19 @@ impl Engine {
         let mark = out.mark();
         let resolved = match check(shared, session, args, looked_up) {
             Ok(Some(resolved)) => resolved,
-            Ok(None) => return Outcome::Postponed,
+            Ok(None) => {
+                run_jobs::unqueue(shared, session);
+                return Outcome::Postponed;
+            }
             Err(refusal) => {
                 refuse(shared, session, refusal, out);
                 *started = shared.clock.ticks();
                 return Outcome::Done;
             }
         };
+        if shared.jobs.is_active() && !run_jobs::claim(&self.dbs, shared, session, resolved, args) {
+            return Outcome::Postponed;
+        }
         let Found { id, command, .. } = resolved;
         session.last_command = Some(id);
         let now = shared.clock.unix_ms();
@@ -83,28 +99,42 @@ impl Engine {
         db.no_touch = session.is_no_touch;
         let reply = Reply::new(out, session.resp);
         let mut ctx = Ctx { db, others, reply, client: session, engine: shared, now };
+        probes::command_begin(|| ctx.engine.table.full_name(id));
         let result = (command.handler)(&mut ctx, args);
         let shared = &mut self.shared;
         let ended = shared.clock.ticks();
         let ticks = ended.saturating_sub(*started);
+        probes::command_end(|| shared.table.full_name(id), || shared.clock.nanos(ticks));
         *started = ended;
-        account(shared, session, args, Ran { id, command, ticks, result, mark }, out);
+        let ran = Ran { id, command, ticks, result, mark };
+        if matches!(ran.result, Err(CmdError::Parked)) {
+            run_jobs::park(&mut self.dbs, shared, session, args, Parked { ran, now, out });
+            return Outcome::Running;
+        }
+        account(shared, session, args, ran, out);
         Outcome::Done
     }
 }
 
 /// A command that just ran.
-struct Ran {
-    id: CommandId,
-    command: &'static Command,
-    ticks: u64,
-    result: CmdResult,
-    mark: crate::proto::reply::Mark,
+pub(super) struct Ran {
+    pub(super) id: CommandId,
+    pub(super) command: &'static Command,
+    pub(super) ticks: u64,
+    pub(super) result: CmdResult,
+    /// Where its reply begins.
+    pub(super) mark: Mark,
 }
 
 /// Everything after the handler: its error, CLIENT REPLY, statistics, slow log.
 #[inline]
-fn account(shared: &mut Shared, session: &mut Session, args: Args<'_>, ran: Ran, out: &mut Output) {
+pub(super) fn account(
+    shared: &mut Shared,
+    session: &mut Session,
+    args: Args<'_>,
+    ran: Ran,
+    out: &mut Output,
+) {
     shared.count_call(ran.id, ran.ticks);
     if let Err(error) = ran.result {
         out.rewind(ran.mark);
@@ -163,6 +193,16 @@ fn check(
         && command.flags & flag::NO_AUTH == 0
     {
         return refuse(CmdError::Text("NOAUTH Authentication required."));
+    }
+    if shared.eviction.room != Room::Enough && command.flags & flag::DENYOOM != 0 {
+        match shared.eviction.room {
+            Room::Out => return refuse(CmdError::OutOfMemory),
+            Room::Wait => {
+                session.waiting = Some(Waiting::Room);
+                return Ok(None);
+            }
+            Room::Enough | Room::Running => {}
+        }
     }
     let touches_keys = command.flags & (flag::WRITE | flag::READONLY | flag::MAY_REPLICATE) != 0;
     if session.is_monitor && touches_keys {
@@ -224,7 +264,7 @@ fn refuse(shared: &mut Shared, session: &mut Session, refusal: Refusal, out: &mu
 
 /// CLIENT REPLY OFF and SKIP: takes the reply back.
 #[cold]
-fn filter_reply(session: &mut Session, mark: crate::proto::reply::Mark, out: &mut Output) {
+fn filter_reply(session: &mut Session, mark: Mark, out: &mut Output) {
     match session.replies {
         Replies::On => {}
         Replies::Off => out.rewind(mark),

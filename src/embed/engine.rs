@@ -158,11 +158,23 @@ impl Engine {
         let hint = HashHint::default();
         let request = Request { buffer, spans, blocks, command: None, hint };
         output.clear();
+        inner.make_room_now(session.db);
         let mut started = inner.shared.clock.ticks();
         let outcome = inner.execute(session, request, output, &mut started);
         let reply = match outcome {
             Outcome::Done if output.is_empty() => Reply::Null,
             Outcome::Done => read_reply(output),
+            Outcome::Running => {
+                inner.shared.jobs.give_args(args.clone());
+                // Only where slices are forced: alone, every job runs to its end at once.
+                while inner.run_jobs(0) == Work::Left {}
+                session.waiting = None;
+                let reply = inner.shared.outbox.replies.pop().map(|(_, reply)| reply);
+                match reply {
+                    Some(reply) if !reply.is_empty() => read_reply(&reply),
+                    _ => Reply::Null,
+                }
+            }
             Outcome::Postponed => {
                 session.waiting = None;
                 Reply::Error(String::from_utf8_lossy(&PAUSED.message()).into_owned())

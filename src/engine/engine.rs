@@ -12,11 +12,14 @@ use crate::engine::clients::Clients;
 use crate::engine::config::{Config, Opt};
 use crate::engine::config_choice::MaxmemoryPolicy;
 use crate::engine::debug_settings::DebugSettings;
+use crate::engine::evict::Eviction;
 use crate::engine::graveyard::Graveyard;
 use crate::engine::host::Host;
+use crate::engine::jobs::Jobs;
 use crate::engine::latency::LatencyMonitor;
 use crate::engine::outbox::Outbox;
 use crate::engine::slowlog::SlowLog;
+use crate::engine::stalls::{self, Stalls};
 use crate::engine::stats::Stats;
 use crate::engine::table::{CommandId, CommandTable};
 use crate::engine::verbs::VerbIds;
@@ -30,8 +33,8 @@ pub struct Engine {
     pub hasher: KeyHasher,
     /// Everything but databases.
     pub shared: Shared,
-    /// Database and budget state of the expiry cycle.
-    pub(super) expiry: crate::engine::background::ExpiryCycle,
+    /// Where active expiry stands.
+    pub(super) expiry: crate::engine::expiry::ExpiryCycle,
 }
 
 /// All but the databases.
@@ -52,6 +55,8 @@ pub struct Shared {
     pub slowlog: SlowLog,
     /// The latency monitor.
     pub latency: LatencyMonitor,
+    /// Where the time of the loop goes.
+    pub stalls: Stalls,
     /// Time.
     pub clock: Clock,
     /// Every random choice comes from here, so a seed repeats it.
@@ -60,6 +65,8 @@ pub struct Shared {
     pub monitors: Vec<usize>,
     /// CLIENT PAUSE, while it lasts.
     pub pause: Option<Pause>,
+    /// Long commands under way, and who waits for them.
+    pub jobs: Jobs,
     /// Detached databases and values, freed in slices.
     pub graveyard: Graveyard,
     /// What the network layer does for commands at once (ports, limits); absent in process.
@@ -78,6 +85,8 @@ pub struct Shared {
     pub startup_memory_bytes: usize,
     /// Whether keys carry an LFU counter instead of an LRU time, by `maxmemory-policy`.
     pub is_lfu: bool,
+    /// What `maxmemory` is about.
+    pub eviction: Eviction,
     /// Derived from the configuration, read for every command.
     pub watch: Watch,
 }
@@ -89,10 +98,18 @@ pub struct Watch {
     pub slow_ticks: u64,
     /// `latency-monitor-threshold`
     pub spike_ticks: u64,
-    /// The smaller of both: one comparison for a command that was neither.
+    /// From here on a command may be to blame for a stall.
+    pub culprit_ticks: u64,
+    /// The smallest of these: one comparison for a command that was none of it.
     pub least_ticks: u64,
+    /// `stall-log-slower-than-us`, for whole turns.
+    pub stall_ticks: u64,
+    /// `max-stall-us`
+    pub budget_us: u64,
     /// `latency-tracking`
     pub is_tracking: bool,
+    /// `max-stall-us`
+    pub slice_ticks: u64,
     /// Whether a password is set.
     pub needs_password: bool,
 }
@@ -134,6 +151,7 @@ impl Engine {
                 outbox: Outbox::default(),
                 slowlog: SlowLog::default(),
                 latency: LatencyMonitor::default(),
+                stalls: Stalls::default(),
                 started_ms: clock.unix_ms(),
                 clock,
                 run_id: random.hex_id(),
@@ -141,17 +159,23 @@ impl Engine {
                 random,
                 monitors: Vec::new(),
                 pause: None,
+                jobs: Jobs::default(),
                 graveyard: Graveyard::default(),
                 host: None,
                 is_active_expire_on: true,
                 debug: DebugSettings::default(),
                 startup_memory_bytes: 0,
                 is_lfu: false,
+                eviction: Eviction::default(),
                 watch: Watch {
                     slow_ticks: u64::MAX,
                     spike_ticks: u64::MAX,
+                    culprit_ticks: u64::MAX,
                     least_ticks: u64::MAX,
+                    stall_ticks: u64::MAX,
+                    budget_us: 0,
                     is_tracking: false,
+                    slice_ticks: 0,
                     needs_password: false,
                 },
                 config,
@@ -165,22 +189,29 @@ impl Engine {
         engine
     }
 
-    /// Bytes in use: what was allocated, and the heaps of the databases, which are mapped.
+    /// Bytes in use: what was allocated, and what the heaps of the databases hold, which are mapped. Free slots of
+    /// their pages are fragmentation.
     pub fn used_memory(&self) -> usize {
-        let heaps: usize = self.dbs.iter().map(|db| db.memory().heap_page_bytes).sum();
-        crate::base::memory::allocated_bytes() + heaps
+        let heaps: usize = self.dbs.iter().map(|db| db.memory().heap_live_bytes).sum();
+        let dying = self.shared.graveyard.bytes() - self.shared.graveyard.allocated_bytes();
+        crate::base::memory::allocated_bytes() + heaps + dying
     }
 
-    /// Keeps the highest use of memory.
+    /// Keeps the highest use of memory, and measures what counts against `maxmemory`.
     pub fn note_peak_memory(&mut self) {
         let used = self.used_memory();
         self.shared.stats.peak_memory_bytes = self.shared.stats.peak_memory_bytes.max(used);
+        self.measure_base();
     }
 
     /// The beginning of a turn: reads the clock.
     #[inline]
     pub fn begin_turn(&mut self) {
+        let now = self.shared.clock.ticks();
+        self.shared.stalls.begin_turn(now);
         self.shared.clock.refresh();
+        self.shared.jobs.begin_turn(self.shared.watch.slice_ticks);
+        self.begin_eviction_turn();
         if let Some(pause) = self.shared.pause
             && pause.until_ms <= self.shared.clock.unix_ms()
         {
@@ -210,17 +241,28 @@ impl Shared {
         };
         let slow_ticks = never_below(slow_us, 0, 1_000);
         let spike_ticks = never_below(spike_ms, 1, 1_000_000);
+        let budget_us = config.size(Opt::MaxStallUs);
+        let threshold_us = match config.size(Opt::StallLogSlowerThanUs) {
+            0 => budget_us,
+            threshold_us => threshold_us,
+        };
+        let (stall_ticks, culprit_ticks) = stalls::thresholds(&self.clock, threshold_us);
         self.watch = Watch {
             slow_ticks,
             spike_ticks,
-            least_ticks: slow_ticks.min(spike_ticks),
+            culprit_ticks,
+            least_ticks: slow_ticks.min(spike_ticks).min(culprit_ticks),
+            stall_ticks,
+            budget_us,
             is_tracking: config.flag(Opt::LatencyTracking),
+            slice_ticks: self.clock.ticks_of(config.size(Opt::MaxStallUs) * 1000),
             needs_password: !config.text(Opt::RequirePass).is_empty(),
         };
         self.is_lfu = matches!(
             config.maxmemory_policy(),
             MaxmemoryPolicy::AllkeysLfu | MaxmemoryPolicy::VolatileLfu
         );
+        self.configure_eviction();
         self.slowlog.shorten(self.config.int(Opt::SlowlogMaxLen).max(0) as usize);
     }
 

@@ -3,6 +3,7 @@ use crate::engine::config::Opt;
 use crate::engine::ctx::Ctx;
 use crate::engine::engine::Shared;
 use crate::engine::info::{InfoText, safe_name};
+use crate::engine::stalls::{Durations, Phase};
 use crate::engine::stats::{CommandStats, Metric};
 
 /// Section `stats`.
@@ -33,12 +34,12 @@ pub(super) fn stats(ctx: &mut Ctx<'_>, text: &mut InfoText) {
     text.field("expired_stale_perc", format_args!("{:.2}", stats.expired_stale_percent));
     text.field("expired_time_cap_reached_count", stats.expire_cycle_capped);
     text.field("expire_cycle_cpu_milliseconds", stats.expire_cycle_us / 1000);
-    text.zeros(&[
-        "evicted_keys",
-        "evicted_clients",
-        "total_eviction_exceeded_time",
-        "current_eviction_exceeded_time",
-    ]);
+    text.field("evicted_keys", stats.evicted_keys);
+    text.zeros(&["evicted_clients"]);
+    let exceeding_us = shared.exceeding_us();
+    let exceeded_us = stats.eviction_exceeded_us + exceeding_us;
+    text.field("total_eviction_exceeded_time", exceeded_us / 1000);
+    text.field("current_eviction_exceeded_time", exceeding_us / 1000);
     text.field("keyspace_hits", hits);
     text.field("keyspace_misses", misses);
     text.zeros(STATS_OF_ABSENT_FEATURES);
@@ -54,8 +55,9 @@ pub(super) fn stats(ctx: &mut Ctx<'_>, text: &mut InfoText) {
     ]);
     text.field("client_query_buffer_limit_disconnections", stats.query_buffer_disconnections);
     text.field("client_output_buffer_limit_disconnections", stats.output_buffer_disconnections);
-    text.field("loop_turns", stats.turns);
-    text.field("loop_max_turn_us", stats.turn_max_us);
+    let turns = shared.stalls.turns();
+    text.field("loop_turns", turns.histogram.count());
+    text.field("loop_max_stall_us", turns.nanos_max / 1000);
 }
 
 const STATS_OF_ABSENT_FEATURES: &[&str] = &[
@@ -77,6 +79,35 @@ const STATS_OF_ABSENT_FEATURES: &[&str] = &[
     "tracking_total_prefixes",
     "unexpected_error_replies",
 ];
+
+/// Section `loop`: turns of the event loop, whole and by phase, without waiting; microseconds.
+pub(super) fn turns(ctx: &mut Ctx<'_>, text: &mut InfoText) {
+    let shared = &*ctx.engine;
+    let stalls = &shared.stalls;
+    text.title("Loop");
+    text.field("loop_budget_us", shared.watch.budget_us);
+    text.field("loop_stalls", stalls.count());
+    durations(text, "loop_turn", stalls.turns());
+    for &phase in Phase::ALL {
+        durations(text, &format!("loop_phase_{}", phase.name()), stalls.phase(phase));
+    }
+}
+
+fn durations(text: &mut InfoText, name: &str, durations: &Durations) {
+    let percentile = |percent| durations.histogram.percentile(percent) as f64 / 1000.0;
+    text.field(
+        name,
+        format_args!(
+            "turns={},usec={},p50={:.3},p99={:.3},p99.9={:.3},max={:.3}",
+            durations.histogram.count(),
+            durations.nanos_total / 1000,
+            percentile(50.0),
+            percentile(99.0),
+            percentile(99.9),
+            durations.nanos_max as f64 / 1000.0,
+        ),
+    );
+}
 
 /// Every command and subcommand with its counters.
 fn counted(shared: &Shared) -> impl Iterator<Item = (&'static str, &CommandStats)> {

@@ -57,12 +57,12 @@ pub struct Stats {
     pub expire_cycle_us: u64,
     /// Share of dead ones among the keys with a TTL that the expiry cycle saw lately, in per cent.
     pub expired_stale_percent: f64,
+    /// Keys evicted because memory was above `maxmemory`.
+    pub evicted_keys: u64,
+    /// How long it was above in all, in microseconds, without the time it still is.
+    pub eviction_exceeded_us: u64,
     /// Highest `used_memory` seen, in bytes.
     pub peak_memory_bytes: usize,
-    /// Turns of the event loop.
-    pub turns: u64,
-    /// Longest turn of the event loop, without waiting, in microseconds.
-    pub turn_max_us: u64,
     /// By command id.
     pub commands: Vec<CommandStats>,
     rates: [Rate; 3],
@@ -131,7 +131,6 @@ impl Stats {
     pub fn reset(&mut self) {
         let mut fresh = Stats::new(self.commands.len());
         fresh.dirty = self.dirty;
-        fresh.turns = self.turns;
         fresh.peak_memory_bytes = self.peak_memory_bytes;
         fresh.rate_time_ms = self.rate_time_ms;
         *self = fresh;

@@ -10,6 +10,7 @@ use crate::base::block::Block;
 use crate::command::execute::{Outcome, Request};
 use crate::dialect;
 use crate::engine::engine::Engine;
+use crate::engine::evict::Room;
 use crate::engine::session::{Replies, Session, Waiting};
 use crate::engine::table::Found;
 use crate::net::conn::{Conn, Postponed};
@@ -40,7 +41,7 @@ pub struct Entry {
     pub blocks: Range<u32>,
     /// Looked up just before its window runs.
     pub command: Option<Found>,
-    /// Hash of its first key, likewise.
+    /// Hash of its first key, likewise; of a frame under the index 1.
     pub hint: HashHint,
 }
 
@@ -63,6 +64,12 @@ pub enum Source {
     WaitedFrame(u32),
     /// It is no request of another dialect; the answer is in that list.
     Fatal(u32),
+}
+
+impl Source {
+    fn is_frame(self) -> bool {
+        matches!(self, Source::Frame | Source::OwnFrame | Source::WaitedFrame(_))
+    }
 }
 
 /// What the requests of a turn point into.
@@ -158,6 +165,15 @@ impl Reactor {
         let Reactor { engine, conns, batch, arena, .. } = self;
         for entry in window.iter_mut() {
             let Some(conn) = conns.get(entry.conn) else { continue };
+            if entry.source != Source::Arena && entry.source.is_frame() {
+                let (frame, _, _) = parts_elsewhere(entry, arena, batch, conn);
+                if let Some(key) = dialect::first_key(conn.dialect, frame) {
+                    let hash = engine.hasher.hash(key);
+                    entry.hint = HashHint { index: 1, hash };
+                    engine.dbs[conn.db].prefetch_bucket(hash);
+                }
+                continue;
+            }
             let (buffer, spans, blocks) = parts(entry, arena, batch, conn);
             let list = ArgList::new(buffer, spans, blocks, &engine.hasher, HashHint::default());
             let args = list.args();
@@ -233,12 +249,20 @@ impl Reactor {
         }
         let request = Request { buffer, spans, blocks, command: entry.command, hint: entry.hint };
         let outcome = engine.execute(&mut current.session, request, &mut current.output, started);
-        if outcome == Outcome::Postponed {
-            let kept = keep(engine, entry.source, buffer, spans, blocks);
-            conn.postponed.push_back(kept);
-            current.is_postponing = true;
-            current.is_paused = true;
-            return;
+        match outcome {
+            Outcome::Done => {}
+            Outcome::Postponed => {
+                let kept = keep(engine, entry.source, buffer, spans, blocks);
+                conn.postponed.push_back(kept);
+                (current.is_postponing, current.is_waiting) = (true, true);
+                return;
+            }
+            Outcome::Running => {
+                let list = ArgList::new(buffer, spans, blocks, &engine.hasher, entry.hint);
+                let kept = OwnedArgs::copy_of(list.args());
+                engine.shared.jobs.give_args(kept);
+                (current.is_postponing, current.is_waiting) = (true, true);
+            }
         }
         cut_above_limit(engine, current, conn);
     }
@@ -262,12 +286,20 @@ impl Reactor {
             session.waiting = Some(Waiting::Pause);
             let kept = keep(engine, entry.source, frame, &[], &[]);
             conn.postponed.push_back(kept);
-            current.is_postponing = true;
-            current.is_paused = true;
+            (current.is_postponing, current.is_waiting) = (true, true);
             return;
         }
         session.waiting = None;
-        dialect::run(conn.dialect, engine, session, frame, &mut current.output);
+        engine.make_room(session.db);
+        if engine.shared.eviction.room == Room::Wait && dialect::may_write(conn.dialect, frame) {
+            session.waiting = Some(Waiting::Room);
+            let kept = keep(engine, entry.source, frame, &[], &[]);
+            conn.postponed.push_back(kept);
+            (current.is_postponing, current.is_waiting) = (true, true);
+            return;
+        }
+        let first_hash = (entry.hint.index != 0).then_some(entry.hint.hash);
+        dialect::run(conn.dialect, engine, session, frame, first_hash, &mut current.output);
         *started = engine.shared.clock.ticks();
         cut_above_limit(engine, current, conn);
     }
@@ -309,7 +341,7 @@ impl Reactor {
             hard_limit_bytes,
             share_until,
             is_postponing: false,
-            is_paused: false,
+            is_waiting: false,
         });
     }
 
@@ -326,12 +358,14 @@ impl Reactor {
             conn.is_dirty = true;
             self.dirty.push(current.conn);
         }
-        if current.is_paused && !conn.is_waiting {
+        if current.is_waiting && !conn.is_waiting {
             conn.is_waiting = true;
-            self.waiting.push(current.conn);
+            if matches!(current.session.waiting, Some(Waiting::Pause | Waiting::Room)) {
+                self.paused.push(current.conn);
+            }
         }
         self.engine.shared.clients.checkin(conn.client, current.session);
-        if current.is_postponing && !current.is_paused {
+        if current.is_postponing && !current.is_waiting {
             self.make_ready(current.conn);
         }
     }
@@ -360,8 +394,8 @@ pub struct Current {
     pub share_until: u64,
     /// A request of it had to wait, so the rest waits too.
     pub is_postponing: bool,
-    /// It waits for a pause to end.
-    pub is_paused: bool,
+    /// Its command waits for a pause to end or for keys, or runs as a job: `Session::waiting` says which.
+    pub is_waiting: bool,
 }
 
 /// Whether an unknown command is a line of HTTP: a web page can make a browser on this machine send requests
@@ -378,7 +412,7 @@ fn is_http(buffer: &[u8], spans: &[Span], blocks: &[Block], engine: &Engine) -> 
 fn cut_above_limit(engine: &mut Engine, current: &Current, conn: &mut Conn) {
     if current.hard_limit_bytes != 0 && current.output.len() > current.hard_limit_bytes {
         conn.is_dead = true;
-        super::flush::log_output_limit(engine, &current.session);
+        engine.shared.note_output_limit(&current.session);
     }
 }
 

@@ -21,6 +21,7 @@ use crate::engine::config_choice::LogLevel;
 use crate::engine::engine::Engine;
 use crate::engine::outbox::Shutdown;
 use crate::engine::session::{Address, Session};
+use crate::engine::stalls::Phase;
 use crate::net::batch::{Batch, Current, SHARE_NANOS};
 use crate::net::conn::Conn;
 use crate::net::host::{LISTENER_TOKEN, Listeners, NetHost};
@@ -42,6 +43,8 @@ const EVENTS_MAX: usize = 1024;
 const ACCEPTS_MAX: usize = 1000;
 /// Pause after the system ran out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Kinds of background work that share a turn's slice.
+const BACKGROUND_KINDS: usize = 3;
 const SIGNAL_TOKEN: usize = usize::MAX;
 const ALARM_TOKEN: usize = usize::MAX - 2;
 const STOP_TOKEN: usize = usize::MAX - 3;
@@ -59,7 +62,7 @@ pub struct Reactor {
     /// Connections whose output was cut at the bound of a turn.
     pub(super) unsent: Vec<usize>,
     /// Connections whose requests wait for a pause to end.
-    pub(super) waiting: Vec<usize>,
+    pub(super) paused: Vec<usize>,
     /// Connections whose partial buffers hold executed requests.
     pub(super) consumed: Vec<usize>,
     /// What the turn has received.
@@ -87,6 +90,10 @@ pub struct Reactor {
     /// Time of one connection in one turn.
     pub(super) share_ticks: u64,
     background: Work,
+    /// Whether keys are due that the last slice of expiry did not come to.
+    expiry: Work,
+    /// The kind of background work that comes first in the next turn.
+    background_first: usize,
     pub(super) shutdown: Option<Shutdown>,
     signals: Option<Signals>,
     /// Carries out `loglevel`, where the program has a logger of its own.
@@ -116,7 +123,7 @@ impl Reactor {
             ready: VecDeque::new(),
             dirty: Vec::new(),
             unsent: Vec::new(),
-            waiting: Vec::new(),
+            paused: Vec::new(),
             consumed: Vec::new(),
             arena: vec![0; ARENA_BYTES],
             arena_used: 0,
@@ -133,6 +140,8 @@ impl Reactor {
             share_ticks: 0,
             attack_logged_at: None,
             background: Work::Done,
+            expiry: Work::Done,
+            background_first: 0,
             shutdown: None,
             signals: None,
             set_log_level: None,
@@ -197,27 +206,34 @@ impl Reactor {
 
     /// The phases of a turn after the wait; `take_events` says what the wait has brought.
     pub(super) fn serve(&mut self, take_events: impl FnOnce(&mut Reactor)) {
-        let started = self.engine.shared.clock.ticks();
         self.engine.begin_turn();
         take_events(self);
         for key in std::mem::take(&mut self.unsent) {
             self.mark_dirty(key);
         }
+        self.count_waiting();
+        self.end_phase(Phase::Events);
         self.accept_pending();
+        self.end_phase(Phase::Accept);
         // Those ready now, a share at a time: while the later ones run, the first replies are on their
         // way and their clients at work. Who becomes ready meanwhile waits for the next turn.
         let mut left = self.ready.len();
         while left > 0 {
             left -= self.read_ready(left.min(SHARE_CONNECTIONS));
+            self.end_phase(Phase::Read);
             self.execute_batch();
             self.arena_used = 0;
+            self.end_phase(Phase::Execute);
             self.flush_dirty();
+            self.end_phase(Phase::Flush);
         }
         self.run_timers();
-        self.background = self.run_background();
+        self.end_phase(Phase::Timers);
+        self.run_background();
         // What timers have closed or cut, and what goes on where the last turn's bound stopped it.
         self.flush_dirty();
-        self.count_turn(started);
+        self.end_phase(Phase::Flush);
+        self.engine.shared.end_turn();
     }
 
     /// Whether something is left that no event will tell of, so that the next turn must not wait.
@@ -225,6 +241,10 @@ impl Reactor {
         !self.ready.is_empty()
             || !self.unsent.is_empty()
             || self.background == Work::Left
+            || self.expiry == Work::Left
+            || self.engine.shared.jobs.is_runnable()
+            // So that those counted as waiting are those who did.
+            || self.engine.shared.stalls.is_open()
             || (self.arrivals.is_pending && self.arrivals.resume_at.is_none())
     }
 
@@ -233,6 +253,9 @@ impl Reactor {
         if self.has_work() {
             return self.poll_once(events, Some(Duration::ZERO));
         }
+        let clock = &self.engine.shared.clock;
+        self.timers.expect_expiry(self.engine.next_expiry_ms(), clock);
+        let timeout = self.timers.poll_timeout(clock);
         if !self.busy_poll.is_zero() {
             let until = self.engine.shared.clock.monotonic() + self.busy_poll;
             loop {
@@ -245,7 +268,6 @@ impl Reactor {
                 return Ok(());
             }
         }
-        let timeout = self.timers.poll_timeout(&self.engine.shared.clock);
         self.poll_once(events, timeout)
     }
 
@@ -420,6 +442,7 @@ impl Reactor {
     pub(super) fn close(&mut self, key: usize) {
         let Some(mut conn) = self.conns.try_remove(key) else { return };
         let _ = conn.transport.deregister(self.poll.registry());
+        self.engine.forget_client(conn.client);
         let shared = &mut self.engine.shared;
         if log::log_enabled!(log::Level::Debug)
             && let Some(session) = shared.clients.get(conn.client)
@@ -430,6 +453,7 @@ impl Reactor {
         }
         shared.clients.remove(conn.client);
         shared.monitors.retain(|&client| client != conn.client);
+        shared.graveyard.bury_output(conn.output);
     }
 
     /// Puts a connection in the queue of those to read.
@@ -463,24 +487,67 @@ impl Reactor {
         self.timers.set_hz(config.int(Opt::Hz));
     }
 
-    fn run_background(&mut self) -> Work {
-        if self.background == Work::Done && !self.timers.take_background_due() {
-            let has_dead = !self.engine.shared.graveyard.is_empty();
-            if !has_dead && !self.engine.is_expiry_hot() {
-                return Work::Done;
+    /// Work that no single request waits for, in one slice for all kinds of it: first come the jobs, then expiry, then
+    /// what is to be freed, and who was first is last the next time.
+    fn run_background(&mut self) {
+        let is_tick = self.timers.take_background_due();
+        let has_due = is_tick || self.expiry == Work::Left || self.engine.is_expiry_due();
+        let shared = &self.engine.shared;
+        let has_jobs = !shared.jobs.is_empty();
+        let has_dead = is_tick
+            || self.background == Work::Left
+            || !shared.graveyard.is_empty()
+            || self.engine.is_evicting();
+        if !(has_jobs || has_due || has_dead) {
+            return;
+        }
+        let started = shared.clock.ticks();
+        for turn in 0..BACKGROUND_KINDS {
+            let clock = &self.engine.shared.clock;
+            let spent_us = clock.nanos(clock.ticks().saturating_sub(started)) / 1000;
+            let left_us = self.slice_us.saturating_sub(spent_us);
+            let has_time = turn == 0 || left_us > 0;
+            match (self.background_first + turn) % BACKGROUND_KINDS {
+                0 if has_jobs => {
+                    if has_time {
+                        self.engine.run_jobs(left_us);
+                    }
+                    self.end_phase(Phase::Jobs);
+                }
+                1 if has_due => {
+                    self.expiry = match has_time {
+                        true => self.engine.expire_as_time_passes(left_us),
+                        false => Work::Left,
+                    };
+                    self.end_phase(Phase::Expiry);
+                }
+                2 if has_dead => {
+                    self.background = match has_time {
+                        true => self.engine.background(left_us),
+                        false => Work::Left,
+                    };
+                    self.end_phase(Phase::Background);
+                }
+                _ => {}
             }
         }
-        let expiry = self.engine.expire_as_time_passes(self.slice_us);
-        let rest = self.engine.background(self.slice_us);
-        if expiry == Work::Left || rest == Work::Left { Work::Left } else { Work::Done }
+        self.background_first = (self.background_first + 1) % BACKGROUND_KINDS;
+        if !self.engine.shared.outbox.is_empty() {
+            self.carry_out();
+        }
     }
 
-    fn count_turn(&mut self, started: u64) {
-        let clock = &self.engine.shared.clock;
-        let turn_us = clock.nanos(clock.ticks().saturating_sub(started)) / 1000;
-        let stats = &mut self.engine.shared.stats;
-        stats.turns += 1;
-        stats.turn_max_us = stats.turn_max_us.max(turn_us);
+    /// All since the last phase ended was `phase`.
+    #[inline]
+    fn end_phase(&mut self, phase: Phase) {
+        self.engine.shared.end_phase(phase);
+    }
+
+    /// After a turn that took too long: who had sent something when it was over.
+    fn count_waiting(&mut self) {
+        if self.engine.shared.stalls.is_open() {
+            self.engine.shared.close_stall(self.ready.len());
+        }
     }
 
     /// Takes over what CONFIG SET changed.

@@ -15,8 +15,12 @@ use super::WrongType;
 use super::blocks::{Blocks, Graveyard};
 use super::entry::{self, INLINE_KEY_MAX, Stored, StoredKey, TTL};
 use super::heap::{Handle, Heap, same_class};
+use super::holds::Holds;
+use super::sample::SampleWalk;
 use super::table::{Slot, Table};
 use super::view::{Clock, EntryRef, StringRef, key_bytes, key_equals};
+use super::walk::Walk;
+use super::wheel::Wheel;
 use crate::base::hash::{Key, KeyHasher};
 use crate::base::time::UnixMillis;
 use std::sync::Arc;
@@ -39,6 +43,16 @@ pub struct DbStats {
     pub changes: u64,
 }
 
+impl DbStats {
+    /// Adds what another database counted.
+    pub fn add(&mut self, other: &DbStats) {
+        self.hits += other.hits;
+        self.misses += other.misses;
+        self.expired += other.expired;
+        self.changes += other.changes;
+    }
+}
+
 /// Where a database's memory is, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DbMemory {
@@ -50,13 +64,15 @@ pub struct DbMemory {
     pub heap_page_bytes: usize,
     /// Large values and keys.
     pub block_bytes: usize,
+    /// Large values and keys that are deleted and not yet freed.
+    pub garbage_bytes: usize,
 }
 
 impl DbMemory {
     /// All of it that data takes (free heap slots do not count).
     #[must_use]
     pub fn used_bytes(&self) -> usize {
-        self.table_bytes + self.heap_live_bytes + self.block_bytes
+        self.table_bytes + self.heap_live_bytes + self.block_bytes + self.garbage_bytes
     }
 }
 
@@ -72,6 +88,12 @@ pub struct Db {
     pub record_expired: bool,
     /// Keys that expired since somebody emptied the log.
     pub expired_log: Vec<Box<[u8]>>,
+    /// The keys that jobs hold.
+    pub holds: Holds,
+    /// Walks under way.
+    pub(super) walks: Vec<Walk>,
+    /// Walks ever begun.
+    pub(super) walk_count: u32,
     pub(super) hasher: KeyHasher,
     pub(super) table: Table,
     pub(super) heap: Heap,
@@ -84,8 +106,10 @@ pub struct Db {
     lfu_random: u64,
     /// Keys with a TTL.
     pub(super) expires: usize,
-    pub(super) expire_cursor: usize,
+    /// Which of them expire soon; absent while there is no key with a TTL.
+    pub(super) wheel: Option<Box<Wheel>>,
     pub(super) ttl_mean_ms: i64,
+    pub(super) sample_walk: SampleWalk,
     pub(super) scratch: Vec<u8>,
 }
 
@@ -99,6 +123,9 @@ impl Db {
             keeps_expired: false,
             record_expired: false,
             expired_log: Vec::new(),
+            holds: Holds::default(),
+            walks: Vec::new(),
+            walk_count: 0,
             lfu_random: hasher.hash(b"lfu") | 1,
             hasher,
             table: Table::new(),
@@ -109,8 +136,9 @@ impl Db {
             clock: Clock { now: 0, lfu: false, lfu_decay_minutes: 1 },
             lfu_log_factor: 10,
             expires: 0,
-            expire_cursor: 0,
+            wheel: None,
             ttl_mean_ms: 0,
+            sample_walk: SampleWalk::default(),
             scratch: Vec::new(),
         }
     }
@@ -135,6 +163,16 @@ impl Db {
     pub fn set_lfu(&mut self, log_factor: u32, decay_minutes: u32) {
         self.lfu_log_factor = log_factor;
         self.clock.lfu_decay_minutes = decay_minutes;
+    }
+
+    /// An empty database with the settings of this one; what happens in it is counted anew.
+    #[must_use]
+    pub fn successor(&self) -> Db {
+        let mut next = Db::new(self.hasher.clone());
+        (next.now_ms, next.clock, next.lfu_log_factor) =
+            (self.now_ms, self.clock, self.lfu_log_factor);
+        (next.keeps_expired, next.record_expired) = (self.keeps_expired, self.record_expired);
+        next
     }
 
     /// A key with its hash.
@@ -171,6 +209,7 @@ impl Db {
             heap_live_bytes: self.heap.live_bytes(),
             heap_page_bytes: self.heap.page_bytes(),
             block_bytes: self.blocks.bytes(),
+            garbage_bytes: self.graveyard.waiting_bytes(),
         }
     }
 
@@ -284,7 +323,13 @@ impl Db {
     pub fn free_slice(&mut self, budget: usize) -> bool {
         let values = self.graveyard.free_slice(budget);
         let pages = self.heap.release(budget);
-        values && pages
+        let holds = self.holds.free_slice();
+        values && pages && holds
+    }
+
+    /// Frees at most `budget` deleted large values, or megabytes of them.
+    pub fn free_garbage(&mut self, budget: usize) {
+        self.graveyard.free_slice(budget);
     }
 
     /// Whether `free_slice` has large values to free.
@@ -361,14 +406,18 @@ impl Db {
     /// The door: called before an entry of `bucket` is added, changed or deleted.
     #[inline]
     pub(super) fn before_write(&mut self, bucket: usize) {
-        let _ = bucket;
         self.stats.changes += 1;
+        if !self.walks.is_empty() {
+            self.show_to_walks(bucket);
+        }
     }
 
     /// The side door: called before entries leave `bucket` for another one.
     #[inline]
     fn before_move(&mut self, bucket: usize) {
-        let _ = bucket;
+        if !self.walks.is_empty() {
+            self.show_to_walks(bucket);
+        }
     }
 
     /// Puts a value in the place of the one in `slot`, or makes a new entry. `header` brings kind,
@@ -407,11 +456,14 @@ impl Db {
         let handle = Handle::from_raw(slot.handle);
         let bytes = self.heap.slot(handle);
         let key_end = entry::key_end(bytes);
-        let had_ttl = entry::header(bytes) & TTL != 0;
+        let old_expiry = entry::expiry(bytes);
         let size = entry::size_for(key_end, expiry.is_some(), value);
         if same_class(entry::size(bytes), size) {
             self.before_write(slot.bucket);
             entry::write_value(self.heap.slot_mut(handle), header, key_end, expiry, value);
+            if let Some(expiry) = expiry {
+                self.note_expiry_again(slot, old_expiry, expiry);
+            }
         } else {
             let fresh = self.heap.alloc(size)?;
             self.before_write(slot.bucket);
@@ -419,10 +471,16 @@ impl Db {
             entry::write_value(self.heap.slot_mut(fresh), header, key_end, expiry, value);
             self.heap.free(handle);
             self.table.replace(slot, fresh.raw());
+            if let Some(expiry) = expiry {
+                self.note_expiry(fresh.raw(), expiry, slot.bucket);
+            }
         }
-        if had_ttl != expiry.is_some() {
+        if old_expiry.is_some() != expiry.is_some() {
             self.table.set_ttl_bit(slot, expiry.is_some());
-            self.expires = if had_ttl { self.expires - 1 } else { self.expires + 1 };
+            self.expires = match expiry {
+                Some(_) => self.expires + 1,
+                None => self.expires - 1,
+            };
         }
         Ok(())
     }
@@ -434,7 +492,7 @@ impl Db {
         expiry: Option<UnixMillis>,
         value: Stored<'_>,
     ) -> Result<(), OutOfMemory> {
-        if self.keeps_expired {
+        if self.keeps_expired || !self.holds.is_empty() {
             self.drop_kept(key);
         }
         let stored_key = if key.bytes.len() <= INLINE_KEY_MAX {
@@ -462,12 +520,16 @@ impl Db {
         let bytes = self.heap.slot_mut(handle);
         entry::write_key(bytes, key);
         entry::write_value(bytes, header, key_end, expiry, value);
-        self.before_write(self.table.bucket_of(hash));
+        let bucket = self.table.bucket_of(hash);
+        self.before_write(bucket);
         if let Err(error) = self.table.insert(hash, handle.raw(), expiry.is_some()) {
             self.heap.free(handle);
             return Err(error);
         }
-        self.expires += usize::from(expiry.is_some());
+        if let Some(expiry) = expiry {
+            self.expires += 1;
+            self.note_expiry(handle.raw(), expiry, bucket);
+        }
         self.grow();
         Ok(())
     }
@@ -506,6 +568,7 @@ impl Db {
             let Some((target, source)) = self.table.shrinks() else { return };
             self.before_move(source);
             self.before_move(target);
+            self.before_merge(target, source);
             self.table.shrink();
         }
     }
