@@ -159,7 +159,7 @@ impl Engine {
         let until = clock.ticks().saturating_add(clock.ticks_of(budget_us.saturating_mul(1000)));
         while let Some(mut running) = self.shared.jobs.take_next() {
             let started = self.shared.clock.ticks();
-            let mut budget = self.shared.jobs.budget(until);
+            let mut budget = self.shared.jobs.budget(until, &self.shared.clock);
             self.shared.jobs.exchange(&running, &mut self.dbs);
             let is_over = self.advance(&mut running, &mut budget);
             self.shared.jobs.exchange(&running, &mut self.dbs);

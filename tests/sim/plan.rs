@@ -35,6 +35,8 @@ pub struct Plan {
     pub doors: Vec<Door>,
     /// Nanoseconds between two looks at the counter.
     pub ticks_per_reading: u64,
+    /// Units of work in a slice of a job; `None`: as much as time allows.
+    pub units: Option<u64>,
     /// Options of the server.
     pub options: Vec<(&'static str, &'static str)>,
     /// What happens.
@@ -77,7 +79,8 @@ impl Plan {
         if dice.one_in(10) {
             options.push(("maxclients", "3"));
         }
-        let mut plan = Plan { seed, doors, ticks_per_reading, options, steps: Vec::new() };
+        let units = dice.pick(&[None, Some(1), Some(1), Some(2), Some(3), Some(1000)]);
+        let mut plan = Plan { seed, doors, ticks_per_reading, units, options, steps: Vec::new() };
         let sends = 20 + dice.below(40);
         let eagerness = dice.pick(&[20, 50, 90]);
         for _ in 0..sends {
@@ -95,8 +98,8 @@ impl Plan {
     /// For a report.
     pub fn describe(&self) -> String {
         let mut text = format!(
-            "doors {:?}, {} ns per reading, {:?}\n",
-            self.doors, self.ticks_per_reading, self.options
+            "doors {:?}, {} ns per reading, {:?} units, {:?}\n",
+            self.doors, self.ticks_per_reading, self.units, self.options
         );
         for step in &self.steps {
             text += &match step {

@@ -142,7 +142,8 @@ impl World {
             let (option, _) = Opt::find(name.as_bytes()).expect("an option");
             config.load(option, &super::history::words(value)).expect("a value");
         }
-        let engine = Engine::new(config, Clock::simulated(time.clone()), Some(plan.seed));
+        let mut engine = Engine::new(config, Clock::simulated(time.clone()), Some(plan.seed));
+        engine.shared.jobs.force_units(plan.units);
         let reactor = Reactor::new(engine, Vec::new()).expect("a loop");
         time.set_ticks_per_reading(plan.ticks_per_reading);
         World {
