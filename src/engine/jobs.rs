@@ -110,6 +110,10 @@ pub type Place = (usize, u64);
 /// looks at all.
 pub const WHOLE: u64 = 0x5eed_0fa1_17ee_a5a5;
 
+/// Held by every job that still takes its keys: until it has them all it stands for the database of its client's
+/// index, so two databases cannot change places.
+pub const TAKERS: u64 = 0x5eed_7a4e_0b5e_55ed;
+
 /// Keys of a request, `step` apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeyRange {
