@@ -12,7 +12,7 @@ use crate::engine::ctx::{Ctx, OtherDbs};
 use crate::engine::engine::{Engine, Shared};
 use crate::engine::error::CmdError;
 use crate::engine::jobs::{
-    Budget, Job, KeyRange, Parking, Phase, Place, Running, Step, UNITS_AT_ONCE, WHOLE,
+    Budget, Job, KeyRange, Parking, Phase, Place, Running, Step, TAKERS, UNITS_AT_ONCE, WHOLE,
 };
 use crate::engine::session::{Session, Waiting};
 use crate::engine::table::Found;
@@ -39,8 +39,8 @@ pub(super) fn claim(
     claim_places(dbs, shared, session, places)
 }
 
-/// As [`claim`], for requests that are no commands: `places` is what they need.
-pub fn claim_places(
+/// As [`claim`], for what needs these places.
+fn claim_places(
     dbs: &[Db],
     shared: &mut Shared,
     session: &mut Session,
@@ -86,7 +86,12 @@ fn places_of(
     }
     let ranges = ranges_of(command, args);
     let count: usize = ranges.iter().map(|range| range.count).sum();
+    if count == 0 && command.flags & flag::OTHER_DB != 0 {
+        // SWAPDB.
+        places.extend((0..db_count).map(|db| ((db, TAKERS), Hold::Write)));
+    }
     if count > UNITS_AT_ONCE {
+        places.push(((session.db, TAKERS), Hold::Read));
         if ranges.iter().any(|range| range.hold == Hold::Write) {
             places.push(((session.db, WHOLE), Hold::Read));
         }
@@ -152,7 +157,9 @@ pub(super) fn park(
     if running.is_partial {
         hold(dbs, &running, WHOLE, Hold::Read);
     }
-    if !has_many_keys {
+    if has_many_keys {
+        hold(dbs, &running, TAKERS, Hold::Read);
+    } else {
         // Nobody else has run since the claim: all of them are free.
         for (index, how) in keys_in(&running.keys) {
             hold(dbs, &running, args.key(index).hash, how);
@@ -163,13 +170,26 @@ pub(super) fn park(
 }
 
 impl Engine {
+    /// Whether a request that needs these places and is no command may run beside the jobs under way. If not, its
+    /// client is queued at all of them: run it again when it is woken.
+    #[cold]
+    pub fn claim(&mut self, session: &mut Session, places: Vec<(Place, Hold)>) -> bool {
+        claim_places(&self.dbs, &mut self.shared, session, places)
+    }
+
+    /// A client whose request has to wait for something else waits for no key meanwhile.
+    #[cold]
+    pub fn unclaim(&mut self, session: &mut Session) {
+        unqueue(&mut self.shared, session);
+    }
+
     /// Goes on with the jobs, the one whose turn it is first, for at most about `budget_us` microseconds.
     pub fn run_jobs(&mut self, budget_us: u64) -> Work {
         let clock = &self.shared.clock;
         let until = clock.ticks().saturating_add(clock.ticks_of(budget_us.saturating_mul(1000)));
         while let Some(mut running) = self.shared.jobs.take_next() {
             let started = self.shared.clock.ticks();
-            let mut budget = self.shared.jobs.budget(until);
+            let mut budget = self.shared.jobs.budget(until, &self.shared.clock);
             self.shared.jobs.exchange(&running, &mut self.dbs);
             let is_over = self.advance(&mut running, &mut budget);
             self.shared.jobs.exchange(&running, &mut self.dbs);
@@ -195,6 +215,11 @@ impl Engine {
                         return false;
                     }
                     running.phase = Phase::Work;
+                    if let Some(db) = self.dbs.get_mut(running.db) {
+                        db.holds.release(TAKERS, Hold::Read);
+                        let Shared { jobs, outbox, .. } = &mut self.shared;
+                        jobs.wake((running.db, TAKERS), &mut outbox.wakes);
+                    }
                 }
                 Phase::Work => {
                     let result = self.work(running, budget);

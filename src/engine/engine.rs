@@ -221,7 +221,7 @@ impl Engine {
 
     /// CLIENT PAUSE is over: keys may expire again.
     #[cold]
-    fn end_pause(&mut self) {
+    pub fn end_pause(&mut self) {
         self.shared.pause = None;
         self.dbs.iter_mut().for_each(|db| db.keeps_expired = false);
     }

@@ -8,11 +8,9 @@ use std::time::Duration;
 
 use crate::base::block::Block;
 use crate::command::execute::{Outcome, Request};
-use crate::command::run_jobs;
-use crate::dialect::{self, Dialect, Reach};
+use crate::dialect::{self, Dialect};
 use crate::engine::engine::Engine;
 use crate::engine::evict::Room;
-use crate::engine::jobs::WHOLE;
 use crate::engine::session::{Replies, Session, Waiting};
 use crate::engine::table::Found;
 use crate::net::conn::{Conn, Postponed};
@@ -20,7 +18,6 @@ use crate::net::reactor::Reactor;
 use crate::proto::args::{ArgList, HashHint, OwnedArgs, Span};
 use crate::proto::error::ProtocolError;
 use crate::proto::reply::{Output, Reply};
-use crate::store::Hold;
 
 /// Requests whose keys are fetched together: enough to hide the latency, few enough to stay in L1.
 const WINDOW: usize = 32;
@@ -282,7 +279,8 @@ impl Reactor {
             session.closes_after_reply = true;
             return;
         }
-        session.waiting = why_to_wait(engine, session, conn.dialect, frame);
+        engine.make_room(session.db);
+        session.waiting = frame_waits_for(engine, session, conn.dialect, frame);
         if session.waiting.is_some() {
             let kept = keep(engine, entry, arena, batch, conn);
             conn.postponed.push_back(kept);
@@ -391,35 +389,23 @@ pub struct Current {
     pub is_waiting: bool,
 }
 
-/// Why a request of another dialect cannot run yet, if so.
-fn why_to_wait(
+/// What keeps a request of another dialect from running now, if anything: the same that keeps commands.
+fn frame_waits_for(
     engine: &mut Engine,
     session: &mut Session,
     dialect: Dialect,
     frame: &[u8],
 ) -> Option<Waiting> {
-    let shared = &mut engine.shared;
-    if shared.pause.is_some() && shared.is_paused(dialect::may_write(dialect, frame)) {
-        run_jobs::unqueue(shared, session);
-        return Some(Waiting::Pause);
+    let shared = &engine.shared;
+    let is_paused = shared.pause.is_some() && shared.is_paused(dialect::may_write(dialect, frame));
+    let lacks_room = shared.eviction.room == Room::Wait && dialect::may_write(dialect, frame);
+    if is_paused || lacks_room {
+        engine.unclaim(session);
+        return Some(if is_paused { Waiting::Pause } else { Waiting::Room });
     }
-    engine.make_room(session.db);
-    let shared = &mut engine.shared;
-    if shared.eviction.room == Room::Wait && dialect::may_write(dialect, frame) {
-        run_jobs::unqueue(shared, session);
-        return Some(Waiting::Room);
-    }
-    if shared.jobs.is_active() {
-        let mut places = Vec::new();
-        if dialect::reach(dialect, frame) == Reach::ReadsAll {
-            places.push(((session.db, WHOLE), Hold::Write));
-        }
-        let (hasher, db) = (&engine.hasher, session.db);
-        dialect::each_key(dialect, frame, &mut |key, may_write| {
-            let hold = if may_write { Hold::Write } else { Hold::Read };
-            places.push(((db, hasher.hash(key)), hold));
-        });
-        if !run_jobs::claim_places(&engine.dbs, &mut engine.shared, session, places) {
+    if engine.shared.jobs.is_active() {
+        let places = dialect::places(dialect, frame, &engine.hasher, session.db);
+        if !engine.claim(session, places) {
             return Some(Waiting::Keys);
         }
     }
