@@ -191,10 +191,18 @@ impl Db {
         self.table.prefetch_bucket(hash);
     }
 
-    /// Asks the processor for the entry of a key whose bucket has been prefetched.
+    /// Asks the processor for the entry of a key whose bucket has been prefetched. True where the entry is not in
+    /// that bucket (one key in fourteen): then the bucket behind it was asked for, and `prefetch_entry_behind` is to
+    /// follow.
     #[inline]
-    pub fn prefetch_entry(&self, hash: u64) {
-        self.table.candidates(hash, |handle| self.heap.prefetch(Handle::from_raw(handle)));
+    pub fn prefetch_entry(&self, hash: u64) -> bool {
+        self.table.candidates(hash, |handle| self.heap.prefetch(Handle::from_raw(handle)))
+    }
+
+    /// Asks the processor for the entry of a key which `prefetch_entry` did not find.
+    #[inline]
+    pub fn prefetch_entry_behind(&self, hash: u64) {
+        self.table.candidates_behind(hash, |handle| self.heap.prefetch(Handle::from_raw(handle)));
     }
 
     // --- reads ---

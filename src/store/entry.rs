@@ -174,11 +174,25 @@ pub(crate) fn inline_key_equals(entry: &[u8], key: &[u8]) -> Option<bool> {
     let length = entry[4];
     if length < KEY_LENGTH_U16 {
         let length = usize::from(length);
-        return Some(length == key.len() && &entry[KEY_AT..KEY_AT + length] == key);
+        return Some(length == key.len() && equal(&entry[KEY_AT..KEY_AT + length], key));
     }
     match key_of(entry) {
         StoredKey::Inline(own) => Some(own == key),
         StoredKey::Block(_) => None,
+    }
+}
+
+/// Whether two slices of one length are equal; those of 4 to 32 bytes, which most keys are, without a call of
+/// `memcmp`: by two words that overlap.
+#[inline(always)]
+fn equal(a: &[u8], b: &[u8]) -> bool {
+    match a.len() {
+        4..8 => a.first_chunk::<4>() == b.first_chunk() && a.last_chunk::<4>() == b.last_chunk(),
+        8..=16 => a.first_chunk::<8>() == b.first_chunk() && a.last_chunk::<8>() == b.last_chunk(),
+        17..=32 => {
+            a.first_chunk::<16>() == b.first_chunk() && a.last_chunk::<16>() == b.last_chunk()
+        }
+        _ => a == b,
     }
 }
 
