@@ -7,6 +7,7 @@
 use std::fmt;
 
 mod access;
+mod ahead;
 mod blocks;
 mod compact;
 mod db;
@@ -23,6 +24,7 @@ mod typed;
 mod view;
 mod walk;
 
+pub use ahead::Lead;
 pub use db::{Db, DbMemory, DbStats};
 pub use db_string::{NewString, Replaced, Ttl};
 pub use entry::Kind;

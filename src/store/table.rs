@@ -640,6 +640,17 @@ impl Table {
         }
     }
 
+    /// The first handle in the first bucket of a hash that carries its tag; 0 for none. Most often the one sought.
+    #[inline(always)]
+    pub fn first_candidate(&self, hash: u64) -> u32 {
+        if self.main.len == 0 {
+            return 0;
+        }
+        let bucket = self.main.get(self.bucket_of(hash));
+        let position = (bucket.matches(tag_of(hash)) | 1 << SLOTS).trailing_zeros() as usize;
+        bucket.handles.get(position).copied().unwrap_or(0)
+    }
+
     /// Calls `warm` with the handles in the first bucket of a hash that carry its tag. Where none does and the chain
     /// goes on, asks the processor to fetch the next bucket and says true: `candidates_behind` goes on there.
     #[inline]

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use rufous::{Clock, Engine, Reply};
 
+const PAUSED: &str = "ERR the engine is paused by CLIENT PAUSE";
 const NOW_MS: i64 = 1_700_000_000_000;
 
 fn engine() -> Engine {
@@ -277,6 +278,37 @@ fn what_would_wait_is_refused() {
     engine.advance(Duration::from_millis(1001));
     engine.set(b"k", b"v", None).unwrap();
     assert!(matches!(ask(&mut engine, "SHUTDOWN"), Reply::Error(_)));
+}
+
+/// No typed call goes around the gate, however it is timed.
+#[test]
+fn every_typed_call_passes_the_gate() {
+    let mut engine = Engine::new();
+    for n in 0..50i64 {
+        engine.set(b"k", b"1", None).unwrap();
+        assert_eq!(engine.incr(b"n", 1).unwrap(), n + 1);
+    }
+    ask(&mut engine, "CLIENT PAUSE 100000 ALL");
+    let ttl = Duration::from_secs(1);
+    for _ in 0..50 {
+        let refused = [
+            engine.get(b"k").map(drop).unwrap_err(),
+            engine.get_with(b"k", |_| ()).unwrap_err(),
+            engine.get_into(b"k", &mut Vec::new()).unwrap_err(),
+            engine.get_many(&[b"k"], |_, _| panic!("it is paused")).unwrap_err(),
+            engine.set(b"k", b"v", None).unwrap_err(),
+            engine.set(b"k", b"v", Some(ttl)).unwrap_err(),
+            engine.delete(b"k").unwrap_err(),
+            engine.incr(b"n", 1).unwrap_err(),
+            engine.expire(b"k", ttl).unwrap_err(),
+        ];
+        assert!(refused.iter().all(|error| error.to_string().contains("CLIENT PAUSE")));
+    }
+    assert_eq!(ask(&mut engine, "CLIENT UNPAUSE"), Reply::Error(PAUSED.to_owned()));
+    engine.advance(Duration::from_secs(101));
+    assert_eq!(engine.get(b"k").unwrap().as_deref(), Some(&b"1"[..]));
+    assert_eq!(engine.incr(b"n", 1).unwrap(), 51);
+    assert!(text(&mut engine, "INFO commandstats").contains("cmdstat_get:calls=1,"));
 }
 
 #[test]
