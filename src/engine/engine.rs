@@ -285,6 +285,13 @@ impl Shared {
         self.stats.count_call(id, ticks, nanos);
     }
 
+    /// Counts `calls` runs of a command at once, each of which took this long.
+    #[inline]
+    pub fn count_calls(&mut self, id: CommandId, calls: u32, ticks: u64) {
+        let nanos = self.watch.is_tracking.then(|| self.clock.nanos(ticks));
+        self.stats.count_calls(id, calls, ticks, nanos);
+    }
+
     /// Whether CLIENT PAUSE holds commands back that may (or may not) write.
     pub fn is_paused(&self, may_write: bool) -> bool {
         self.pause.is_some_and(|pause| {

@@ -4,7 +4,7 @@
 //! is too large for the heap. Every change of an entry passes one private door, `before_write`, and
 //! every move of an entry between buckets another, `before_move`: point-in-time iteration hangs
 //! there, so no change may bypass them. The other operations stand in files of their own:
-//! `db_string`, `scan`, `expire`, `compact`, `owned`, `flush`.
+//! `db_string`, `ahead`, `scan`, `expire`, `compact`, `owned`, `flush`.
 //!
 //! Promise: an expired entry is never seen (it is deleted on the way); a failed write changes
 //! nothing; time comes from `begin` alone. Cost: a lookup is two cache misses (bucket, entry); one
@@ -213,18 +213,6 @@ impl Db {
         }
     }
 
-    /// Asks the processor for the bucket of a key that will be looked up soon.
-    #[inline]
-    pub fn prefetch_bucket(&self, hash: u64) {
-        self.table.prefetch_bucket(hash);
-    }
-
-    /// Asks the processor for the entry of a key whose bucket has been prefetched.
-    #[inline]
-    pub fn prefetch_entry(&self, hash: u64) {
-        self.table.candidates(hash, |handle| self.heap.prefetch(Handle::from_raw(handle)));
-    }
-
     // --- reads ---
 
     /// The entry of a key, for a command that reads it: counts a hit or a miss and notes the
@@ -254,14 +242,6 @@ impl Db {
         let slot = self.locate(key)?;
         self.touch(slot);
         Some(self.entry(slot.handle))
-    }
-
-    /// The string of a key, read as by `read`.
-    #[inline(always)]
-    pub fn string(&mut self, key: Key<'_>) -> Result<Option<StringRef<'_>>, WrongType> {
-        let Some(slot) = self.locate_counted(key) else { return Ok(None) };
-        self.touch(slot);
-        self.entry(slot.handle).string().ok_or(WrongType).map(Some)
     }
 
     /// The string of a key, read as by `read_for_write`.
@@ -367,7 +347,7 @@ impl Db {
     }
 
     #[inline(always)]
-    fn locate_counted(&mut self, key: Key<'_>) -> Option<Slot> {
+    pub(super) fn locate_counted(&mut self, key: Key<'_>) -> Option<Slot> {
         let slot = self.locate(key);
         match slot {
             Some(_) => self.stats.hits += 1,
@@ -380,10 +360,16 @@ impl Db {
     /// count rises).
     #[inline(always)]
     pub(super) fn touch(&mut self, slot: Slot) {
+        self.touch_entry(Handle::from_raw(slot.handle));
+    }
+
+    /// As `touch`, for one whose place in the table nobody has looked up.
+    #[inline(always)]
+    pub(super) fn touch_entry(&mut self, handle: Handle) {
         if self.no_touch {
             return;
         }
-        let bytes = self.heap.slot_mut(Handle::from_raw(slot.handle));
+        let bytes = self.heap.slot_mut(handle);
         let header = entry::header(bytes);
         let field = if self.clock.lfu {
             let counter = self.clock.decayed(entry::clock(header));

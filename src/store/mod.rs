@@ -7,6 +7,7 @@
 use std::fmt;
 
 mod access;
+mod ahead;
 mod big_string;
 mod blocks;
 mod compact;
@@ -26,6 +27,7 @@ mod view;
 mod walk;
 mod wheel;
 
+pub use ahead::Lead;
 pub use big_string::BigEdit;
 pub use db::{Db, DbMemory, DbStats};
 pub use db_string::{NewString, Replaced, Ttl};
