@@ -10,6 +10,7 @@ mod boot;
 mod client;
 mod closing;
 mod doors;
+mod expiry;
 mod figures;
 mod limits;
 mod noise;
