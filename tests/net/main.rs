@@ -11,6 +11,7 @@ mod client;
 mod closing;
 mod doors;
 mod every_door;
+mod expiry;
 mod figures;
 mod jobs;
 mod limits;
