@@ -27,7 +27,7 @@ use crate::engine::config_choice::MaxmemoryPolicy;
 use crate::engine::ctx::Event;
 use crate::engine::engine::{Engine, Shared};
 use crate::engine::evict_pool::EvictPool;
-use crate::store::{Candidate, Db, Evicted, Rank, Sampled, Scope};
+use crate::store::{Candidate, Db, Evicted, Rank, SAMPLES_MAX, Sampled, Scope};
 
 /// Keys evicted between two looks at the clock.
 const EVICTIONS_PER_LOOK: usize = 8;
@@ -39,6 +39,8 @@ const SLICE_US_MIN: u64 = 100;
 const OVERSHOOT_DIVISOR: usize = 16;
 /// and at least so many bytes.
 const OVERSHOOT_BYTES_MIN: usize = 1 << 20;
+/// Samples under S3-FIFO for one of `maxmemory-samples`.
+const FIFO_SAMPLES: usize = 3;
 /// Tenacity whose time is `max-stall-us`, as it is 500 us in Redis.
 const TENACITY_USUAL: i64 = 10;
 
@@ -400,7 +402,10 @@ impl Shared {
         let stall_us = config.size(Opt::MaxStallUs);
         let turn_us = turn_us(config.int(Opt::MaxmemoryEvictionTenacity), stall_us);
         let eviction = &mut self.eviction;
-        eviction.samples = config.int(Opt::MaxmemorySamples).max(1) as usize;
+        let samples = config.int(Opt::MaxmemorySamples).clamp(1, SAMPLES_MAX as i64) as usize;
+        // The small queue of S3-FIFO holds a twentieth of the keys: to find them takes more samples.
+        let is_fifo = rule.is_some_and(|(_, rank)| rank == Rank::Fifo);
+        eviction.samples = if is_fifo { samples * FIFO_SAMPLES } else { samples };
         eviction.turn_ticks =
             turn_us.map_or(u64::MAX, |us| self.clock.ticks_of(us.saturating_mul(1000)));
         eviction.paid_ticks_max = self.clock.ticks_of(PAID_NANOS_MAX);
@@ -464,6 +469,7 @@ fn rule_of(policy: MaxmemoryPolicy) -> Option<(Scope, Rank)> {
         MaxmemoryPolicy::AllkeysLru => Some((Scope::All, Rank::Idle)),
         MaxmemoryPolicy::AllkeysLfu => Some((Scope::All, Rank::Rarity)),
         MaxmemoryPolicy::AllkeysRandom => Some((Scope::All, Rank::Chance)),
+        MaxmemoryPolicy::AllkeysS3Fifo => Some((Scope::All, Rank::Fifo)),
         MaxmemoryPolicy::NoEviction => None,
     }
 }

@@ -14,6 +14,7 @@ use super::OutOfMemory;
 use super::WrongType;
 use super::blocks::{Blocks, Graveyard};
 use super::entry::{self, INLINE_KEY_MAX, Stored, StoredKey, TTL};
+use super::fifo::Fifo;
 use super::heap::{Handle, Heap, same_class};
 use super::sample::Walk;
 use super::table::{Slot, Table};
@@ -90,6 +91,7 @@ pub struct Db {
     pub(super) expire_cursor: usize,
     pub(super) ttl_mean_ms: i64,
     pub(super) walk: Walk,
+    pub(super) fifo: Fifo,
     pub(super) scratch: Vec<u8>,
 }
 
@@ -116,6 +118,7 @@ impl Db {
             expire_cursor: 0,
             ttl_mean_ms: 0,
             walk: Walk::default(),
+            fifo: Fifo::default(),
             scratch: Vec::new(),
         }
     }
@@ -140,6 +143,11 @@ impl Db {
     pub fn set_lfu(&mut self, log_factor: u32, decay_minutes: u32) {
         self.lfu_log_factor = log_factor;
         self.clock.lfu_decay_minutes = decay_minutes;
+    }
+
+    /// Has entries carry what S3-FIFO needs in place of a time or a count of accesses.
+    pub fn set_fifo(&mut self, is_on: bool) {
+        self.fifo.set_on(is_on);
     }
 
     /// A key with its hash.
@@ -351,7 +359,9 @@ impl Db {
         }
         let bytes = self.heap.slot_mut(Handle::from_raw(slot.handle));
         let header = entry::header(bytes);
-        let field = if self.clock.lfu {
+        let field = if self.fifo.is_on {
+            Fifo::hit(entry::clock(header))
+        } else if self.clock.lfu {
             let counter = self.clock.decayed(entry::clock(header));
             let random = &mut self.lfu_random;
             self.clock.now | lfu_increment(counter, self.lfu_log_factor, random)
@@ -366,7 +376,13 @@ impl Db {
     /// The clock field of a new entry.
     #[inline]
     pub(super) fn new_clock(&self) -> u32 {
-        if self.clock.lfu { self.clock.now | LFU_INIT } else { self.clock.now }
+        if self.fifo.is_on {
+            self.fifo.fresh()
+        } else if self.clock.lfu {
+            self.clock.now | LFU_INIT
+        } else {
+            self.clock.now
+        }
     }
 
     /// The door: called before an entry of `bucket` is added, changed or deleted.
@@ -468,6 +484,10 @@ impl Db {
         expiry: Option<UnixMillis>,
         value: Stored<'_>,
     ) -> Result<(), OutOfMemory> {
+        let header = match self.fifo.is_on {
+            true => entry::with_clock(header, self.fifo.insert(hash, self.table.len())),
+            false => header,
+        };
         let key_end = entry::key_end_for(key);
         let handle = self.heap.alloc(entry::size_for(key_end, expiry.is_some(), value))?;
         let bytes = self.heap.slot_mut(handle);

@@ -13,6 +13,7 @@ mod db;
 mod db_string;
 mod entry;
 mod expire;
+mod fifo;
 mod flush;
 mod heap;
 mod owned;

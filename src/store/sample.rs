@@ -16,6 +16,7 @@
 
 use super::db::Db;
 use super::entry;
+use super::fifo::Turn;
 use super::heap::Handle;
 use super::view::key_bytes;
 
@@ -42,6 +43,8 @@ pub enum Rank {
     Rarity,
     /// How soon it expires.
     Deadline,
+    /// Whose turn it is by S3-FIFO.
+    Fifo,
     /// Nothing.
     Chance,
 }
@@ -81,7 +84,7 @@ pub enum Evicted {
     Yes,
     /// Its time had come: it is deleted, and counted as expired.
     Expired,
-    /// It stays, or is gone already: it was used, changed, moved, or is held.
+    /// It stays, or is gone already: it was used, changed, moved, is held, or has earned another round.
     Stale,
 }
 
@@ -184,6 +187,18 @@ impl Db {
             self.expire_slot(slot);
             return Evicted::Expired;
         }
+        if rank == Rank::Fifo {
+            let header = entry::header(bytes);
+            match self.fifo.turn(entry::clock(header)) {
+                Turn::Stays(clock) => {
+                    let bytes = self.heap.slot_mut(Handle::from_raw(slot.handle));
+                    entry::set_header(bytes, entry::with_clock(header, clock));
+                    return Evicted::Stale;
+                }
+                Turn::Goes(true) => self.fifo.leave_ghost(candidate.hash, self.table.len()),
+                Turn::Goes(false) => {}
+            }
+        }
         self.remove_slot(slot);
         Evicted::Yes
     }
@@ -206,6 +221,7 @@ impl Db {
             Rank::Rarity => 255 - u64::from(entry.lfu_counter()),
             // What expires first has the highest; times before 1970 are as good as 1970.
             Rank::Deadline => u64::MAX - entry.expiry().map_or(u64::MAX, |ms| ms.max(0) as u64),
+            Rank::Fifo => self.fifo.age(entry::clock(entry::header(entry.bytes()))),
             Rank::Chance => 0,
         }
     }
