@@ -86,7 +86,6 @@ pub struct Eviction {
     /// When the limit was exceeded, in ticks, while it is.
     exceeded_at: Option<u64>,
     pool: EvictPool,
-    next_db: usize,
     found: Vec<Candidate>,
     key: Vec<u8>,
 }
@@ -109,7 +108,6 @@ impl Default for Eviction {
             is_running: false,
             exceeded_at: None,
             pool: EvictPool::default(),
-            next_db: 0,
             found: Vec::new(),
             key: Vec::new(),
         }
@@ -308,10 +306,7 @@ impl Engine {
             return Some(before as isize - db.used_bytes() as isize);
         }
         let rule = self.shared.eviction.rule?;
-        match rule.1 {
-            Rank::Chance => self.evict_any(rule),
-            _ => self.evict_best(rule),
-        }
+        self.evict_best(rule)
     }
 
     /// Evicts the best candidate of all databases.
@@ -335,25 +330,6 @@ impl Engine {
             }
         }
         can_evict.then_some(0)
-    }
-
-    /// Evicts any key, of one database after the other.
-    fn evict_any(&mut self, rule: (Scope, Rank)) -> Option<isize> {
-        let count = self.dbs.len();
-        for _ in 0..count {
-            let index = (self.shared.eviction.next_db + 1) % count;
-            let Shared { eviction, random, .. } = &mut self.shared;
-            let sampled =
-                self.dbs[index].sample(rule, (1, 0), random.next_u64(), &mut eviction.found);
-            if sampled == Sampled::NoneYet {
-                return Some(0);
-            }
-            eviction.next_db = index;
-            if let Some(candidate) = eviction.found.pop() {
-                return Some(self.evict(index, &candidate, rule).unwrap_or(0));
-            }
-        }
-        None
     }
 
     /// Evicts one candidate and gives the bytes it brought; `None` if it is none any more.

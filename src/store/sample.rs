@@ -25,6 +25,9 @@ pub const SAMPLES_MAX: usize = 64;
 /// Buckets looked at in one call of `sample`.
 const BUCKETS_PER_CALL: usize = 256;
 
+/// Makes a random number of a hash and a random number.
+const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
+
 /// Which entries may go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
@@ -107,8 +110,8 @@ impl Db {
             + self.graveyard.waiting_bytes()
     }
 
-    /// Looks at up to `wanted` entries within `scope` (at most `SAMPLES_MAX`), beginning at the
-    /// bucket that `random` chooses, and adds those with a score of `least` or more to `found`.
+    /// Looks at `wanted` entries within `scope` or some more (at most `SAMPLES_MAX`), beginning at
+    /// the bucket that `random` chooses, and adds those with a score of `least` or more to `found`.
     pub fn sample(
         &mut self,
         (scope, rank): (Scope, Rank),
@@ -121,6 +124,8 @@ impl Db {
             self.walk = Walk::default();
             return Sampled::Nothing;
         }
+        // Whole buckets: were so many taken of each, entries of full ones would live longer than
+        // others, and those ever fuller.
         let wanted = wanted.clamp(1, SAMPLES_MAX);
         let mut bucket = match self.walk.fruitless {
             0 => ((u128::from(random) * buckets as u128) >> 64) as usize,
@@ -128,21 +133,22 @@ impl Db {
         };
         let (mut handles, mut walked) = (Handles::new(), 0);
         while handles.count < wanted && walked < BUCKETS_PER_CALL.min(buckets) {
-            let first = handles.count;
             self.table.visit_bucket(bucket, |handle, has_ttl| {
                 if has_ttl || scope == Scope::All {
                     self.heap.prefetch(Handle::from_raw(handle));
                     handles.push(handle);
                 }
             });
-            // Entries of a bucket stand in the order they came: the first ones must not always win.
-            handles.keep(first, wanted, random as usize);
             bucket = (bucket + 1) % buckets;
             walked += 1;
         }
         let mut met = 0;
         for &handle in handles.all() {
-            let (hash, score) = (self.hash_of(handle), self.score(handle, rank));
+            let hash = self.hash_of(handle);
+            let score = match rank {
+                Rank::Chance => (hash ^ random).wrapping_mul(SPREAD),
+                _ => self.score(handle, rank),
+            };
             if self.is_held(hash) {
                 continue;
             }
@@ -177,7 +183,7 @@ impl Db {
         let expiry = entry::expiry(bytes);
         if scope == Scope::Volatile && expiry.is_none()
             || self.is_held(candidate.hash)
-            || self.score(slot.handle, rank) < candidate.score
+            || rank != Rank::Chance && self.score(slot.handle, rank) < candidate.score
         {
             return Evicted::Stale;
         }
@@ -242,16 +248,6 @@ impl Handles {
         if self.count < SAMPLES_MAX {
             self.handles[self.count] = handle;
             self.count += 1;
-        }
-    }
-
-    /// Shortens the list to `most`, dropping of those from `first` on, by `random`.
-    fn keep(&mut self, first: usize, most: usize, random: usize) {
-        if self.count > most {
-            let fresh = &mut self.handles[first..self.count];
-            let turn = random % fresh.len();
-            fresh.rotate_left(turn);
-            self.count = most;
         }
     }
 
