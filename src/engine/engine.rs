@@ -184,7 +184,11 @@ impl Engine {
         };
         engine.shared.config_changed();
         let (log_factor, decay_minutes) = engine.shared.lfu_settings();
-        engine.dbs.iter_mut().for_each(|db| db.set_lfu(log_factor, decay_minutes));
+        let is_fifo = engine.shared.is_fifo();
+        for db in &mut engine.dbs {
+            db.set_lfu(log_factor, decay_minutes);
+            db.set_fifo(is_fifo);
+        }
         engine.shared.startup_memory_bytes = crate::base::memory::allocated_bytes();
         engine
     }
@@ -264,6 +268,11 @@ impl Shared {
         );
         self.configure_eviction();
         self.slowlog.shorten(self.config.int(Opt::SlowlogMaxLen).max(0) as usize);
+    }
+
+    /// Whether keys carry what S3-FIFO needs instead of an LRU time, by `maxmemory-policy`.
+    pub fn is_fifo(&self) -> bool {
+        self.config.maxmemory_policy() == MaxmemoryPolicy::AllkeysS3Fifo
     }
 
     /// `lfu-log-factor` and `lfu-decay-time`, for each database to keep.

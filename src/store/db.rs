@@ -14,6 +14,7 @@ use super::OutOfMemory;
 use super::WrongType;
 use super::blocks::{Blocks, Graveyard};
 use super::entry::{self, INLINE_KEY_MAX, Stored, StoredKey, TTL};
+use super::fifo::Fifo;
 use super::heap::{Handle, Heap, same_class};
 use super::holds::Holds;
 use super::sample::SampleWalk;
@@ -110,6 +111,7 @@ pub struct Db {
     pub(super) wheel: Option<Box<Wheel>>,
     pub(super) ttl_mean_ms: i64,
     pub(super) sample_walk: SampleWalk,
+    pub(super) fifo: Fifo,
     pub(super) scratch: Vec<u8>,
 }
 
@@ -139,6 +141,7 @@ impl Db {
             wheel: None,
             ttl_mean_ms: 0,
             sample_walk: SampleWalk::default(),
+            fifo: Fifo::default(),
             scratch: Vec::new(),
         }
     }
@@ -172,7 +175,13 @@ impl Db {
         (next.now_ms, next.clock, next.lfu_log_factor) =
             (self.now_ms, self.clock, self.lfu_log_factor);
         (next.keeps_expired, next.record_expired) = (self.keeps_expired, self.record_expired);
+        next.set_fifo(self.fifo.is_on);
         next
+    }
+
+    /// Has entries carry what S3-FIFO needs in place of a time or a count of accesses.
+    pub fn set_fifo(&mut self, is_on: bool) {
+        self.fifo.set_on(is_on);
     }
 
     /// A key with its hash.
@@ -371,7 +380,9 @@ impl Db {
         }
         let bytes = self.heap.slot_mut(handle);
         let header = entry::header(bytes);
-        let field = if self.clock.lfu {
+        let field = if self.fifo.is_on {
+            Fifo::hit(entry::clock(header))
+        } else if self.clock.lfu {
             let counter = self.clock.decayed(entry::clock(header));
             let random = &mut self.lfu_random;
             self.clock.now | lfu_increment(counter, self.lfu_log_factor, random)
@@ -386,7 +397,13 @@ impl Db {
     /// The clock field of a new entry.
     #[inline]
     pub(super) fn new_clock(&self) -> u32 {
-        if self.clock.lfu { self.clock.now | LFU_INIT } else { self.clock.now }
+        if self.fifo.is_on {
+            self.fifo.fresh()
+        } else if self.clock.lfu {
+            self.clock.now | LFU_INIT
+        } else {
+            self.clock.now
+        }
     }
 
     /// The door: called before an entry of `bucket` is added, changed or deleted.
@@ -501,6 +518,10 @@ impl Db {
         expiry: Option<UnixMillis>,
         value: Stored<'_>,
     ) -> Result<(), OutOfMemory> {
+        let header = match self.fifo.is_on {
+            true => entry::with_clock(header, self.fifo.insert(hash, self.table.len())),
+            false => header,
+        };
         let key_end = entry::key_end_for(key);
         let handle = self.heap.alloc(entry::size_for(key_end, expiry.is_some(), value))?;
         let bytes = self.heap.slot_mut(handle);

@@ -44,7 +44,7 @@ fn slots_are_reused_and_pages_given_back() {
     assert_eq!(heap.live_bytes(), 0);
     assert!(!heap.release(10), "ten pages at a time");
     while !heap.release(10) {}
-    assert!(heap.page_bytes() < (SPARE_PAGES + 1) * PAGE_BYTES);
+    assert!(heap.page_bytes() < (SPARE_PAGES_MAX + 1) * PAGE_BYTES);
     let pages = heap.pages.len();
     for _ in 0..100_000 {
         let handle = heap.alloc(56).unwrap();

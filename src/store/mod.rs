@@ -15,6 +15,7 @@ mod db;
 mod db_string;
 mod entry;
 mod expire;
+mod fifo;
 mod flush;
 mod heap;
 mod holds;
