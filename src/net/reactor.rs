@@ -188,7 +188,8 @@ impl Reactor {
         Ok(())
     }
 
-    /// One turn: wait, then each phase once.
+    /// One turn: wait, then each phase once. Those which find nothing to do most of the time (accept, background work)
+    /// end themselves where they did something; their looking is counted to the next one.
     fn turn(&mut self, events: &mut Events) -> io::Result<()> {
         self.wait(events)?;
         self.engine.begin_turn();
@@ -196,7 +197,6 @@ impl Reactor {
         self.count_waiting();
         self.end_phase(Phase::Events);
         self.accept_pending();
-        self.end_phase(Phase::Accept);
         // Those ready now, a share at a time: while the later ones run, the first replies are on their
         // way and their clients at work. Who becomes ready meanwhile waits for the next turn.
         let mut left = self.ready.len();
@@ -212,10 +212,11 @@ impl Reactor {
         self.run_timers();
         self.end_phase(Phase::Timers);
         self.background = self.run_background();
-        self.end_phase(Phase::Background);
         // What timers have closed or cut, and what goes on where the last turn's bound stopped it.
-        self.flush_dirty();
-        self.end_phase(Phase::Flush);
+        if !self.dirty.is_empty() {
+            self.flush_dirty();
+            self.end_phase(Phase::Flush);
+        }
         self.engine.shared.end_turn();
         Ok(())
     }
@@ -328,6 +329,11 @@ impl Reactor {
             self.arrivals.resume_at = None;
         }
         self.arrivals.is_pending = false;
+        self.accept_arrivals();
+        self.end_phase(Phase::Accept);
+    }
+
+    fn accept_arrivals(&mut self) {
         let keepalive = self.engine.shared.config.int(Opt::TcpKeepalive).max(0) as u64;
         let mut accepted = 0;
         let listeners = self.listeners.clone();
@@ -460,6 +466,7 @@ impl Reactor {
         let expiry = self.engine.expire_as_time_passes(self.slice_us);
         self.end_phase(Phase::Expiry);
         let rest = self.engine.background(self.slice_us);
+        self.end_phase(Phase::Background);
         if expiry == Work::Left || rest == Work::Left { Work::Left } else { Work::Done }
     }
 
