@@ -10,6 +10,7 @@ pub mod lzf;
 pub mod memory;
 pub mod number;
 pub mod oom_score;
+pub mod pieces;
 pub mod probes;
 pub mod quote;
 pub mod random;

@@ -23,6 +23,7 @@ mod memory;
 mod object;
 mod observe;
 mod options;
+pub mod run_jobs;
 mod scan;
 mod server;
 mod stalls;

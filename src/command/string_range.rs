@@ -5,11 +5,11 @@ use crate::command::options::integer;
 use crate::command::spec::access::{ACCESS, INSERT, RO, RW, UPDATE};
 use crate::command::spec::flag::{DENYOOM, FAST, READONLY, WRITE};
 use crate::command::spec::{Command, Doc, Group, KeySpec, command, doc};
-use crate::command::string_value::{check_length, reply_value, value_at};
+use crate::command::string_value::{check_length, value_at};
 use crate::engine::ctx::{CmdResult, Ctx, Event};
 use crate::engine::error::CmdError;
 use crate::proto::args::Args;
-use crate::store::Ttl;
+use crate::store::{StringRef, Ttl};
 
 /// The table of contents of this family.
 pub(super) const COMMANDS: &[Command] = &[STRLEN, APPEND, GETRANGE, SUBSTR, SETRANGE];
@@ -114,9 +114,11 @@ fn getrange(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
         return Ok(());
     };
     match clip(start, end, value.len()) {
-        // All of it: a big value by reference.
-        Some(range) if range.len() == value.len() => reply_value(&mut ctx.reply, value),
-        Some(range) => ctx.reply.bulk(&value.as_bytes(&mut itoa::Buffer::new())[range]),
+        // Much of a big value by reference.
+        Some(range) => match value {
+            StringRef::Block(block) => ctx.reply.bulk_range(block, range),
+            value => ctx.reply.bulk(&value.as_bytes(&mut itoa::Buffer::new())[range]),
+        },
         None => ctx.reply.bulk(b""),
     }
     Ok(())

@@ -432,15 +432,13 @@ fn len(ctx: &mut Ctx<'_>, _args: &[Arg<'_>]) -> CmdResult {
 
 fn flush(ctx: &mut Ctx<'_>, _args: &[Arg<'_>]) -> CmdResult {
     let dropped = ctx.db.len() as i64;
-    let detached = ctx.db.flush();
-    ctx.flushed(detached);
+    ctx.empty(ctx.db_index());
     wire::int(dropped, ctx.reply.output());
     Ok(())
 }
 
 fn flushall(ctx: &mut Ctx<'_>, _args: &[Arg<'_>]) -> CmdResult {
-    let all: Vec<_> = ctx.dbs().map(|db| db.flush()).collect();
-    all.into_iter().for_each(|detached| ctx.flushed(detached));
+    (0..ctx.db_count()).for_each(|index| ctx.empty(index));
     answer(ctx, true)
 }
 

@@ -163,6 +163,17 @@ impl Engine {
         let reply = match outcome {
             Outcome::Done if output.is_empty() => Reply::Null,
             Outcome::Done => read_reply(output),
+            Outcome::Running => {
+                inner.shared.jobs.give_args(args.clone());
+                // Only where slices are forced: alone, every job runs to its end at once.
+                while inner.run_jobs(0) == Work::Left {}
+                session.waiting = None;
+                let reply = inner.shared.outbox.replies.pop().map(|(_, reply)| reply);
+                match reply {
+                    Some(reply) if !reply.is_empty() => read_reply(&reply),
+                    _ => Reply::Null,
+                }
+            }
             Outcome::Postponed => {
                 session.waiting = None;
                 Reply::Error(String::from_utf8_lossy(&PAUSED.message()).into_owned())

@@ -14,6 +14,7 @@ use crate::engine::config_choice::MaxmemoryPolicy;
 use crate::engine::debug_settings::DebugSettings;
 use crate::engine::graveyard::Graveyard;
 use crate::engine::host::Host;
+use crate::engine::jobs::Jobs;
 use crate::engine::latency::LatencyMonitor;
 use crate::engine::outbox::Outbox;
 use crate::engine::slowlog::SlowLog;
@@ -63,6 +64,8 @@ pub struct Shared {
     pub monitors: Vec<usize>,
     /// CLIENT PAUSE, while it lasts.
     pub pause: Option<Pause>,
+    /// Long commands under way, and who waits for them.
+    pub jobs: Jobs,
     /// Detached databases and values, freed in slices.
     pub graveyard: Graveyard,
     /// What the network layer does for commands at once (ports, limits); absent in process.
@@ -98,10 +101,10 @@ pub struct Watch {
     pub least_ticks: u64,
     /// `stall-log-slower-than-us`, for whole turns.
     pub stall_ticks: u64,
-    /// `max-stall-us`
-    pub budget_us: u64,
     /// `latency-tracking`
     pub is_tracking: bool,
+    /// `max-stall-us`
+    pub slice_ticks: u64,
     /// Whether a password is set.
     pub needs_password: bool,
 }
@@ -151,6 +154,7 @@ impl Engine {
                 random,
                 monitors: Vec::new(),
                 pause: None,
+                jobs: Jobs::default(),
                 graveyard: Graveyard::default(),
                 host: None,
                 is_active_expire_on: true,
@@ -163,8 +167,8 @@ impl Engine {
                     culprit_ticks: u64::MAX,
                     least_ticks: u64::MAX,
                     stall_ticks: u64::MAX,
-                    budget_us: 0,
                     is_tracking: false,
+                    slice_ticks: 0,
                     needs_password: false,
                 },
                 config,
@@ -196,6 +200,7 @@ impl Engine {
         let now = self.shared.clock.ticks();
         self.shared.stalls.begin_turn(now);
         self.shared.clock.refresh();
+        self.shared.jobs.begin_turn(self.shared.watch.slice_ticks);
         if let Some(pause) = self.shared.pause
             && pause.until_ms <= self.shared.clock.unix_ms()
         {
@@ -225,9 +230,8 @@ impl Shared {
         };
         let slow_ticks = never_below(slow_us, 0, 1_000);
         let spike_ticks = never_below(spike_ms, 1, 1_000_000);
-        let budget_us = config.size(Opt::MaxStallUs);
         let threshold_us = match config.size(Opt::StallLogSlowerThanUs) {
-            0 => budget_us,
+            0 => config.size(Opt::MaxStallUs),
             threshold_us => threshold_us,
         };
         let (stall_ticks, culprit_ticks) = stalls::thresholds(&self.clock, threshold_us);
@@ -237,8 +241,8 @@ impl Shared {
             culprit_ticks,
             least_ticks: slow_ticks.min(spike_ticks).min(culprit_ticks),
             stall_ticks,
-            budget_us,
             is_tracking: config.flag(Opt::LatencyTracking),
+            slice_ticks: self.clock.ticks_of(config.size(Opt::MaxStallUs) * 1000),
             needs_password: !config.text(Opt::RequirePass).is_empty(),
         };
         self.is_lfu = matches!(

@@ -12,6 +12,7 @@ use std::io::Write;
 use crate::base::sys::{self, CpuOf};
 use crate::engine::config::Opt;
 use crate::engine::ctx::Ctx;
+use crate::engine::session::Waiting;
 use crate::engine::{info_load, info_memory};
 
 /// The version of Redis whose behaviour is offered; clients choose by it.
@@ -191,7 +192,7 @@ fn clients(ctx: &mut Ctx<'_>, text: &mut InfoText) {
     let (mut waiting, mut input_max, mut output_max) = (0, 0, 0);
     for (_, session) in shared.clients.iter().filter(|(_, session)| !session.is_killed) {
         connected += 1;
-        waiting += usize::from(session.waiting.is_some());
+        waiting += usize::from(matches!(session.waiting, Some(Waiting::Pause | Waiting::Keys)));
         let io = &session.io;
         input_max = input_max.max(io.query_bytes + io.query_free_bytes);
         output_max = output_max.max(io.reply_bytes + io.reply_block_bytes);
@@ -203,6 +204,9 @@ fn clients(ctx: &mut Ctx<'_>, text: &mut InfoText) {
     text.field("client_recent_max_input_buffer", input_max);
     text.field("client_recent_max_output_buffer", output_max);
     text.field("blocked_clients", waiting);
+    text.field("clients_waiting_for_keys", shared.jobs.clients_waiting());
+    text.field("jobs_running", shared.jobs.len());
+    text.field("jobs_ended", shared.jobs.ended);
     text.zeros(&["tracking_clients", "clients_in_timeout_table"]);
 }
 

@@ -23,6 +23,7 @@ pub mod host;
 pub mod info;
 mod info_load;
 pub mod info_memory;
+pub mod jobs;
 pub mod latency;
 pub mod listen;
 pub mod monitor;

@@ -17,6 +17,7 @@ use std::collections::VecDeque;
 use crate::base::clock::Clock;
 use crate::base::histogram::Histogram;
 use crate::base::probes;
+use crate::engine::config::Opt;
 use crate::engine::engine::Shared;
 use crate::engine::redact::{REDACTED, is_secret};
 use crate::engine::session::Session;
@@ -66,6 +67,8 @@ phases! {
     Flush "flush",
     /// What is due by the clock.
     Timers "timers",
+    /// Slices of long commands.
+    Jobs "jobs",
     /// Keys whose time has come are deleted.
     Expiry "expiry",
     /// Freeing and compaction.
@@ -303,14 +306,9 @@ impl Shared {
         }
     }
 
-    /// Remembers the longest of the long commands of a turn. Called for those above a threshold only.
-    pub(super) fn note_culprit(
-        &mut self,
-        client: &Session,
-        id: CommandId,
-        args: Args<'_>,
-        ticks: u64,
-    ) {
+    /// Remembers the longest of the long commands of a turn, or slices of jobs. Free to be called for short ones.
+    #[cold]
+    pub fn note_culprit(&mut self, client: &Session, id: CommandId, args: Args<'_>, ticks: u64) {
         let is_known = |culprit: &Culprit| culprit.ticks >= ticks;
         if ticks < self.watch.culprit_ticks || self.stalls.culprit.as_ref().is_some_and(is_known) {
             return;
@@ -379,7 +377,8 @@ impl Shared {
     /// A line for the worst turns, at most one per second.
     fn log_stall(&mut self) {
         let Some(stall) = self.stalls.entries.front() else { return };
-        if stall.turn_us <= self.watch.budget_us.saturating_mul(BUDGETS_OF_WARNING) {
+        let budget_us = self.config.size(Opt::MaxStallUs);
+        if stall.turn_us <= budget_us.saturating_mul(BUDGETS_OF_WARNING) {
             return;
         }
         let now = self.clock.ticks();
@@ -388,7 +387,7 @@ impl Shared {
             self.stalls.unlogged += 1;
             return;
         }
-        let line = describe(stall, self.watch.budget_us, self.stalls.unlogged);
+        let line = describe(stall, budget_us, self.stalls.unlogged);
         log::warn!("{line}");
         self.stalls.logged_at = Some(now);
         self.stalls.unlogged = 0;

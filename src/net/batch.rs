@@ -4,7 +4,7 @@
 //! for a window of requests the buckets of their first keys are prefetched, then the entries, then they run in
 //! order. It works across a pipeline and across connections alike.
 use std::ops::Range;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::base::block::Block;
 use crate::command::execute::{Outcome, Request};
@@ -233,12 +233,20 @@ impl Reactor {
         }
         let request = Request { buffer, spans, blocks, command: entry.command, hint: entry.hint };
         let outcome = engine.execute(&mut current.session, request, &mut current.output, started);
-        if outcome == Outcome::Postponed {
-            let kept = keep(engine, entry.source, buffer, spans, blocks);
-            conn.postponed.push_back(kept);
-            current.is_postponing = true;
-            current.is_paused = true;
-            return;
+        match outcome {
+            Outcome::Done => {}
+            Outcome::Postponed => {
+                let kept = keep(engine, entry.source, buffer, spans, blocks);
+                conn.postponed.push_back(kept);
+                (current.is_postponing, current.is_waiting) = (true, true);
+                return;
+            }
+            Outcome::Running => {
+                let list = ArgList::new(buffer, spans, blocks, &engine.hasher, entry.hint);
+                let kept = OwnedArgs::copy_of(list.args());
+                engine.shared.jobs.give_args(kept);
+                (current.is_postponing, current.is_waiting) = (true, true);
+            }
         }
         cut_above_limit(engine, current, conn);
     }
@@ -262,8 +270,7 @@ impl Reactor {
             session.waiting = Some(Waiting::Pause);
             let kept = keep(engine, entry.source, frame, &[], &[]);
             conn.postponed.push_back(kept);
-            current.is_postponing = true;
-            current.is_paused = true;
+            (current.is_postponing, current.is_waiting) = (true, true);
             return;
         }
         session.waiting = None;
@@ -275,11 +282,11 @@ impl Reactor {
     /// Says that somebody makes a browser talk to us, at most once a minute.
     #[cold]
     fn note_attack(&mut self, key: usize) {
-        let is_recent = |at: Instant| at.elapsed() < ATTACK_LOG_PAUSE;
-        if self.attack_logged_at.is_some_and(is_recent) {
+        let now = self.engine.shared.clock.monotonic();
+        if self.attack_logged_at.is_some_and(|at| now < at + ATTACK_LOG_PAUSE) {
             return;
         }
-        self.attack_logged_at = Some(Instant::now());
+        self.attack_logged_at = Some(now);
         let current = self.current.as_ref().filter(|current| current.conn == key);
         let peer = current.map(|current| current.session.address.peer().to_string());
         log::warn!(
@@ -309,7 +316,7 @@ impl Reactor {
             hard_limit_bytes,
             share_until,
             is_postponing: false,
-            is_paused: false,
+            is_waiting: false,
         });
     }
 
@@ -326,12 +333,14 @@ impl Reactor {
             conn.is_dirty = true;
             self.dirty.push(current.conn);
         }
-        if current.is_paused && !conn.is_waiting {
+        if current.is_waiting && !conn.is_waiting {
             conn.is_waiting = true;
-            self.waiting.push(current.conn);
+            if current.session.waiting == Some(Waiting::Pause) {
+                self.paused.push(current.conn);
+            }
         }
         self.engine.shared.clients.checkin(conn.client, current.session);
-        if current.is_postponing && !current.is_paused {
+        if current.is_postponing && !current.is_waiting {
             self.make_ready(current.conn);
         }
     }
@@ -360,8 +369,8 @@ pub struct Current {
     pub share_until: u64,
     /// A request of it had to wait, so the rest waits too.
     pub is_postponing: bool,
-    /// It waits for a pause to end.
-    pub is_paused: bool,
+    /// Its command waits for a pause to end or for keys, or runs as a job: `Session::waiting` says which.
+    pub is_waiting: bool,
 }
 
 /// Whether an unknown command is a line of HTTP: a web page can make a browser on this machine send requests
@@ -378,7 +387,7 @@ fn is_http(buffer: &[u8], spans: &[Span], blocks: &[Block], engine: &Engine) -> 
 fn cut_above_limit(engine: &mut Engine, current: &Current, conn: &mut Conn) {
     if current.hard_limit_bytes != 0 && current.output.len() > current.hard_limit_bytes {
         conn.is_dead = true;
-        super::flush::log_output_limit(engine, &current.session);
+        engine.shared.note_output_limit(&current.session);
     }
 }
 

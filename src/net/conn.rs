@@ -40,7 +40,7 @@ pub struct Conn {
     pub is_writable: bool,
     /// It stands in the ready queue.
     pub is_ready: bool,
-    /// It stands in the list of those that wait for a pause to end.
+    /// Its command waits, or runs as a job: nothing of it is read or run meanwhile.
     pub is_waiting: bool,
     /// It stands in the list of those to flush.
     pub is_dirty: bool,

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use mio::{Events, Poll, Token, Waker};
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -27,7 +27,7 @@ use crate::net::conn::Conn;
 use crate::net::host::{LISTENER_TOKEN, Listeners, NetHost};
 use crate::net::listener::Listener;
 use crate::net::timers::Timers;
-use crate::net::transport::Transport;
+use crate::net::transport::{Readiness, Transport};
 use crate::proto::limits::BUFFER_BYTES_MAX;
 use crate::proto::reply::Output;
 
@@ -43,6 +43,8 @@ const EVENTS_MAX: usize = 1024;
 const ACCEPTS_MAX: usize = 1000;
 /// Pause after the system ran out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Kinds of background work that share a turn's slice.
+const BACKGROUND_KINDS: usize = 3;
 const SIGNAL_TOKEN: usize = usize::MAX;
 const ALARM_TOKEN: usize = usize::MAX - 2;
 const STOP_TOKEN: usize = usize::MAX - 3;
@@ -60,7 +62,7 @@ pub struct Reactor {
     /// Connections whose output was cut at the bound of a turn.
     pub(super) unsent: Vec<usize>,
     /// Connections whose requests wait for a pause to end.
-    pub(super) waiting: Vec<usize>,
+    pub(super) paused: Vec<usize>,
     /// Connections whose partial buffers hold executed requests.
     pub(super) consumed: Vec<usize>,
     /// What the turn has received.
@@ -83,11 +85,13 @@ pub struct Reactor {
     pub(super) bulk_bytes_max: i64,
     busy_poll: Duration,
     slice_us: u64,
-    /// When the log last spoke of HTTP.
-    pub(super) attack_logged_at: Option<Instant>,
+    /// When the log last spoke of HTTP, by `Clock::monotonic`.
+    pub(super) attack_logged_at: Option<Duration>,
     /// Time of one connection in one turn.
     pub(super) share_ticks: u64,
     background: Work,
+    /// The kind of background work that comes first in the next turn.
+    background_first: usize,
     pub(super) shutdown: Option<Shutdown>,
     signals: Option<Signals>,
     /// Carries out `loglevel`, where the program has a logger of its own.
@@ -99,7 +103,8 @@ pub struct Reactor {
 #[derive(Default)]
 struct Arrivals {
     is_pending: bool,
-    resume_at: Option<Instant>,
+    /// By `Clock::monotonic`.
+    resume_at: Option<Duration>,
     is_logged: bool,
 }
 
@@ -116,7 +121,7 @@ impl Reactor {
             ready: VecDeque::new(),
             dirty: Vec::new(),
             unsent: Vec::new(),
-            waiting: Vec::new(),
+            paused: Vec::new(),
             consumed: Vec::new(),
             arena: vec![0; ARENA_BYTES],
             arena_used: 0,
@@ -133,6 +138,7 @@ impl Reactor {
             share_ticks: 0,
             attack_logged_at: None,
             background: Work::Done,
+            background_first: 0,
             shutdown: None,
             signals: None,
             set_log_level: None,
@@ -188,12 +194,21 @@ impl Reactor {
         Ok(())
     }
 
-    /// One turn: wait, then each phase once. Those which find nothing to do most of the time (accept, background work)
-    /// end themselves where they did something; their looking is counted to the next one.
+    /// One turn: wait, then each phase once.
     fn turn(&mut self, events: &mut Events) -> io::Result<()> {
         self.wait(events)?;
+        self.serve(|reactor| reactor.take_events(events));
+        Ok(())
+    }
+
+    /// The phases of a turn after the wait; `take_events` says what the wait has brought. Those which find nothing to
+    /// do most of the time (accept, background work) end themselves where they did something.
+    pub(super) fn serve(&mut self, take_events: impl FnOnce(&mut Reactor)) {
         self.engine.begin_turn();
-        self.take_events(events);
+        take_events(self);
+        for key in std::mem::take(&mut self.unsent) {
+            self.mark_dirty(key);
+        }
         self.count_waiting();
         self.end_phase(Phase::Events);
         self.accept_pending();
@@ -218,25 +233,27 @@ impl Reactor {
             self.end_phase(Phase::Flush);
         }
         self.engine.shared.end_turn();
-        Ok(())
+    }
+
+    /// Whether something is left that no event will tell of, so that the next turn must not wait.
+    pub(super) fn has_work(&self) -> bool {
+        !self.ready.is_empty()
+            || !self.unsent.is_empty()
+            || self.background == Work::Left
+            || (self.arrivals.is_pending && self.arrivals.resume_at.is_none())
     }
 
     /// Waits for events, at most until the next timer.
     fn wait(&mut self, events: &mut Events) -> io::Result<()> {
-        let has_work = !self.ready.is_empty()
-            || !self.unsent.is_empty()
-            || self.background == Work::Left
-            // So that those counted as waiting are those who did.
-            || self.engine.shared.stalls.is_open()
-            || (self.arrivals.is_pending && self.arrivals.resume_at.is_none());
-        if has_work {
+        // After a turn that took too long, only those who sent something meanwhile are counted as waiting.
+        if self.has_work() || self.engine.shared.stalls.is_open() {
             return self.poll_once(events, Some(Duration::ZERO));
         }
         if !self.busy_poll.is_zero() {
-            let until = Instant::now() + self.busy_poll;
+            let until = self.engine.shared.clock.monotonic() + self.busy_poll;
             loop {
                 self.poll_once(events, Some(Duration::ZERO))?;
-                if !events.is_empty() || Instant::now() >= until {
+                if !events.is_empty() || self.engine.shared.clock.monotonic() >= until {
                     break;
                 }
             }
@@ -244,7 +261,7 @@ impl Reactor {
                 return Ok(());
             }
         }
-        let timeout = self.timers.poll_timeout();
+        let timeout = self.timers.poll_timeout(&self.engine.shared.clock);
         self.poll_once(events, timeout)
     }
 
@@ -280,26 +297,36 @@ impl Reactor {
                 self.arrivals.is_pending = true;
                 continue;
             }
-            let (key, generation) = (token & 0xffff_ffff, (token >> 32) as u32);
-            // An event of a connection closed earlier in this turn must not reach its successor.
-            let Some(conn) = self.conns.get_mut(key).filter(|conn| conn.generation == generation)
-            else {
-                continue;
-            };
-            if event.is_readable() || event.is_read_closed() || event.is_error() {
-                conn.is_readable = true;
-                conn.is_hung_up |= event.is_read_closed() || event.is_error();
-                if !conn.is_ready {
-                    conn.is_ready = true;
-                    self.ready.push_back(key);
-                }
-            }
-            if event.is_writable() && !conn.is_writable {
-                conn.is_writable = true;
-                self.mark_dirty(key);
+            self.take_event(
+                token,
+                Readiness {
+                    is_readable: event.is_readable(),
+                    is_hung_up: event.is_read_closed() || event.is_error(),
+                    is_writable: event.is_writable(),
+                },
+            );
+        }
+    }
+
+    /// The poll tells of a connection.
+    #[inline]
+    pub(super) fn take_event(&mut self, token: usize, readiness: Readiness) {
+        let (key, generation) = (token & 0xffff_ffff, (token >> 32) as u32);
+        // An event of a connection closed earlier in this turn must not reach its successor.
+        let Some(conn) = self.conns.get_mut(key).filter(|conn| conn.generation == generation)
+        else {
+            return;
+        };
+        if readiness.is_readable || readiness.is_hung_up {
+            conn.is_readable = true;
+            conn.is_hung_up |= readiness.is_hung_up;
+            if !conn.is_ready {
+                conn.is_ready = true;
+                self.ready.push_back(key);
             }
         }
-        for key in std::mem::take(&mut self.unsent) {
+        if readiness.is_writable && !conn.is_writable {
+            conn.is_writable = true;
             self.mark_dirty(key);
         }
     }
@@ -323,7 +350,7 @@ impl Reactor {
             return;
         }
         if let Some(resume_at) = self.arrivals.resume_at {
-            if Instant::now() < resume_at {
+            if self.engine.shared.clock.monotonic() < resume_at {
                 return;
             }
             self.arrivals.resume_at = None;
@@ -365,12 +392,13 @@ impl Reactor {
             self.arrivals.is_logged = true;
         }
         self.arrivals.is_pending = true;
-        self.arrivals.resume_at = Some(Instant::now() + ACCEPT_PAUSE);
-        self.timers.no_later_than(ACCEPT_PAUSE);
+        let clock = &self.engine.shared.clock;
+        self.arrivals.resume_at = Some(clock.monotonic() + ACCEPT_PAUSE);
+        self.timers.no_later_than(ACCEPT_PAUSE, clock);
     }
 
     /// A new client, unless a limit refuses it.
-    fn arrive(&mut self, mut transport: Transport, address: Address, dialect: Dialect) {
+    pub(super) fn arrive(&mut self, mut transport: Transport, address: Address, dialect: Dialect) {
         let shared = &mut self.engine.shared;
         if let Some(refusal) = refusal(shared, &address) {
             use std::io::Write;
@@ -413,6 +441,7 @@ impl Reactor {
     pub(super) fn close(&mut self, key: usize) {
         let Some(mut conn) = self.conns.try_remove(key) else { return };
         let _ = conn.transport.deregister(self.poll.registry());
+        self.engine.forget_client(conn.client);
         let shared = &mut self.engine.shared;
         if log::log_enabled!(log::Level::Debug)
             && let Some(session) = shared.clients.get(conn.client)
@@ -423,6 +452,7 @@ impl Reactor {
         }
         shared.clients.remove(conn.client);
         shared.monitors.retain(|&client| client != conn.client);
+        shared.graveyard.bury_output(conn.output);
     }
 
     /// Puts a connection in the queue of those to read.
@@ -456,18 +486,40 @@ impl Reactor {
         self.timers.set_hz(config.int(Opt::Hz));
     }
 
+    /// Work that no single request waits for, in one slice for all kinds of it: first come the jobs, then expiry, then
+    /// what is to be freed, and who was first is last the next time.
     fn run_background(&mut self) -> Work {
-        if self.background == Work::Done && !self.timers.take_background_due() {
-            let has_dead = !self.engine.shared.graveyard.is_empty();
-            if !has_dead && !self.engine.is_expiry_hot() {
-                return Work::Done;
+        let shared = &self.engine.shared;
+        let is_busy = !shared.jobs.is_empty() || !shared.graveyard.is_empty();
+        let is_due = self.timers.take_background_due();
+        if self.background == Work::Done && !is_due && !is_busy && !self.engine.is_expiry_hot() {
+            return Work::Done;
+        }
+        let started = shared.clock.ticks();
+        let mut work = Work::Done;
+        for kind in 0..BACKGROUND_KINDS {
+            let clock = &self.engine.shared.clock;
+            let spent_us = clock.nanos(clock.ticks().saturating_sub(started)) / 1000;
+            if kind > 0 && spent_us >= self.slice_us {
+                work = Work::Left;
+                break;
+            }
+            let left_us = self.slice_us.saturating_sub(spent_us);
+            let (left, phase) = match (self.background_first + kind) % BACKGROUND_KINDS {
+                0 => (self.engine.run_jobs(left_us), Phase::Jobs),
+                1 => (self.engine.expire_as_time_passes(left_us), Phase::Expiry),
+                _ => (self.engine.background(left_us), Phase::Background),
+            };
+            self.end_phase(phase);
+            if left == Work::Left {
+                work = Work::Left;
             }
         }
-        let expiry = self.engine.expire_as_time_passes(self.slice_us);
-        self.end_phase(Phase::Expiry);
-        let rest = self.engine.background(self.slice_us);
-        self.end_phase(Phase::Background);
-        if expiry == Work::Left || rest == Work::Left { Work::Left } else { Work::Done }
+        self.background_first = (self.background_first + 1) % BACKGROUND_KINDS;
+        if !self.engine.shared.outbox.is_empty() {
+            self.carry_out();
+        }
+        work
     }
 
     /// All since the last phase ended was `phase`.

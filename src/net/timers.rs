@@ -4,12 +4,13 @@
 //! poll can wait for, a turn that is not due costs no look at the clock.
 use std::io;
 use std::os::fd::AsRawFd;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use mio::event::Source;
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 
+use crate::base::clock::Clock;
 use crate::base::sys::Alarm;
 use crate::engine::config::Opt;
 use crate::net::reactor::Reactor;
@@ -19,31 +20,30 @@ const RATES_EVERY: Duration = Duration::from_millis(100);
 /// Connections looked at in one tick.
 const CONNECTIONS_PER_TICK: usize = 500;
 
-/// When the next tick is due.
+/// When the next tick is due. Moments are those of `Clock::monotonic`.
 #[derive(Debug)]
 pub struct Timers {
-    next: Instant,
+    next: Duration,
     every: Duration,
-    rates_at: Instant,
+    rates_at: Duration,
     /// Where the sweep over connections stands.
     sweep: usize,
     is_background_due: bool,
     /// Wakes the poll at `next`; `None` where the system has none.
     alarm: Option<Alarm>,
     /// What the alarm is set to.
-    alarm_at: Option<Instant>,
+    alarm_at: Option<Duration>,
     /// The alarm has rung.
     has_rung: bool,
 }
 
 impl Default for Timers {
     fn default() -> Timers {
-        let now = Instant::now();
-        let every = Duration::from_millis(100);
         Timers {
-            next: now,
-            every,
-            rates_at: now,
+            // Both are due at once.
+            next: Duration::ZERO,
+            every: Duration::from_millis(100),
+            rates_at: Duration::ZERO,
             sweep: 0,
             is_background_due: false,
             alarm: None,
@@ -73,11 +73,11 @@ impl Timers {
     }
 
     /// How long the poll may wait: for ever where the alarm will wake it.
-    pub fn poll_timeout(&mut self) -> Option<Duration> {
+    pub fn poll_timeout(&mut self, clock: &Clock) -> Option<Duration> {
         if self.alarm_at == Some(self.next) {
             return None;
         }
-        let until_next = self.next.saturating_duration_since(Instant::now());
+        let until_next = self.until_next(clock);
         match &self.alarm {
             Some(alarm) if alarm.set(until_next).is_ok() => {
                 self.alarm_at = Some(self.next);
@@ -87,9 +87,14 @@ impl Timers {
         }
     }
 
+    /// How long until the next tick.
+    pub fn until_next(&self, clock: &Clock) -> Duration {
+        self.next.saturating_sub(clock.monotonic())
+    }
+
     /// Something is due in `delay`, if not earlier.
-    pub fn no_later_than(&mut self, delay: Duration) {
-        self.next = self.next.min(Instant::now() + delay);
+    pub fn no_later_than(&mut self, delay: Duration, clock: &Clock) {
+        self.next = self.next.min(clock.monotonic() + delay);
     }
 
     /// Whether a tick has asked for background work since the last call.
@@ -108,7 +113,7 @@ impl Reactor {
         if is_watched && !std::mem::take(&mut self.timers.has_rung) {
             return;
         }
-        let now = Instant::now();
+        let now = self.engine.shared.clock.monotonic();
         if now < self.timers.next {
             // Should an alarm ever ring early, it is set again.
             self.timers.alarm_at = None;
@@ -130,7 +135,7 @@ impl Reactor {
 
     /// Once CLIENT PAUSE is over, those who waited go on.
     fn end_pause(&mut self) {
-        if self.waiting.is_empty() && self.engine.shared.pause.is_none() {
+        if self.paused.is_empty() && self.engine.shared.pause.is_none() {
             return;
         }
         let shared = &mut self.engine.shared;
@@ -139,11 +144,11 @@ impl Reactor {
             let left_ms = pause.until_ms - now_ms;
             if left_ms > 0 {
                 let left = Duration::from_millis(left_ms as u64);
-                return self.timers.no_later_than(left);
+                return self.timers.no_later_than(left, &shared.clock);
             }
             shared.pause = None;
         }
-        for key in std::mem::take(&mut self.waiting) {
+        for key in std::mem::take(&mut self.paused) {
             let Some(conn) = self.conns.get_mut(key) else { continue };
             conn.is_waiting = false;
             self.make_ready(key);

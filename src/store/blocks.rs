@@ -7,12 +7,10 @@
 
 use super::OutOfMemory;
 use crate::base::block::Block;
-use std::sync::Arc;
+use crate::base::pieces::Garbage as _;
 
 /// Cells of one chunk (4 KiB).
 const CHUNK: usize = 256;
-/// Bytes of a large block given back per step of freeing.
-const FREE_STEP_BYTES: usize = 1 << 20;
 const NONE: u32 = u32::MAX;
 
 enum Cell {
@@ -157,19 +155,9 @@ impl Graveyard {
     /// still holds is freed by the reply.
     pub(crate) fn free_slice(&mut self, budget: usize) -> bool {
         for _ in 0..budget {
-            let Some(block) = self.blocks.pop() else { return true };
-            let Ok(mut bytes) = Arc::try_unwrap(block) else { continue };
-            if bytes.capacity() > 2 * FREE_STEP_BYTES {
-                let rest = bytes.capacity() - FREE_STEP_BYTES;
-                let place = bytes.as_ptr();
-                bytes.truncate(rest);
-                bytes.shrink_to(rest);
-                // An allocator that shrinks by copying (a checking one does) would copy the whole
-                // block for every step: there it is freed at once. A vector shorter than its buffer
-                // shrinks to its length: make sure of progress either way.
-                if bytes.as_ptr() == place && bytes.capacity() <= rest {
-                    self.blocks.push(Arc::new(bytes));
-                }
+            let Some(block) = self.blocks.last_mut() else { return true };
+            if block.free_slice(1).is_done() {
+                self.blocks.pop();
             }
         }
         self.blocks.is_empty()

@@ -15,8 +15,10 @@ use super::WrongType;
 use super::blocks::{Blocks, Graveyard};
 use super::entry::{self, INLINE_KEY_MAX, Stored, StoredKey, TTL};
 use super::heap::{Handle, Heap, same_class};
+use super::holds::Holds;
 use super::table::{Slot, Table};
 use super::view::{Clock, EntryRef, StringRef, key_bytes, key_equals};
+use super::walk::Walk;
 use crate::base::hash::{Key, KeyHasher};
 use crate::base::time::UnixMillis;
 use std::sync::Arc;
@@ -37,6 +39,16 @@ pub struct DbStats {
     pub expired: u64,
     /// Entries written or deleted.
     pub changes: u64,
+}
+
+impl DbStats {
+    /// Adds what another database counted.
+    pub fn add(&mut self, other: &DbStats) {
+        self.hits += other.hits;
+        self.misses += other.misses;
+        self.expired += other.expired;
+        self.changes += other.changes;
+    }
 }
 
 /// Where a database's memory is, in bytes.
@@ -72,6 +84,12 @@ pub struct Db {
     pub record_expired: bool,
     /// Keys that expired since somebody emptied the log.
     pub expired_log: Vec<Box<[u8]>>,
+    /// The keys that jobs hold.
+    pub holds: Holds,
+    /// Walks under way.
+    pub(super) walks: Vec<Walk>,
+    /// Walks ever begun.
+    pub(super) walk_count: u32,
     pub(super) hasher: KeyHasher,
     pub(super) table: Table,
     pub(super) heap: Heap,
@@ -99,6 +117,9 @@ impl Db {
             keeps_expired: false,
             record_expired: false,
             expired_log: Vec::new(),
+            holds: Holds::default(),
+            walks: Vec::new(),
+            walk_count: 0,
             lfu_random: hasher.hash(b"lfu") | 1,
             hasher,
             table: Table::new(),
@@ -135,6 +156,16 @@ impl Db {
     pub fn set_lfu(&mut self, log_factor: u32, decay_minutes: u32) {
         self.lfu_log_factor = log_factor;
         self.clock.lfu_decay_minutes = decay_minutes;
+    }
+
+    /// An empty database with the settings of this one; what happens in it is counted anew.
+    #[must_use]
+    pub fn successor(&self) -> Db {
+        let mut next = Db::new(self.hasher.clone());
+        (next.now_ms, next.clock, next.lfu_log_factor) =
+            (self.now_ms, self.clock, self.lfu_log_factor);
+        (next.keeps_expired, next.record_expired) = (self.keeps_expired, self.record_expired);
+        next
     }
 
     /// A key with its hash.
@@ -284,7 +315,8 @@ impl Db {
     pub fn free_slice(&mut self, budget: usize) -> bool {
         let values = self.graveyard.free_slice(budget);
         let pages = self.heap.release(budget);
-        values && pages
+        let holds = self.holds.free_slice();
+        values && pages && holds
     }
 
     /// Whether `free_slice` has large values to free.
@@ -361,14 +393,18 @@ impl Db {
     /// The door: called before an entry of `bucket` is added, changed or deleted.
     #[inline]
     pub(super) fn before_write(&mut self, bucket: usize) {
-        let _ = bucket;
         self.stats.changes += 1;
+        if !self.walks.is_empty() {
+            self.show_to_walks(bucket);
+        }
     }
 
     /// The side door: called before entries leave `bucket` for another one.
     #[inline]
     fn before_move(&mut self, bucket: usize) {
-        let _ = bucket;
+        if !self.walks.is_empty() {
+            self.show_to_walks(bucket);
+        }
     }
 
     /// Puts a value in the place of the one in `slot`, or makes a new entry. `header` brings kind,
@@ -434,7 +470,7 @@ impl Db {
         expiry: Option<UnixMillis>,
         value: Stored<'_>,
     ) -> Result<(), OutOfMemory> {
-        if self.keeps_expired {
+        if self.keeps_expired || !self.holds.is_empty() {
             self.drop_kept(key);
         }
         let stored_key = if key.bytes.len() <= INLINE_KEY_MAX {

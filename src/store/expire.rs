@@ -121,9 +121,18 @@ impl Db {
         }
     }
 
+    /// Whether a job holds the key of an entry: it stays as it is, whatever its time.
+    pub(super) fn is_held(&self, slot: Slot) -> bool {
+        if self.holds.is_empty() {
+            return false;
+        }
+        let key = self.entry(slot.handle).key();
+        self.holds.held(self.hasher.hash(key)).is_some()
+    }
+
     #[cold]
     pub(super) fn expire_slot(&mut self, slot: Slot) {
-        if self.keeps_expired {
+        if self.keeps_expired || self.is_held(slot) {
             return;
         }
         self.stats.expired += 1;

@@ -7,6 +7,7 @@
 use std::fmt;
 
 mod access;
+mod big_string;
 mod blocks;
 mod compact;
 mod db;
@@ -15,22 +16,27 @@ mod entry;
 mod expire;
 mod flush;
 mod heap;
+mod holds;
 mod owned;
 mod scan;
 mod table;
 mod typed;
 mod view;
+mod walk;
 
+pub use big_string::BigEdit;
 pub use db::{Db, DbMemory, DbStats};
 pub use db_string::{NewString, Replaced, Ttl};
 pub use entry::Kind;
 pub use expire::ExpireProgress;
 pub use flush::Detached;
 pub use heap::Handle;
+pub use holds::{Hold, Holds};
 pub use owned::{OwnedEntry, OwnedValue};
 pub use table::{Slot, Table};
 pub use typed::Scalar;
 pub use view::{EntryRef, StringRef};
+pub use walk::{Visitor, WalkId};
 
 /// Memory for the operation could not be had; nothing was changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,6 +11,7 @@ mod client;
 mod closing;
 mod doors;
 mod figures;
+mod jobs;
 mod limits;
 mod noise;
 mod pause;

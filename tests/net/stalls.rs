@@ -118,6 +118,7 @@ fn static_probes_are_in_the_program() {
         ("phase_end", 2),
         ("command_begin", 2),
         ("command_end", 3),
+        ("job_slice", 3),
         ("stall", 3),
     ] {
         let mut entries = notes.split("Provider: rufous\n").skip(1);
