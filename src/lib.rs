@@ -89,5 +89,6 @@ pub mod embed;
 
 pub use base::clock::Clock;
 pub use embed::{
-    Address, Client, Engine, EngineBuilder, Error, Pipeline, Reply, Server, ServerBuilder,
+    Address, Client, Endpoint, Engine, EngineBuilder, Error, Pipeline, Reply, Server, ServerBuilder,
 };
+pub use proto::dialect::Dialect;

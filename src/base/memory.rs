@@ -19,6 +19,11 @@ const fn cost(size: usize) -> usize {
     (size + 8 + 15) & !15
 }
 
+/// As the counter counts it: what an allocation of `size` bytes takes; 0 for none.
+pub const fn allocation_bytes(size: usize) -> usize {
+    if size == 0 { 0 } else { cost(size) }
+}
+
 // SAFETY: every call goes to `System` unchanged; the counter has no influence on the memory returned.
 unsafe impl GlobalAlloc for CountingAllocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {

@@ -14,8 +14,8 @@
 //! | `stall` | phase, us, clients that waited |
 //!
 //! Cost while nobody traces: one `nop` where the arguments are known anyway (`turn_begin`, `turn_end`, `stall`);
-//! where they would have to be computed (the others) a comparison with a counter of
-//! tracers, which the tracer raises, and the `nop` is elsewhere. Not on Linux they are nothing.
+//! where they would have to be computed (the others) a comparison with a counter of tracers, which the tracer raises,
+//! and the `nop` is elsewhere. Not on Linux they are nothing.
 use probe::{probe, probe_lazy};
 
 /// The poll has returned.

@@ -55,6 +55,7 @@ impl Engine {
         key: &[u8],
         call: &Call<'_>,
     ) -> Result<Option<StringRef<'_>>, CmdError> {
+        self.make_room_now(session.db);
         admit(&mut self.shared, session, call)?;
         let key = self.hasher.key(key);
         let db = selected(&mut self.dbs, &self.shared, session)?;
@@ -71,6 +72,7 @@ impl Engine {
         call: &Call<'_>,
         mut each: impl FnMut(usize, Option<StringRef<'_>>),
     ) -> Result<(), CmdError> {
+        self.make_room_now(session.db);
         admit(&mut self.shared, session, call)?;
         let db = selected(&mut self.dbs, &self.shared, session)?;
         // Three keys are in work at once: of one the bucket is fetched, of one the entry, one is read.
@@ -102,6 +104,7 @@ impl Engine {
         call: &Call<'_>,
         work: impl FnOnce(&mut Ctx<'_>, Key<'_>) -> Result<T, CmdError>,
     ) -> Result<T, CmdError> {
+        self.make_room_now(session.db);
         admit(&mut self.shared, session, call)?;
         let key = self.hasher.key(key);
         let shared = &mut self.shared;
@@ -141,6 +144,7 @@ fn admit(shared: &mut Shared, session: &mut Session, call: &Call<'_>) -> Result<
     let Found { id, command, .. } = call.command.found;
     session.last_command = Some(id);
     session.active_ms = shared.clock.unix_ms();
+    shared.refuse_without_room(id)?;
     if shared.pause.is_none() {
         return Ok(());
     }

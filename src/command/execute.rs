@@ -1,6 +1,6 @@
 //! What happens around every command: the checklist.
 //!
-//! lookup → arity → protected → authentication → pause → run → error → statistics → MONITOR → slow log.
+//! lookup → arity → protected → authentication → memory → pause → run → error → statistics → MONITOR → slow log.
 //! The order is Redis's (`processCommand`), since clients see which error comes first.
 //! The time of a command is read from the processor's counter once: its end is the next one's beginning.
 use crate::base::block::Block;
@@ -13,6 +13,7 @@ use crate::engine::config::{Config, Opt};
 use crate::engine::ctx::{CmdResult, Ctx, OtherDbs};
 use crate::engine::engine::{Engine, Shared};
 use crate::engine::error::CmdError;
+use crate::engine::evict::Room;
 use crate::engine::monitor;
 use crate::engine::session::{Replies, Session, Waiting};
 use crate::proto::args::{ArgList, Args, HashHint, Span};
@@ -62,6 +63,10 @@ impl Engine {
         started: &mut u64,
     ) -> Outcome {
         let Request { buffer, spans, blocks, command, hint } = request;
+        if self.make_room(session.db) {
+            // Not the command's time.
+            *started = self.shared.clock.ticks();
+        }
         let list = ArgList::new(buffer, spans, blocks, &self.hasher, hint);
         let args = list.args();
         let shared = &mut self.shared;
@@ -192,6 +197,16 @@ fn check(
         && command.flags & flag::NO_AUTH == 0
     {
         return refuse(CmdError::Text("NOAUTH Authentication required."));
+    }
+    if shared.eviction.room != Room::Enough && command.flags & flag::DENYOOM != 0 {
+        match shared.eviction.room {
+            Room::Out => return refuse(CmdError::OutOfMemory),
+            Room::Wait => {
+                session.waiting = Some(Waiting::Room);
+                return Ok(None);
+            }
+            Room::Enough | Room::Running => {}
+        }
     }
     let touches_keys = command.flags & (flag::WRITE | flag::READONLY | flag::MAY_REPLICATE) != 0;
     if session.is_monitor && touches_keys {

@@ -143,8 +143,8 @@ fn memory_stats(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
     reply.double(report.dataset_percent());
     reply.bulk(b"peak.percentage");
     reply.double(report.peak_percent());
-    field(reply, "allocator.allocated", report.allocated);
-    field(reply, "allocator.active", report.used);
+    field(reply, "allocator.allocated", report.used);
+    field(reply, "allocator.active", report.active);
     field(reply, "allocator.resident", report.resident);
     for (name, ratio_name, ratio) in [
         ("allocator-fragmentation", ".ratio", report.fragmentation()),
@@ -258,7 +258,8 @@ mod tests {
             peak,
             startup: 0,
             resident,
-            allocated: used,
+            active: used,
+            counted: used,
             clients: 0,
             overhead: 0,
             dataset: used,

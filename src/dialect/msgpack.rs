@@ -10,7 +10,7 @@
 //! Requests are read in place: key and value are slices of the frame, and fields of other names are stepped over
 //! without recursion, so depth and announced counts cost nothing. `key` and `val` may be bin as well as str: who
 //! got bin can write it back. Format: <https://github.com/msgpack/msgpack/blob/master/spec.md>.
-use crate::dialect::{FrameLimits, Split, push_value};
+use crate::dialect::{FrameLimits, Split, hashed, is_utf8, push_value};
 use crate::engine::engine::Engine;
 use crate::engine::error::CmdError;
 use crate::engine::session::Session;
@@ -39,8 +39,14 @@ pub fn split(_state: &mut State, unread: &[u8], limits: &FrameLimits) -> Split {
 }
 
 /// Runs one request.
-pub fn run(engine: &mut Engine, session: &mut Session, frame: &[u8], out: &mut Output) {
-    let request = match parse(frame.get(HEAD_BYTES..).unwrap_or(&[])) {
+pub fn run(
+    engine: &mut Engine,
+    session: &mut Session,
+    frame: &[u8],
+    first_hash: Option<u64>,
+    out: &mut Output,
+) {
+    let request = match request_of(frame) {
         Ok(request) => request,
         Err(reason) => {
             engine.shared.stats.count_error(b"ERR");
@@ -49,18 +55,18 @@ pub fn run(engine: &mut Engine, session: &mut Session, frame: &[u8], out: &mut O
     };
     let result = match request {
         Request::Get { key } => engine.perform(session, Verb::Get, &[key], out, |ctx| {
-            let value = ctx.db.string(ctx.db.key(key))?;
+            let value = ctx.db.string(hashed(ctx, key, first_hash))?;
             push_answer(value, ctx.reply.output())
         }),
         Request::Put { key, value } => {
             engine.perform(session, Verb::Set, &[key, value], out, |ctx| {
-                ctx.set(ctx.db.key(key), NewString::Bytes(value), Ttl::Clear)?;
+                ctx.set(hashed(ctx, key, first_hash), NewString::Bytes(value), Ttl::Clear)?;
                 push_nil(ctx.reply.output());
                 Ok(())
             })
         }
         Request::Del { key } => engine.perform(session, Verb::Del, &[key], out, |ctx| {
-            ctx.delete(ctx.db.key(key));
+            ctx.delete(hashed(ctx, key, first_hash));
             push_nil(ctx.reply.output());
             Ok(())
         }),
@@ -70,10 +76,38 @@ pub fn run(engine: &mut Engine, session: &mut Session, frame: &[u8], out: &mut O
     }
 }
 
+fn request_of(frame: &[u8]) -> Result<Request<'_>, &'static str> {
+    let object = frame.get(HEAD_BYTES..).unwrap_or(&[]);
+    short_request(object).map_or_else(|| parse(object), Ok)
+}
+
 /// Whether a whole request may change something.
 pub fn may_write(frame: &[u8]) -> bool {
-    let request = parse(frame.get(HEAD_BYTES..).unwrap_or(&[]));
-    matches!(request, Ok(Request::Put { .. } | Request::Del { .. }))
+    matches!(request_of(frame), Ok(Request::Put { .. } | Request::Del { .. }))
+}
+
+/// Visits the keys of a whole request, with whether it may change them. O(bytes).
+pub fn each_key(frame: &[u8], visit: &mut dyn FnMut(&[u8], bool)) {
+    match request_of(frame) {
+        Ok(Request::Get { key }) => visit(key, false),
+        Ok(Request::Put { key, .. } | Request::Del { key }) => visit(key, true),
+        Err(_) => {}
+    }
+}
+
+/// The key of a request, if it has one. O(bytes before the key's end) for what is written in the usual way.
+pub fn first_key(frame: &[u8]) -> Option<&[u8]> {
+    let (head, mut rest) = frame.get(HEAD_BYTES..)?.split_first()?;
+    for _ in 0x80..*head {
+        let Some((name, text, after)) = short_field(rest) else { break };
+        if name == KEY {
+            return Some(text);
+        }
+        rest = after;
+    }
+    match request_of(frame).ok()? {
+        Request::Get { key } | Request::Put { key, .. } | Request::Del { key } => Some(key),
+    }
 }
 
 /// Appends an error.
@@ -100,7 +134,7 @@ fn push_answer(value: Option<StringRef<'_>>, out: &mut Output) -> Result<(), Cmd
     };
     let mut scratch = itoa::Buffer::new();
     let bytes = value.as_bytes(&mut scratch);
-    let form = if std::str::from_utf8(bytes).is_ok() { Form::Str } else { Form::Bin };
+    let form = if is_utf8(bytes) { Form::Str } else { Form::Bin };
     let head = StrHead::of(bytes.len(), form);
     let Ok(total) = u32::try_from(head.len + bytes.len()) else {
         return Err(CmdError::Text("ERR the value is too long for this protocol"));
@@ -159,6 +193,58 @@ enum Request<'b> {
     Get { key: &'b [u8] },
     Put { key: &'b [u8], value: &'b [u8] },
     Del { key: &'b [u8] },
+}
+
+/// Names of fields with their marker, the first four bytes.
+const TYPE: u32 = u32::from_be_bytes(*b"\xa4typ");
+const KEY: u32 = u32::from_be_bytes(*b"\xa3key");
+const VALUE: u32 = u32::from_be_bytes(*b"\xa3val");
+
+/// Name and text of the field that comes, and what follows it, where both are written as nearly all clients do: short.
+#[inline]
+fn short_field(object: &[u8]) -> Option<(u32, &[u8], &[u8])> {
+    let (name, mut rest) = object.split_first_chunk()?;
+    let name = u32::from_be_bytes(*name);
+    match name {
+        KEY | VALUE => {}
+        TYPE => rest = rest.strip_prefix(b"e")?,
+        _ => return None,
+    }
+    let (len, rest) = match *rest {
+        [marker @ 0xa0..=0xbf, ref rest @ ..] => (marker & 0x1f, rest),
+        [0xd9 | 0xc4, len, ref rest @ ..] => (len, rest),
+        _ => return None,
+    };
+    let (text, rest) = rest.split_at_checked(usize::from(len))?;
+    Some((name, text, rest))
+}
+
+/// As [`parse`] for a request that has the three fields at most, all short; `None`: it has to be looked at properly.
+#[inline]
+fn short_request(object: &[u8]) -> Option<Request<'_>> {
+    let (head @ 0x82..=0x83, mut rest) = object.split_first()? else { return None };
+    let (mut kind, mut key, mut value) = (None, None, None);
+    for _ in 0x80..*head {
+        let (name, text, after) = short_field(rest)?;
+        let field = match name {
+            TYPE => &mut kind,
+            KEY => &mut key,
+            _ => &mut value,
+        };
+        if field.replace(text).is_some() {
+            return None;
+        }
+        rest = after;
+    }
+    if !rest.is_empty() {
+        return None;
+    }
+    match (kind?, key?, value) {
+        (b"Get", key, _) => Some(Request::Get { key }),
+        (b"Put", key, Some(value)) => Some(Request::Put { key, value }),
+        (b"Del", key, _) => Some(Request::Del { key }),
+        _ => None,
+    }
 }
 
 /// One field: not seen yet, of another type than str, or its bytes.

@@ -158,6 +158,7 @@ impl Engine {
         let hint = HashHint::default();
         let request = Request { buffer, spans, blocks, command: None, hint };
         output.clear();
+        inner.make_room_now(session.db);
         let mut started = inner.shared.clock.ticks();
         let outcome = inner.execute(session, request, output, &mut started);
         let reply = match outcome {

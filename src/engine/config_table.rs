@@ -183,14 +183,14 @@ options! {
         "Keys remembered for client-side caching.";
 }
 "Memory" {
-    Maxmemory "maxmemory": umemory(0, u64::MAX, 0), 0, EVICTION,
+    Maxmemory "maxmemory": umemory(0, u64::MAX, 0), 0, Now,
         "Bytes the data set may take; 0 for no limit.";
     MaxmemoryPolicy "maxmemory-policy":
-        choice(MaxmemoryPolicy::WORDS, MaxmemoryPolicy::NoEviction as i64), 0, EVICTION,
+        choice(MaxmemoryPolicy::WORDS, MaxmemoryPolicy::NoEviction as i64), 0, Now,
         "What gives way when `maxmemory` is reached.";
-    MaxmemorySamples "maxmemory-samples": int(1, INT_MAX, 5), 0, EVICTION,
+    MaxmemorySamples "maxmemory-samples": int(1, INT_MAX, 5), 0, Now,
         "Keys compared to find one to evict.";
-    MaxmemoryEvictionTenacity "maxmemory-eviction-tenacity": int(0, 100, 10), 0, EVICTION,
+    MaxmemoryEvictionTenacity "maxmemory-eviction-tenacity": int(0, 100, 10), 0, Now,
         "How much time eviction may take, 0 to 100.";
     LfuLogFactor "lfu-log-factor": int(0, INT_MAX, 10), 0, Now,
         "How slowly the frequency counter saturates.";

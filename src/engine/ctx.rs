@@ -175,6 +175,8 @@ pub enum Event {
     CopyTo,
     /// `restore`
     Restore,
+    /// `evicted`
+    Evicted,
     /// A database was emptied or swapped: no key event, but a change.
     Flush,
 }

@@ -12,6 +12,7 @@ use crate::engine::clients::Clients;
 use crate::engine::config::{Config, Opt};
 use crate::engine::config_choice::MaxmemoryPolicy;
 use crate::engine::debug_settings::DebugSettings;
+use crate::engine::evict::Eviction;
 use crate::engine::graveyard::Graveyard;
 use crate::engine::host::Host;
 use crate::engine::jobs::Jobs;
@@ -32,8 +33,8 @@ pub struct Engine {
     pub hasher: KeyHasher,
     /// Everything but databases.
     pub shared: Shared,
-    /// Database and budget state of the expiry cycle.
-    pub(super) expiry: crate::engine::background::ExpiryCycle,
+    /// Where active expiry stands.
+    pub(super) expiry: crate::engine::expiry::ExpiryCycle,
 }
 
 /// All but the databases.
@@ -84,6 +85,8 @@ pub struct Shared {
     pub startup_memory_bytes: usize,
     /// Whether keys carry an LFU counter instead of an LRU time, by `maxmemory-policy`.
     pub is_lfu: bool,
+    /// What `maxmemory` is about.
+    pub eviction: Eviction,
     /// Derived from the configuration, read for every command.
     pub watch: Watch,
 }
@@ -161,6 +164,7 @@ impl Engine {
                 debug: DebugSettings::default(),
                 startup_memory_bytes: 0,
                 is_lfu: false,
+                eviction: Eviction::default(),
                 watch: Watch {
                     slow_ticks: u64::MAX,
                     spike_ticks: u64::MAX,
@@ -182,16 +186,19 @@ impl Engine {
         engine
     }
 
-    /// Bytes in use: what was allocated, and the heaps of the databases, which are mapped.
+    /// Bytes in use: what was allocated, and what the heaps of the databases hold, which are mapped. Free slots of
+    /// their pages are fragmentation.
     pub fn used_memory(&self) -> usize {
-        let heaps: usize = self.dbs.iter().map(|db| db.memory().heap_page_bytes).sum();
-        crate::base::memory::allocated_bytes() + heaps
+        let heaps: usize = self.dbs.iter().map(|db| db.memory().heap_live_bytes).sum();
+        let dying = self.shared.graveyard.bytes() - self.shared.graveyard.allocated_bytes();
+        crate::base::memory::allocated_bytes() + heaps + dying
     }
 
-    /// Keeps the highest use of memory.
+    /// Keeps the highest use of memory, and measures what counts against `maxmemory`.
     pub fn note_peak_memory(&mut self) {
         let used = self.used_memory();
         self.shared.stats.peak_memory_bytes = self.shared.stats.peak_memory_bytes.max(used);
+        self.measure_base();
     }
 
     /// The beginning of a turn: reads the clock.
@@ -201,6 +208,7 @@ impl Engine {
         self.shared.stalls.begin_turn(now);
         self.shared.clock.refresh();
         self.shared.jobs.begin_turn(self.shared.watch.slice_ticks);
+        self.begin_eviction_turn();
         if let Some(pause) = self.shared.pause
             && pause.until_ms <= self.shared.clock.unix_ms()
         {
@@ -249,6 +257,7 @@ impl Shared {
             config.maxmemory_policy(),
             MaxmemoryPolicy::AllkeysLfu | MaxmemoryPolicy::VolatileLfu
         );
+        self.configure_eviction();
         self.slowlog.shorten(self.config.int(Opt::SlowlogMaxLen).max(0) as usize);
     }
 

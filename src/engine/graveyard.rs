@@ -45,6 +45,16 @@ impl Graveyard {
         self.detached.iter().map(Detached::keys).sum()
     }
 
+    /// Memory they take: what is resident. O(databases waiting).
+    pub fn bytes(&self) -> usize {
+        self.detached.iter().map(Detached::bytes).sum()
+    }
+
+    /// Of that: what the allocator has counted.
+    pub fn allocated_bytes(&self) -> usize {
+        self.detached.iter().map(Detached::allocated_bytes).sum()
+    }
+
     /// Frees about `items` entries; true once nothing is left.
     pub fn free_slice(&mut self, items: usize) -> bool {
         if let Some(garbage) = self.garbage.last_mut() {

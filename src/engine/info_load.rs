@@ -34,12 +34,12 @@ pub(super) fn stats(ctx: &mut Ctx<'_>, text: &mut InfoText) {
     text.field("expired_stale_perc", format_args!("{:.2}", stats.expired_stale_percent));
     text.field("expired_time_cap_reached_count", stats.expire_cycle_capped);
     text.field("expire_cycle_cpu_milliseconds", stats.expire_cycle_us / 1000);
-    text.zeros(&[
-        "evicted_keys",
-        "evicted_clients",
-        "total_eviction_exceeded_time",
-        "current_eviction_exceeded_time",
-    ]);
+    text.field("evicted_keys", stats.evicted_keys);
+    text.zeros(&["evicted_clients"]);
+    let exceeding_us = shared.exceeding_us();
+    let exceeded_us = stats.eviction_exceeded_us + exceeding_us;
+    text.field("total_eviction_exceeded_time", exceeded_us / 1000);
+    text.field("current_eviction_exceeded_time", exceeding_us / 1000);
     text.field("keyspace_hits", hits);
     text.field("keyspace_misses", misses);
     text.zeros(STATS_OF_ABSENT_FEATURES);

@@ -2,8 +2,9 @@
 //!
 //! ```text
 //!   resident    ─ what the system gave us
-//!   used        ─ what the allocator was asked for, and the pages of the keyspace's heaps
-//!     allocated ─ of that: without the free slots of those pages
+//!   active      ─ of that: what was used, and the free slots of the pages of the keyspace's heaps
+//!     used      ─ of that: what the allocator was asked for, and the slots in use
+//!       counted ─ of that: what counts against `maxmemory`: all but clients
 //!     overhead  ─ of that: what was there at the start, tables, clients
 //!     dataset   ─ the rest: keys and values
 //! ```
@@ -37,8 +38,10 @@ pub struct MemoryReport {
     pub startup: usize,
     /// Resident set.
     pub resident: usize,
-    /// In use, without the keyspace's free slots.
-    pub allocated: usize,
+    /// In use, and the keyspace's free slots.
+    pub active: usize,
+    /// Of what is in use: what counts against `maxmemory`.
+    pub counted: usize,
     /// Connections and what is known of clients.
     pub clients: usize,
     /// All that is not keys and values.
@@ -72,8 +75,10 @@ impl MemoryReport {
             0 => data,
             allocated => allocated + heap_live,
         };
-        let used = allocated + heap_free;
         let shared = &mut *ctx.engine;
+        let dying = shared.graveyard.bytes();
+        let used = allocated + dying - shared.graveyard.allocated_bytes();
+        let counted = (shared.eviction.base_bytes() + data + dying).min(used);
         shared.stats.peak_memory_bytes = shared.stats.peak_memory_bytes.max(used);
         let others: usize = shared.clients.iter().map(|(_, session)| session.memory_bytes()).sum();
         let clients = others + ctx.client.memory_bytes();
@@ -83,7 +88,8 @@ impl MemoryReport {
             peak: shared.stats.peak_memory_bytes,
             startup: shared.startup_memory_bytes,
             resident: memory::resident_bytes(),
-            allocated,
+            active: used + heap_free,
+            counted,
             clients,
             overhead,
             dataset: used - overhead,
@@ -109,12 +115,12 @@ impl MemoryReport {
 
     /// Free slots of the keyspace: what compaction can return.
     pub fn fragmentation(&self) -> Ratio {
-        Ratio::of(self.used, self.allocated)
+        Ratio::of(self.active, self.used)
     }
 
     /// Resident beyond what we hold: the allocator's free lists, code, stacks.
     pub fn allocator_overhead(&self) -> Ratio {
-        Ratio::of(self.resident, self.used)
+        Ratio::of(self.resident, self.active)
     }
 
     /// Resident against in use: all overhead together.
@@ -153,20 +159,18 @@ pub(super) fn section(ctx: &mut Ctx<'_>, text: &mut InfoText) {
     text.field("used_memory_startup", report.startup);
     text.field("used_memory_dataset", report.dataset);
     text.field("used_memory_dataset_perc", format_args!("{:.2}%", report.dataset_percent()));
-    text.field("allocator_allocated", report.allocated);
-    text.field("allocator_active", report.used);
+    text.field("allocator_allocated", report.used);
+    text.field("allocator_active", report.active);
     text.field("allocator_resident", report.resident);
     text.bytes_field("total_system_memory", sys::memory_total());
     scripts(text);
     text.bytes_field("maxmemory", ctx.engine.config.size(Opt::Maxmemory));
     text.field("maxmemory_policy", policy_name(ctx.engine.config.maxmemory_policy()));
     ratios(&report, text);
-    text.zeros(&[
-        "mem_not_counted_for_evict",
-        "mem_replication_backlog",
-        "mem_total_replication_buffers",
-        "mem_clients_slaves",
-    ]);
+    let is_limited = ctx.engine.config.size(Opt::Maxmemory) != 0;
+    let not_counted = if is_limited { report.used - report.counted } else { report.clients };
+    text.field("mem_not_counted_for_evict", not_counted);
+    text.zeros(&["mem_replication_backlog", "mem_total_replication_buffers", "mem_clients_slaves"]);
     text.field("mem_clients_normal", report.clients);
     text.zeros(&["mem_cluster_links", "mem_aof_buffer"]);
     text.field("mem_allocator", "libc");

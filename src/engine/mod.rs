@@ -18,6 +18,9 @@ pub mod debug_settings;
 #[allow(clippy::module_inception)]
 pub mod engine;
 pub mod error;
+pub mod evict;
+mod evict_pool;
+pub mod expiry;
 pub mod graveyard;
 pub mod host;
 pub mod info;

@@ -78,6 +78,8 @@ pub enum Waiting {
     Keys,
     /// Its command runs as a job.
     Job,
+    /// Its command may add data, and memory is too far above `maxmemory`.
+    Room,
 }
 
 /// What a client says of the library it uses.

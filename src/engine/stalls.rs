@@ -67,7 +67,7 @@ phases! {
     Flush "flush",
     /// What is due by the clock.
     Timers "timers",
-    /// Slices of long commands.
+    /// Long commands go on, a slice at a time.
     Jobs "jobs",
     /// Keys whose time has come are deleted.
     Expiry "expiry",

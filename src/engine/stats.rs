@@ -57,6 +57,10 @@ pub struct Stats {
     pub expire_cycle_us: u64,
     /// Share of dead ones among the keys with a TTL that the expiry cycle saw lately, in per cent.
     pub expired_stale_percent: f64,
+    /// Keys evicted because memory was above `maxmemory`.
+    pub evicted_keys: u64,
+    /// How long it was above in all, in microseconds, without the time it still is.
+    pub eviction_exceeded_us: u64,
     /// Highest `used_memory` seen, in bytes.
     pub peak_memory_bytes: usize,
     /// By command id.

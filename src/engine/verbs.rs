@@ -15,6 +15,7 @@ use crate::engine::config::Opt;
 use crate::engine::ctx::{CmdResult, Ctx, Event, OtherDbs};
 use crate::engine::engine::{Engine, Shared};
 use crate::engine::error::CmdError;
+use crate::engine::evict::Room;
 use crate::engine::monitor;
 use crate::engine::session::Session;
 use crate::engine::spec::flag;
@@ -79,6 +80,7 @@ impl Engine {
         out: &mut Output,
         body: impl FnOnce(&mut Ctx<'_>) -> CmdResult,
     ) -> CmdResult {
+        self.make_room_now(session.db);
         let shared = &mut self.shared;
         let now = shared.clock.unix_ms();
         session.active_ms = now;
@@ -88,6 +90,7 @@ impl Engine {
             return Err(error);
         };
         session.last_command = Some(id);
+        shared.refuse_without_room(id)?;
         let Some((db, others)) = OtherDbs::around(&mut self.dbs, session.db) else {
             // A client's index is checked when it is set.
             return Ok(());
@@ -149,6 +152,21 @@ impl Shared {
             self.note_culprit(session, id, list.args(), ticks);
             self.record_slow(session, list.args(), command, ticks);
         }
+    }
+
+    /// The OOM error for a command that may add data, where nothing can be evicted; counted as a refusal.
+    #[inline]
+    pub fn refuse_without_room(&mut self, id: CommandId) -> CmdResult {
+        let is_refused =
+            self.eviction.room == Room::Out && self.table.command(id).flags & flag::DENYOOM != 0;
+        if !is_refused {
+            return Ok(());
+        }
+        if let Some(stats) = self.stats.commands.get_mut(id.index()) {
+            stats.rejected += 1;
+        }
+        self.stats.count_error(&CmdError::OutOfMemory.message());
+        Err(CmdError::OutOfMemory)
     }
 
     /// Why this client may not run verbs now, if so: a password is set, and these doors have no way to give it.

@@ -10,6 +10,7 @@ use crate::base::block::Block;
 use crate::command::execute::{Outcome, Request};
 use crate::dialect;
 use crate::engine::engine::Engine;
+use crate::engine::evict::Room;
 use crate::engine::session::{Replies, Session, Waiting};
 use crate::engine::table::Found;
 use crate::net::conn::{Conn, Postponed};
@@ -40,7 +41,7 @@ pub struct Entry {
     pub blocks: Range<u32>,
     /// Looked up just before its window runs.
     pub command: Option<Found>,
-    /// Hash of its first key, likewise.
+    /// Hash of its first key, likewise; of a frame under the index 1.
     pub hint: HashHint,
 }
 
@@ -63,6 +64,12 @@ pub enum Source {
     WaitedFrame(u32),
     /// It is no request of another dialect; the answer is in that list.
     Fatal(u32),
+}
+
+impl Source {
+    fn is_frame(self) -> bool {
+        matches!(self, Source::Frame | Source::OwnFrame | Source::WaitedFrame(_))
+    }
 }
 
 /// What the requests of a turn point into.
@@ -158,6 +165,15 @@ impl Reactor {
         let Reactor { engine, conns, batch, arena, .. } = self;
         for entry in window.iter_mut() {
             let Some(conn) = conns.get(entry.conn) else { continue };
+            if entry.source != Source::Arena && entry.source.is_frame() {
+                let (frame, _, _) = parts_elsewhere(entry, arena, batch, conn);
+                if let Some(key) = dialect::first_key(conn.dialect, frame) {
+                    let hash = engine.hasher.hash(key);
+                    entry.hint = HashHint { index: 1, hash };
+                    engine.dbs[conn.db].prefetch_bucket(hash);
+                }
+                continue;
+            }
             let (buffer, spans, blocks) = parts(entry, arena, batch, conn);
             let list = ArgList::new(buffer, spans, blocks, &engine.hasher, HashHint::default());
             let args = list.args();
@@ -274,7 +290,16 @@ impl Reactor {
             return;
         }
         session.waiting = None;
-        dialect::run(conn.dialect, engine, session, frame, &mut current.output);
+        engine.make_room(session.db);
+        if engine.shared.eviction.room == Room::Wait && dialect::may_write(conn.dialect, frame) {
+            session.waiting = Some(Waiting::Room);
+            let kept = keep(engine, entry.source, frame, &[], &[]);
+            conn.postponed.push_back(kept);
+            (current.is_postponing, current.is_waiting) = (true, true);
+            return;
+        }
+        let first_hash = (entry.hint.index != 0).then_some(entry.hint.hash);
+        dialect::run(conn.dialect, engine, session, frame, first_hash, &mut current.output);
         *started = engine.shared.clock.ticks();
         cut_above_limit(engine, current, conn);
     }
@@ -335,7 +360,7 @@ impl Reactor {
         }
         if current.is_waiting && !conn.is_waiting {
             conn.is_waiting = true;
-            if current.session.waiting == Some(Waiting::Pause) {
+            if matches!(current.session.waiting, Some(Waiting::Pause | Waiting::Room)) {
                 self.paused.push(current.conn);
             }
         }

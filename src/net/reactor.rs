@@ -90,6 +90,8 @@ pub struct Reactor {
     /// Time of one connection in one turn.
     pub(super) share_ticks: u64,
     background: Work,
+    /// Whether keys are due that the last slice of expiry did not come to.
+    expiry: Work,
     /// The kind of background work that comes first in the next turn.
     background_first: usize,
     pub(super) shutdown: Option<Shutdown>,
@@ -138,6 +140,7 @@ impl Reactor {
             share_ticks: 0,
             attack_logged_at: None,
             background: Work::Done,
+            expiry: Work::Done,
             background_first: 0,
             shutdown: None,
             signals: None,
@@ -226,7 +229,7 @@ impl Reactor {
         }
         self.run_timers();
         self.end_phase(Phase::Timers);
-        self.background = self.run_background();
+        self.run_background();
         // What timers have closed or cut, and what goes on where the last turn's bound stopped it.
         if !self.dirty.is_empty() {
             self.flush_dirty();
@@ -240,6 +243,8 @@ impl Reactor {
         !self.ready.is_empty()
             || !self.unsent.is_empty()
             || self.background == Work::Left
+            || self.expiry == Work::Left
+            || self.engine.shared.jobs.is_runnable()
             || (self.arrivals.is_pending && self.arrivals.resume_at.is_none())
     }
 
@@ -249,6 +254,9 @@ impl Reactor {
         if self.has_work() || self.engine.shared.stalls.is_open() {
             return self.poll_once(events, Some(Duration::ZERO));
         }
+        let clock = &self.engine.shared.clock;
+        self.timers.expect_expiry(self.engine.next_expiry_ms(), clock);
+        let timeout = self.timers.poll_timeout(clock);
         if !self.busy_poll.is_zero() {
             let until = self.engine.shared.clock.monotonic() + self.busy_poll;
             loop {
@@ -261,7 +269,6 @@ impl Reactor {
                 return Ok(());
             }
         }
-        let timeout = self.timers.poll_timeout(&self.engine.shared.clock);
         self.poll_once(events, timeout)
     }
 
@@ -488,38 +495,52 @@ impl Reactor {
 
     /// Work that no single request waits for, in one slice for all kinds of it: first come the jobs, then expiry, then
     /// what is to be freed, and who was first is last the next time.
-    fn run_background(&mut self) -> Work {
+    fn run_background(&mut self) {
+        let is_tick = self.timers.take_background_due();
+        let has_due = is_tick || self.expiry == Work::Left || self.engine.is_expiry_due();
         let shared = &self.engine.shared;
-        let is_busy = !shared.jobs.is_empty() || !shared.graveyard.is_empty();
-        let is_due = self.timers.take_background_due();
-        if self.background == Work::Done && !is_due && !is_busy && !self.engine.is_expiry_hot() {
-            return Work::Done;
+        let has_jobs = !shared.jobs.is_empty();
+        let has_dead = is_tick
+            || self.background == Work::Left
+            || !shared.graveyard.is_empty()
+            || self.engine.is_evicting();
+        if !(has_jobs || has_due || has_dead) {
+            return;
         }
         let started = shared.clock.ticks();
-        let mut work = Work::Done;
-        for kind in 0..BACKGROUND_KINDS {
+        for turn in 0..BACKGROUND_KINDS {
             let clock = &self.engine.shared.clock;
             let spent_us = clock.nanos(clock.ticks().saturating_sub(started)) / 1000;
-            if kind > 0 && spent_us >= self.slice_us {
-                work = Work::Left;
-                break;
-            }
             let left_us = self.slice_us.saturating_sub(spent_us);
-            let (left, phase) = match (self.background_first + kind) % BACKGROUND_KINDS {
-                0 => (self.engine.run_jobs(left_us), Phase::Jobs),
-                1 => (self.engine.expire_as_time_passes(left_us), Phase::Expiry),
-                _ => (self.engine.background(left_us), Phase::Background),
-            };
-            self.end_phase(phase);
-            if left == Work::Left {
-                work = Work::Left;
+            let has_time = turn == 0 || left_us > 0;
+            match (self.background_first + turn) % BACKGROUND_KINDS {
+                0 if has_jobs => {
+                    if has_time {
+                        self.engine.run_jobs(left_us);
+                    }
+                    self.end_phase(Phase::Jobs);
+                }
+                1 if has_due => {
+                    self.expiry = match has_time {
+                        true => self.engine.expire_as_time_passes(left_us),
+                        false => Work::Left,
+                    };
+                    self.end_phase(Phase::Expiry);
+                }
+                2 if has_dead => {
+                    self.background = match has_time {
+                        true => self.engine.background(left_us),
+                        false => Work::Left,
+                    };
+                    self.end_phase(Phase::Background);
+                }
+                _ => {}
             }
         }
         self.background_first = (self.background_first + 1) % BACKGROUND_KINDS;
         if !self.engine.shared.outbox.is_empty() {
             self.carry_out();
         }
-        work
     }
 
     /// All since the last phase ended was `phase`.

@@ -334,7 +334,12 @@ impl Reactor {
         if self.has_work() {
             return Duration::ZERO;
         }
-        self.timers.until_next(&self.engine.shared.clock)
+        let clock = &self.engine.shared.clock;
+        let until_expiry = self.engine.next_expiry_ms().map(|due_ms| {
+            Duration::from_millis(due_ms.saturating_sub(clock.unix_ms()).max(0) as u64)
+        });
+        let until_tick = self.timers.until_next(clock);
+        until_expiry.map_or(until_tick, |until_expiry| until_expiry.min(until_tick))
     }
 
     /// Whether SHUTDOWN has ended the loop.
@@ -359,7 +364,7 @@ impl Reactor {
                 + self.consumed.len()
                 + self.batch.entries.len()
                 + self.batch.waited.len(),
-            waiting: self.waiting.len(),
+            waiting: self.paused.len(),
             buffered_bytes: self.conns.iter().map(buffered).sum(),
         }
     }

@@ -7,6 +7,7 @@
 
 use super::OutOfMemory;
 use crate::base::block::Block;
+use crate::base::memory::allocation_bytes;
 use crate::base::pieces::Garbage as _;
 
 /// Cells of one chunk (4 KiB).
@@ -28,7 +29,8 @@ pub(crate) struct Blocks {
 
 /// Memory a block takes: its buffer, and what reference counting adds.
 pub(crate) fn block_bytes(block: &Block) -> usize {
-    block.capacity() + size_of::<Vec<u8>>() + 2 * size_of::<usize>()
+    let counted = size_of::<Vec<u8>>() + 2 * size_of::<usize>();
+    allocation_bytes(block.capacity()) + allocation_bytes(counted)
 }
 
 impl Blocks {
@@ -136,15 +138,23 @@ impl Blocks {
 /// hold everybody for a tenth of a second.
 pub(crate) struct Graveyard {
     blocks: Vec<Block>,
+    /// What they take, as `block_bytes` counts it.
+    bytes: usize,
 }
 
 impl Graveyard {
     pub(crate) fn new() -> Graveyard {
-        Graveyard { blocks: Vec::new() }
+        Graveyard { blocks: Vec::new(), bytes: 0 }
     }
 
     pub(crate) fn bury(&mut self, block: Block) {
+        self.bytes += block_bytes(&block);
         self.blocks.push(block);
+    }
+
+    /// Memory of what waits.
+    pub(crate) fn waiting_bytes(&self) -> usize {
+        self.bytes
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -156,8 +166,12 @@ impl Graveyard {
     pub(crate) fn free_slice(&mut self, budget: usize) -> bool {
         for _ in 0..budget {
             let Some(block) = self.blocks.last_mut() else { return true };
+            let before_bytes = block_bytes(block);
             if block.free_slice(1).is_done() {
+                self.bytes -= before_bytes;
                 self.blocks.pop();
+            } else {
+                self.bytes -= before_bytes - block_bytes(block);
             }
         }
         self.blocks.is_empty()

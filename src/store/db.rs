@@ -16,9 +16,11 @@ use super::blocks::{Blocks, Graveyard};
 use super::entry::{self, INLINE_KEY_MAX, Stored, StoredKey, TTL};
 use super::heap::{Handle, Heap, same_class};
 use super::holds::Holds;
+use super::sample::SampleWalk;
 use super::table::{Slot, Table};
 use super::view::{Clock, EntryRef, StringRef, key_bytes, key_equals};
 use super::walk::Walk;
+use super::wheel::Wheel;
 use crate::base::hash::{Key, KeyHasher};
 use crate::base::time::UnixMillis;
 use std::sync::Arc;
@@ -62,13 +64,15 @@ pub struct DbMemory {
     pub heap_page_bytes: usize,
     /// Large values and keys.
     pub block_bytes: usize,
+    /// Large values and keys that are deleted and not yet freed.
+    pub garbage_bytes: usize,
 }
 
 impl DbMemory {
     /// All of it that data takes (free heap slots do not count).
     #[must_use]
     pub fn used_bytes(&self) -> usize {
-        self.table_bytes + self.heap_live_bytes + self.block_bytes
+        self.table_bytes + self.heap_live_bytes + self.block_bytes + self.garbage_bytes
     }
 }
 
@@ -102,8 +106,10 @@ pub struct Db {
     lfu_random: u64,
     /// Keys with a TTL.
     pub(super) expires: usize,
-    pub(super) expire_cursor: usize,
+    /// Which of them expire soon; absent while there is no key with a TTL.
+    pub(super) wheel: Option<Box<Wheel>>,
     pub(super) ttl_mean_ms: i64,
+    pub(super) sample_walk: SampleWalk,
     pub(super) scratch: Vec<u8>,
 }
 
@@ -130,8 +136,9 @@ impl Db {
             clock: Clock { now: 0, lfu: false, lfu_decay_minutes: 1 },
             lfu_log_factor: 10,
             expires: 0,
-            expire_cursor: 0,
+            wheel: None,
             ttl_mean_ms: 0,
+            sample_walk: SampleWalk::default(),
             scratch: Vec::new(),
         }
     }
@@ -202,6 +209,7 @@ impl Db {
             heap_live_bytes: self.heap.live_bytes(),
             heap_page_bytes: self.heap.page_bytes(),
             block_bytes: self.blocks.bytes(),
+            garbage_bytes: self.graveyard.waiting_bytes(),
         }
     }
 
@@ -317,6 +325,11 @@ impl Db {
         let pages = self.heap.release(budget);
         let holds = self.holds.free_slice();
         values && pages && holds
+    }
+
+    /// Frees at most `budget` deleted large values, or megabytes of them.
+    pub fn free_garbage(&mut self, budget: usize) {
+        self.graveyard.free_slice(budget);
     }
 
     /// Whether `free_slice` has large values to free.
@@ -443,11 +456,14 @@ impl Db {
         let handle = Handle::from_raw(slot.handle);
         let bytes = self.heap.slot(handle);
         let key_end = entry::key_end(bytes);
-        let had_ttl = entry::header(bytes) & TTL != 0;
+        let old_expiry = entry::expiry(bytes);
         let size = entry::size_for(key_end, expiry.is_some(), value);
         if same_class(entry::size(bytes), size) {
             self.before_write(slot.bucket);
             entry::write_value(self.heap.slot_mut(handle), header, key_end, expiry, value);
+            if let Some(expiry) = expiry {
+                self.note_expiry_again(slot, old_expiry, expiry);
+            }
         } else {
             let fresh = self.heap.alloc(size)?;
             self.before_write(slot.bucket);
@@ -455,10 +471,16 @@ impl Db {
             entry::write_value(self.heap.slot_mut(fresh), header, key_end, expiry, value);
             self.heap.free(handle);
             self.table.replace(slot, fresh.raw());
+            if let Some(expiry) = expiry {
+                self.note_expiry(fresh.raw(), expiry, slot.bucket);
+            }
         }
-        if had_ttl != expiry.is_some() {
+        if old_expiry.is_some() != expiry.is_some() {
             self.table.set_ttl_bit(slot, expiry.is_some());
-            self.expires = if had_ttl { self.expires - 1 } else { self.expires + 1 };
+            self.expires = match expiry {
+                Some(_) => self.expires + 1,
+                None => self.expires - 1,
+            };
         }
         Ok(())
     }
@@ -498,12 +520,16 @@ impl Db {
         let bytes = self.heap.slot_mut(handle);
         entry::write_key(bytes, key);
         entry::write_value(bytes, header, key_end, expiry, value);
-        self.before_write(self.table.bucket_of(hash));
+        let bucket = self.table.bucket_of(hash);
+        self.before_write(bucket);
         if let Err(error) = self.table.insert(hash, handle.raw(), expiry.is_some()) {
             self.heap.free(handle);
             return Err(error);
         }
-        self.expires += usize::from(expiry.is_some());
+        if let Some(expiry) = expiry {
+            self.expires += 1;
+            self.note_expiry(handle.raw(), expiry, bucket);
+        }
         self.grow();
         Ok(())
     }
@@ -542,6 +568,7 @@ impl Db {
             let Some((target, source)) = self.table.shrinks() else { return };
             self.before_move(source);
             self.before_move(target);
+            self.before_merge(target, source);
             self.table.shrink();
         }
     }

@@ -215,11 +215,14 @@ impl Heap {
         self.live_bytes
     }
 
-    /// Bytes of pages that may be resident, with the bookkeeping.
+    /// Bytes of pages that may be resident.
     pub(crate) fn page_bytes(&self) -> usize {
         (self.pages.len() - self.released.len()) * PAGE_BYTES
-            + self.pages.capacity() * size_of::<Page>()
-            + self.classes.capacity() * size_of::<Class>()
+    }
+
+    /// Bytes of our mapping that may be resident, in any state.
+    pub(crate) fn resident_bytes(&self) -> usize {
+        self.committed.saturating_sub(self.released.len() * PAGE_BYTES)
     }
 
     /// Takes a slot of at least `bytes` (≤ `SLOT_BYTES_MAX`). Its content is arbitrary: the caller
@@ -309,6 +312,20 @@ impl Heap {
         unsafe { std::slice::from_raw_parts_mut(self.base.add(offset), len) }
     }
 
+    /// Whether a handle that may be stale, or any number, is that of a slot in use now. True for a slot that was
+    /// freed and given out again, and never for a place within a slot.
+    #[inline]
+    pub(crate) fn is_live_slot(&self, handle: Handle) -> bool {
+        if handle.0 == 0 {
+            return false;
+        }
+        let Some(page) = self.pages.get(handle.page()) else { return false };
+        let Some(&slot_bytes) = CLASS_BYTES.get(usize::from(page.class)) else { return false };
+        let within = (handle.offset() % PAGE_BYTES) as u32;
+        let (index, rest) = (within / u32::from(slot_bytes), within % u32::from(slot_bytes));
+        rest == 0 && index < u32::from(page.used) && self.slot(handle)[..4] != [0; 4]
+    }
+
     /// Copies `len` bytes between two slots, each from its own distance.
     pub(crate) fn copy(
         &mut self,
@@ -391,7 +408,7 @@ impl Heap {
     /// Unmaps about `budget_pages` from the end; true when nothing is left. For a heap whose
     /// entries nobody will read again.
     pub(crate) fn dismantle(&mut self, budget_pages: usize) -> bool {
-        self.pages = Vec::new();
+        (self.pages, self.released) = (Vec::new(), Vec::new());
         let keep = self.committed.saturating_sub(budget_pages * PAGE_BYTES);
         if self.committed > keep {
             // SAFETY: the range is the end of our own mapping's accessible part, and `committed`
