@@ -77,13 +77,6 @@ phases! {
 
 const PHASES: usize = Phase::ALL.len();
 
-impl Phase {
-    /// The phase called `name` in any case.
-    pub fn find(name: &[u8]) -> Option<Phase> {
-        Phase::ALL.iter().copied().find(|phase| phase.name().as_bytes().eq_ignore_ascii_case(name))
-    }
-}
-
 /// Durations of one phase, or of whole turns.
 #[derive(Clone, Debug, Default)]
 pub struct Durations {
