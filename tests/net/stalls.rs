@@ -82,6 +82,30 @@ fn the_key_to_blame_is_named_and_a_turn_below_the_threshold_is_not_kept() {
     assert_eq!(entries(&mut client).len(), 0);
 }
 
+/// A long command is blamed for what it did in a turn, slice by slice, not for all of it when it ends.
+#[test]
+fn slices_of_a_long_command_are_blamed_one_by_one() {
+    let options = ["--stall-log-slower-than-us", "1", "--max-stall-us", "100"];
+    let server = Server::start(&options);
+    let mut client = server.connect();
+    for from in (0..20_000).step_by(1000) {
+        let names: Vec<String> = (from..from + 1000).map(|index| format!("key:{index}")).collect();
+        let mut words = vec!["MSET"];
+        words.extend(names.iter().flat_map(|name| [name.as_str(), "value"]));
+        client.roundtrip(&words, "+OK");
+    }
+    client.roundtrip(&["STALLS", "RESET"], "+OK");
+    client.command(&["KEYS", "*"]);
+    client.reply();
+    let entries = entries(&mut client);
+    for entry in &entries {
+        assert!(number(entry, "command-us") <= number(entry, "turn-us"), "{entry:?}");
+    }
+    let is_slice =
+        |entry: &&Reply| field(entry, "phase") == "jobs" && field(entry, "command") == "keys";
+    assert!(entries.iter().filter(is_slice).count() > 1, "{entries:?}");
+}
+
 /// Turns are counted once each, and every one of them took events and looked at the timers.
 #[test]
 fn histograms_count_every_turn() {
