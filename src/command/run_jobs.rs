@@ -4,6 +4,7 @@
 //! → slices by `Engine::run_jobs` → `finish` (reply, statistics). A parked job holds its keys from the moment its
 //! handler returned, so nothing can come between; one with very many keys takes them first, and begins its work only
 //! with all of them.
+use crate::base::probes;
 use crate::command::execute::{self, Ran};
 use crate::command::keys::ranges_of;
 use crate::command::spec::flag;
@@ -133,6 +134,7 @@ pub(super) fn park(
 ) {
     let Some(Parking { job, has_many_keys }) = shared.jobs.take_parking() else { return };
     session.waiting = Some(Waiting::Job);
+    shared.note_culprit(session, ran.id, args, ran.turn_ticks);
     let keys = ranges_of(ran.command, args);
     let is_writer = keys.iter().any(|range| range.hold == Hold::Write);
     let mut running = Box::new(Running {
@@ -193,7 +195,9 @@ impl Engine {
             self.shared.jobs.exchange(&running, &mut self.dbs);
             let is_over = self.advance(&mut running, &mut budget);
             self.shared.jobs.exchange(&running, &mut self.dbs);
-            running.ticks += self.shared.clock.ticks() - started;
+            let ticks = self.shared.clock.ticks() - started;
+            running.ticks += ticks;
+            self.note_slice(&running, ticks);
             if is_over {
                 self.forget_job(*running);
             } else {
@@ -204,6 +208,17 @@ impl Engine {
             }
         }
         if self.shared.jobs.is_runnable() { Work::Left } else { Work::Done }
+    }
+
+    /// Tells tracers and the stall ledger of a slice.
+    fn note_slice(&mut self, running: &Running, ticks: u64) {
+        let shared = &mut self.shared;
+        let id = running.found.id;
+        probes::job_slice(|| shared.table.full_name(id), || shared.clock.nanos(ticks));
+        if ticks >= shared.watch.culprit_ticks {
+            let list = running.args.lend(&self.hasher);
+            shared.note_culprit(&running.session, id, list.args(), ticks);
+        }
     }
 
     /// One slice of one job; true once nothing of it is left.
@@ -330,7 +345,9 @@ impl Engine {
         self.shared.jobs.ended += 1;
         let Found { id, command, .. } = running.found;
         let mut out = std::mem::take(&mut running.out);
-        let ran = Ran { id, command, ticks: running.ticks, result, mark: Output::default().mark() };
+        let mark = Output::default().mark();
+        // The ledger is told slice by slice.
+        let ran = Ran { id, command, ticks: running.ticks, turn_ticks: 0, result, mark };
         let list = running.args.lend(&self.hasher);
         let shared = &mut self.shared;
         let present =

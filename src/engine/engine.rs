@@ -104,8 +104,6 @@ pub struct Watch {
     pub least_ticks: u64,
     /// `stall-log-slower-than-us`, for whole turns.
     pub stall_ticks: u64,
-    /// `max-stall-us`
-    pub budget_us: u64,
     /// `latency-tracking`
     pub is_tracking: bool,
     /// `max-stall-us`
@@ -173,7 +171,6 @@ impl Engine {
                     culprit_ticks: u64::MAX,
                     least_ticks: u64::MAX,
                     stall_ticks: u64::MAX,
-                    budget_us: 0,
                     is_tracking: false,
                     slice_ticks: 0,
                     needs_password: false,
@@ -245,9 +242,8 @@ impl Shared {
         };
         let slow_ticks = never_below(slow_us, 0, 1_000);
         let spike_ticks = never_below(spike_ms, 1, 1_000_000);
-        let budget_us = config.size(Opt::MaxStallUs);
         let threshold_us = match config.size(Opt::StallLogSlowerThanUs) {
-            0 => budget_us,
+            0 => config.size(Opt::MaxStallUs),
             threshold_us => threshold_us,
         };
         let (stall_ticks, culprit_ticks) = stalls::thresholds(&self.clock, threshold_us);
@@ -257,7 +253,6 @@ impl Shared {
             culprit_ticks,
             least_ticks: slow_ticks.min(spike_ticks).min(culprit_ticks),
             stall_ticks,
-            budget_us,
             is_tracking: config.flag(Opt::LatencyTracking),
             slice_ticks: self.clock.ticks_of(config.size(Opt::MaxStallUs) * 1000),
             needs_password: !config.text(Opt::RequirePass).is_empty(),
