@@ -71,11 +71,11 @@ fn own_cpu() -> u64 {
 
 /// Where the kernel tells the processor time of the only server's thread.
 fn server_schedstat() -> String {
-    let tasks = std::fs::read_dir("/proc/self/task").unwrap().map(|task| task.unwrap().path());
+    let mut tasks = std::fs::read_dir("/proc/self/task").unwrap().map(|task| task.unwrap().path());
     let is_server = |task: &std::path::PathBuf| {
         std::fs::read_to_string(task.join("comm")).is_ok_and(|name| name == "rufous\n")
     };
-    let found = tasks.filter(is_server).next().expect("the server's thread is called rufous");
+    let found = tasks.find(is_server).expect("the server's thread is called rufous");
     found.join("schedstat").to_str().unwrap().to_owned()
 }
 

@@ -151,6 +151,7 @@ pub(super) fn park(
         is_partial: has_many_keys && is_writer,
         now,
         ticks: ran.ticks,
+        slice_ticks: 0,
         out: out.split_off(ran.mark),
         phase: Phase::Take(0),
         is_blocked: false,
@@ -191,6 +192,7 @@ impl Engine {
         let until = clock.ticks().saturating_add(clock.ticks_of(budget_us.saturating_mul(1000)));
         while let Some(mut running) = self.shared.jobs.take_next() {
             let started = self.shared.clock.ticks();
+            running.slice_ticks = started;
             let mut budget = self.shared.jobs.budget(until, &self.shared.clock);
             self.shared.jobs.exchange(&running, &mut self.dbs);
             let is_over = self.advance(&mut running, &mut budget);
@@ -347,7 +349,8 @@ impl Engine {
         let mut out = std::mem::take(&mut running.out);
         let mark = Output::default().mark();
         // The ledger is told slice by slice.
-        let ran = Ran { id, command, ticks: running.ticks, turn_ticks: 0, result, mark };
+        let ticks = running.ticks + self.shared.clock.ticks().saturating_sub(running.slice_ticks);
+        let ran = Ran { id, command, ticks, turn_ticks: 0, result, mark };
         let list = running.args.lend(&self.hasher);
         let shared = &mut self.shared;
         let present =
