@@ -371,10 +371,10 @@ impl Reactor {
     /// Drops from partial buffers what has been executed.
     fn drop_consumed(&mut self) {
         while let Some(key) = self.consumed.pop() {
-            if let Some(conn) = self.conns.get_mut(key) {
-                if let Some(big) = conn.drop_executed() {
-                    self.engine.shared.graveyard.bury_garbage(Box::new(big));
-                }
+            if let Some(conn) = self.conns.get_mut(key)
+                && let Some(big) = conn.drop_executed()
+            {
+                self.engine.shared.graveyard.bury_garbage(Box::new(big));
             }
         }
     }
