@@ -23,8 +23,7 @@ pub struct Clock {
     /// `unix_us` in milliseconds: read for every command, so divided once.
     unix_ms: i64,
     rate: TickRate,
-    /// Where time comes from instead of the system.
-    simulated: Option<Arc<SimulatedTime>>,
+    counter: Counter,
 }
 
 /// Time that passes only where a simulation says so, shared by the clock that shows it and the one who moves it.
@@ -36,6 +35,24 @@ pub struct SimulatedTime {
     unix_us: AtomicI64,
     ticks: AtomicU64,
     ticks_per_reading: AtomicU64,
+}
+
+/// What durations are measured with, apart from the clock it belongs to.
+#[derive(Clone, Debug, Default)]
+pub struct Counter {
+    /// Where it comes from instead of the processor.
+    simulated: Option<Arc<SimulatedTime>>,
+}
+
+impl Counter {
+    /// A point in time for durations, in ticks.
+    #[inline]
+    pub fn ticks(&self) -> u64 {
+        match &self.simulated {
+            None => sys::time_stamp(),
+            Some(time) => time.read_ticks(),
+        }
+    }
 }
 
 impl SimulatedTime {
@@ -82,8 +99,9 @@ impl Clock {
     }
 
     fn of(rate: TickRate, simulated: Option<Arc<SimulatedTime>>) -> Clock {
+        let counter = Counter { simulated };
         let mut clock =
-            Clock { is_frozen: false, shift_us: 0, unix_us: 0, unix_ms: 0, rate, simulated };
+            Clock { is_frozen: false, shift_us: 0, unix_us: 0, unix_ms: 0, rate, counter };
         clock.refresh();
         clock
     }
@@ -161,16 +179,18 @@ impl Clock {
     /// A point in time for durations, in ticks.
     #[inline]
     pub fn ticks(&self) -> u64 {
-        match &self.simulated {
-            None => sys::time_stamp(),
-            Some(time) => time.read_ticks(),
-        }
+        self.counter.ticks()
+    }
+
+    /// The counter alone, for what has its own end in time.
+    pub fn counter(&self) -> Counter {
+        self.counter.clone()
     }
 
     /// A point in time for timers, counted from some moment in the past: it passes however the clock is set, stopped
     /// or moved. 20–40 ns.
     pub fn monotonic(&self) -> Duration {
-        Duration::from_nanos(match &self.simulated {
+        Duration::from_nanos(match &self.counter.simulated {
             None => sys::monotonic_nanos(),
             Some(time) => time.ticks.load(Ordering::Relaxed),
         })
@@ -178,7 +198,7 @@ impl Clock {
 
     /// Microseconds since 1970, by what the clock is set after.
     fn source_us(&self) -> i64 {
-        match &self.simulated {
+        match &self.counter.simulated {
             None => system_us(),
             Some(time) => time.unix_us.load(Ordering::Relaxed),
         }

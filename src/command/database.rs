@@ -3,7 +3,7 @@
 //! A flush detaches what the database held in O(1); the graveyard frees it in slices between turns. So SYNC
 //! and ASYNC are the same here: neither makes anybody wait. Cost: O(1), FLUSHALL and SWAPDB O(databases).
 use crate::base::number;
-use crate::command::spec::flag::{FAST, LOADING, READONLY, READS_ALL, STALE, WRITE};
+use crate::command::spec::flag::{FAST, LOADING, OTHER_DB, READONLY, READS_ALL, STALE, WRITE};
 use crate::command::spec::{Command, Doc, Group, category, command, doc};
 use crate::engine::ctx::{CmdResult, Ctx, Event};
 use crate::engine::engine::Shared;
@@ -25,7 +25,7 @@ const SELECT: Command = Command {
 };
 
 const SWAPDB: Command = Command {
-    flags: WRITE | FAST,
+    flags: WRITE | FAST | OTHER_DB,
     categories: category::DANGEROUS | category::KEYSPACE,
     doc: doc(
         "4.0.0",

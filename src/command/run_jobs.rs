@@ -4,6 +4,7 @@
 //! → slices by `Engine::run_jobs` → `finish` (reply, statistics). A parked job holds its keys from the moment its
 //! handler returned, so nothing can come between; one with very many keys takes them first, and begins its work only
 //! with all of them.
+use crate::base::probes;
 use crate::command::execute::{self, Ran};
 use crate::command::keys::ranges_of;
 use crate::command::spec::flag;
@@ -12,7 +13,7 @@ use crate::engine::ctx::{Ctx, OtherDbs};
 use crate::engine::engine::{Engine, Shared};
 use crate::engine::error::CmdError;
 use crate::engine::jobs::{
-    Budget, Job, KeyRange, Parking, Phase, Place, Running, Step, UNITS_AT_ONCE, WHOLE,
+    Budget, Job, KeyRange, Parking, Phase, Place, Running, Step, TAKERS, UNITS_AT_ONCE, WHOLE,
 };
 use crate::engine::session::{Session, Waiting};
 use crate::engine::table::Found;
@@ -36,6 +37,16 @@ pub(super) fn claim(
     args: Args<'_>,
 ) -> bool {
     let places = places_of(dbs.len(), session, found, args);
+    claim_places(dbs, shared, session, places)
+}
+
+/// As [`claim`], for what needs these places.
+fn claim_places(
+    dbs: &[Db],
+    shared: &mut Shared,
+    session: &mut Session,
+    places: Vec<(Place, Hold)>,
+) -> bool {
     let ticket = if session.ticket == 0 { u64::MAX } else { session.ticket };
     let is_free = places.iter().all(|&((db, hash), hold)| {
         let is_held = dbs.get(db).is_some_and(|db| !db.holds.is_free_for(hash, hold, NO_JOB));
@@ -55,7 +66,7 @@ pub(super) fn claim(
 }
 
 /// The client waits for no key any longer; those behind it look again.
-pub(super) fn unqueue(shared: &mut Shared, session: &mut Session) {
+pub fn unqueue(shared: &mut Shared, session: &mut Session) {
     if session.ticket != 0 {
         let Shared { jobs, outbox, .. } = shared;
         jobs.stop_waiting(std::mem::take(&mut session.ticket), &mut outbox.wakes);
@@ -76,7 +87,12 @@ fn places_of(
     }
     let ranges = ranges_of(command, args);
     let count: usize = ranges.iter().map(|range| range.count).sum();
+    if count == 0 && command.flags & flag::OTHER_DB != 0 {
+        // SWAPDB.
+        places.extend((0..db_count).map(|db| ((db, TAKERS), Hold::Write)));
+    }
     if count > UNITS_AT_ONCE {
+        places.push(((session.db, TAKERS), Hold::Read));
         if ranges.iter().any(|range| range.hold == Hold::Write) {
             places.push(((session.db, WHOLE), Hold::Read));
         }
@@ -118,6 +134,7 @@ pub(super) fn park(
 ) {
     let Some(Parking { job, has_many_keys }) = shared.jobs.take_parking() else { return };
     session.waiting = Some(Waiting::Job);
+    shared.note_culprit(session, ran.id, args, ran.turn_ticks);
     let keys = ranges_of(ran.command, args);
     let is_writer = keys.iter().any(|range| range.hold == Hold::Write);
     let mut running = Box::new(Running {
@@ -142,7 +159,9 @@ pub(super) fn park(
     if running.is_partial {
         hold(dbs, &running, WHOLE, Hold::Read);
     }
-    if !has_many_keys {
+    if has_many_keys {
+        hold(dbs, &running, TAKERS, Hold::Read);
+    } else {
         // Nobody else has run since the claim: all of them are free.
         for (index, how) in keys_in(&running.keys) {
             hold(dbs, &running, args.key(index).hash, how);
@@ -153,19 +172,34 @@ pub(super) fn park(
 }
 
 impl Engine {
+    /// Whether a request that needs these places and is no command may run beside the jobs under way. If not, its
+    /// client is queued at all of them: run it again when it is woken.
+    #[cold]
+    pub fn claim(&mut self, session: &mut Session, places: Vec<(Place, Hold)>) -> bool {
+        claim_places(&self.dbs, &mut self.shared, session, places)
+    }
+
+    /// A client whose request has to wait for something else waits for no key meanwhile.
+    #[cold]
+    pub fn unclaim(&mut self, session: &mut Session) {
+        unqueue(&mut self.shared, session);
+    }
+
     /// Goes on with the jobs, the one whose turn it is first, for at most about `budget_us` microseconds.
     pub fn run_jobs(&mut self, budget_us: u64) -> Work {
         let clock = &self.shared.clock;
         let until = clock.ticks().saturating_add(clock.ticks_of(budget_us.saturating_mul(1000)));
         while let Some(mut running) = self.shared.jobs.take_next() {
             let started = self.shared.clock.ticks();
-            let mut budget = self.shared.jobs.budget(until);
+            let mut budget = self.shared.jobs.budget(until, &self.shared.clock);
             self.shared.jobs.exchange(&running, &mut self.dbs);
             let is_over = self.advance(&mut running, &mut budget);
             self.shared.jobs.exchange(&running, &mut self.dbs);
-            running.ticks += self.shared.clock.ticks() - started;
+            let ticks = self.shared.clock.ticks() - started;
+            running.ticks += ticks;
+            self.note_slice(&running, ticks);
             if is_over {
-                self.forget_job(&running);
+                self.forget_job(*running);
             } else {
                 self.shared.jobs.add(running);
             }
@@ -174,6 +208,17 @@ impl Engine {
             }
         }
         if self.shared.jobs.is_runnable() { Work::Left } else { Work::Done }
+    }
+
+    /// Tells tracers and the stall ledger of a slice.
+    fn note_slice(&mut self, running: &Running, ticks: u64) {
+        let shared = &mut self.shared;
+        let id = running.found.id;
+        probes::job_slice(|| shared.table.full_name(id), || shared.clock.nanos(ticks));
+        if ticks >= shared.watch.culprit_ticks {
+            let list = running.args.lend(&self.hasher);
+            shared.note_culprit(&running.session, id, list.args(), ticks);
+        }
     }
 
     /// One slice of one job; true once nothing of it is left.
@@ -185,6 +230,11 @@ impl Engine {
                         return false;
                     }
                     running.phase = Phase::Work;
+                    if let Some(db) = self.dbs.get_mut(running.db) {
+                        db.holds.release(TAKERS, Hold::Read);
+                        let Shared { jobs, outbox, .. } = &mut self.shared;
+                        jobs.wake((running.db, TAKERS), &mut outbox.wakes);
+                    }
                 }
                 Phase::Work => {
                     let result = self.work(running, budget);
@@ -295,7 +345,9 @@ impl Engine {
         self.shared.jobs.ended += 1;
         let Found { id, command, .. } = running.found;
         let mut out = std::mem::take(&mut running.out);
-        let ran = Ran { id, command, ticks: running.ticks, result, mark: Output::default().mark() };
+        let mark = Output::default().mark();
+        // The ledger is told slice by slice.
+        let ran = Ran { id, command, ticks: running.ticks, turn_ticks: 0, result, mark };
         let list = running.args.lend(&self.hasher);
         let shared = &mut self.shared;
         let present =
@@ -339,13 +391,15 @@ impl Engine {
     }
 
     /// What a job leaves behind.
-    fn forget_job(&mut self, running: &Running) {
-        if let Some(mut old) = self.shared.jobs.leave_limbo(running) {
+    fn forget_job(&mut self, running: Running) {
+        if let Some(mut old) = self.shared.jobs.leave_limbo(&running) {
             self.shared.graveyard.bury(old.flush());
             if let Some(db) = self.dbs.get_mut(running.db) {
                 db.stats.add(&old.stats);
             }
         }
+        // A request of a million arguments takes milliseconds to free.
+        self.shared.graveyard.bury_garbage(Box::new(running.args));
     }
 
     /// A client is gone: it waits for nothing, and nobody waits for its reply.

@@ -33,7 +33,7 @@ const KEYS: Command = Command {
 };
 
 const SCAN: Command = Command {
-    flags: READONLY | TOUCHES_ARBITRARY_KEYS,
+    flags: READONLY | TOUCHES_ARBITRARY_KEYS | READS_ALL,
     tips: &["nondeterministic_output", "request_policy:special"],
     doc: Doc {
         history: &[("6.0.0", "Added the `TYPE` subcommand.")],

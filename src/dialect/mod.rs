@@ -13,12 +13,14 @@ pub mod simpledb;
 
 use crate::base::hash::Key;
 use crate::engine::ctx::Ctx;
+use crate::base::hash::KeyHasher;
 use crate::engine::engine::Engine;
+use crate::engine::jobs::{Place, WHOLE};
 use crate::engine::session::Session;
 pub use crate::proto::dialect::Dialect;
 use crate::proto::limits::REPLY_BLOCK_BYTES;
 use crate::proto::reply::Output;
-use crate::store::StringRef;
+use crate::store::{Hold, StringRef};
 
 /// What the connection allows; depth and number of elements are in `proto::limits`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -146,6 +148,20 @@ pub fn each_key(dialect: Dialect, frame: &[u8], visit: &mut dyn FnMut(&[u8], boo
         Dialect::Msgpack => msgpack::each_key(frame, visit),
         Dialect::Kvstore => kvstore::each_key(frame, visit),
     }
+}
+
+/// What a whole request needs of database `db`, and how: nothing of it may be held by a job. O(bytes of the frame).
+pub fn places(dialect: Dialect, frame: &[u8], hasher: &KeyHasher, db: usize) -> Vec<(Place, Hold)> {
+    let mut places = Vec::new();
+    if reach(dialect, frame) != Reach::Keys {
+        // Even who drops everything tells how much that was: it must not count what is half done.
+        places.push(((db, WHOLE), Hold::Write));
+    }
+    each_key(dialect, frame, &mut |key, may_change| {
+        let hold = if may_change { Hold::Write } else { Hold::Read };
+        places.push(((db, hasher.hash(key)), hold));
+    });
+    places
 }
 
 /// The bytes that are the first key of a whole request if it has one, to be hashed and prefetched: cheap, and a guess

@@ -15,7 +15,7 @@ use std::collections::{HashMap, VecDeque};
 
 use slab::Slab;
 
-use crate::base::sys;
+use crate::base::clock::{Clock, Counter};
 use crate::engine::ctx::{CmdResult, Ctx};
 use crate::engine::error::CmdError;
 use crate::engine::session::{Address, Session};
@@ -65,26 +65,27 @@ pub trait Job: Send {
 }
 
 /// How much a slice may do: until a time, or, in tests, a number of units.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Budget {
     until_ticks: u64,
     units_left: u64,
+    counter: Counter,
 }
 
 impl Budget {
-    /// Ends when the processor's counter reaches `ticks`.
-    pub fn until(ticks: u64) -> Budget {
-        Budget { until_ticks: ticks, units_left: u64::MAX }
+    /// Ends when the clock's counter reaches `ticks`.
+    pub fn until(ticks: u64, clock: &Clock) -> Budget {
+        Budget { until_ticks: ticks, units_left: u64::MAX, counter: clock.counter() }
     }
 
     /// Never ends.
     pub fn unlimited() -> Budget {
-        Budget::until(u64::MAX)
+        Budget::units(u64::MAX)
     }
 
     /// Ends after this much work, however long it takes.
     pub fn units(units: u64) -> Budget {
-        Budget { until_ticks: u64::MAX, units_left: units }
+        Budget { until_ticks: u64::MAX, units_left: units, counter: Counter::default() }
     }
 
     /// Counts work done, in units of the job's choice (elements, kilobytes), and says whether the slice is over. To be
@@ -92,7 +93,7 @@ impl Budget {
     #[inline]
     pub fn spend(&mut self, units: u64) -> bool {
         self.units_left = self.units_left.saturating_sub(units);
-        self.units_left == 0 || sys::time_stamp() >= self.until_ticks
+        self.units_left == 0 || self.counter.ticks() >= self.until_ticks
     }
 
     /// The most units to do before the next look at the clock: `wanted`, or what is left where that is less.
@@ -108,6 +109,10 @@ pub type Place = (usize, u64);
 /// Stands for all keys of a database: what a job does to many keys must not be seen half done by a command that
 /// looks at all.
 pub const WHOLE: u64 = 0x5eed_0fa1_17ee_a5a5;
+
+/// Held by every job that still takes its keys: until it has them all it stands for the database of its client's
+/// index, so two databases cannot change places.
+pub const TAKERS: u64 = 0x5eed_7a4e_0b5e_55ed;
 
 /// Keys of a request, `step` apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -269,10 +274,10 @@ impl Jobs {
     }
 
     /// A slice that ends at `ticks`.
-    pub fn budget(&self, until_ticks: u64) -> Budget {
+    pub fn budget(&self, until_ticks: u64, clock: &Clock) -> Budget {
         match self.forced_units {
             Some(units) => Budget::units(units),
-            None => Budget::until(until_ticks),
+            None => Budget::until(until_ticks, clock),
         }
     }
 
@@ -513,15 +518,17 @@ impl Ctx<'_> {
     /// Runs a job: in place, as far as this turn's time for that reaches, and then in slices between turns. A handler
     /// ends with it.
     pub fn run(&mut self, args: Args<'_>, mut job: impl Job + 'static) -> CmdResult {
+        let clock = &self.engine.clock;
+        let started = clock.ticks();
         let mut budget = match self.engine.jobs.forced_units {
             None if matches!(self.client.address, Address::InProcess) => Budget::unlimited(),
             Some(units) => Budget::units(units),
-            None => Budget::until(sys::time_stamp() + self.engine.jobs.turn_ticks),
+            None => Budget::until(started + self.engine.jobs.turn_ticks, clock),
         };
-        let started = sys::time_stamp();
         let step = job.step(self, args, &mut budget)?;
+        let ticks = self.engine.clock.ticks().saturating_sub(started);
         let jobs = &mut self.engine.jobs;
-        jobs.turn_ticks = jobs.turn_ticks.saturating_sub(sys::time_stamp() - started);
+        jobs.turn_ticks = jobs.turn_ticks.saturating_sub(ticks);
         match step {
             Step::Done => Ok(()),
             Step::More => {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::base::block::Block;
 use crate::command::execute::{Outcome, Request};
-use crate::dialect;
+use crate::dialect::{self, Dialect};
 use crate::engine::engine::Engine;
 use crate::engine::evict::Room;
 use crate::engine::session::{Replies, Session, Waiting};
@@ -279,18 +279,9 @@ impl Reactor {
             session.closes_after_reply = true;
             return;
         }
-        let shared = &engine.shared;
-        if shared.pause.is_some() && shared.is_paused(dialect::may_write(conn.dialect, frame)) {
-            session.waiting = Some(Waiting::Pause);
-            let kept = keep(engine, entry, arena, batch, conn);
-            conn.postponed.push_back(kept);
-            (current.is_postponing, current.is_waiting) = (true, true);
-            return;
-        }
-        session.waiting = None;
         engine.make_room(session.db);
-        if engine.shared.eviction.room == Room::Wait && dialect::may_write(conn.dialect, frame) {
-            session.waiting = Some(Waiting::Room);
+        session.waiting = frame_waits_for(engine, session, conn.dialect, frame);
+        if session.waiting.is_some() {
             let kept = keep(engine, entry, arena, batch, conn);
             conn.postponed.push_back(kept);
             (current.is_postponing, current.is_waiting) = (true, true);
@@ -396,6 +387,29 @@ pub struct Current {
     pub is_postponing: bool,
     /// Its command waits for a pause to end or for keys, or runs as a job: `Session::waiting` says which.
     pub is_waiting: bool,
+}
+
+/// What keeps a request of another dialect from running now, if anything: the same that keeps commands.
+fn frame_waits_for(
+    engine: &mut Engine,
+    session: &mut Session,
+    dialect: Dialect,
+    frame: &[u8],
+) -> Option<Waiting> {
+    let shared = &engine.shared;
+    let is_paused = shared.pause.is_some() && shared.is_paused(dialect::may_write(dialect, frame));
+    let lacks_room = shared.eviction.room == Room::Wait && dialect::may_write(dialect, frame);
+    if is_paused || lacks_room {
+        engine.unclaim(session);
+        return Some(if is_paused { Waiting::Pause } else { Waiting::Room });
+    }
+    if engine.shared.jobs.is_active() {
+        let places = dialect::places(dialect, frame, &engine.hasher, session.db);
+        if !engine.claim(session, places) {
+            return Some(Waiting::Keys);
+        }
+    }
+    None
 }
 
 /// Whether an unknown command is a line of HTTP: a web page can make a browser on this machine send requests

@@ -293,6 +293,10 @@ pub struct Leftovers {
     pub queued: usize,
     /// Connections that wait for a pause to end.
     pub waiting: usize,
+    /// Jobs under way, and clients that wait for a key.
+    pub jobs: usize,
+    /// Keys that somebody holds.
+    pub held: usize,
     /// Bytes received and not run, or answered and not sent.
     pub buffered_bytes: usize,
 }
@@ -365,6 +369,8 @@ impl Reactor {
                 + self.batch.entries.len()
                 + self.batch.waited.len(),
             waiting: self.paused.len(),
+            jobs: self.engine.shared.jobs.len() + self.engine.shared.jobs.clients_waiting(),
+            held: self.engine.dbs.iter().map(|db| db.holds.len()).sum(),
             buffered_bytes: self.conns.iter().map(buffered).sum(),
         }
     }

@@ -173,7 +173,8 @@ impl Reactor {
                 let left = Duration::from_millis(left_ms as u64);
                 return self.timers.no_later_than(left, &shared.clock);
             }
-            shared.pause = None;
+            // CLOCK has moved time beyond its end within this turn.
+            self.engine.end_pause();
         }
         for key in std::mem::take(&mut self.paused) {
             let Some(conn) = self.conns.get_mut(key) else { continue };

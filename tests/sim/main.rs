@@ -11,6 +11,7 @@ mod history;
 mod model;
 mod payload;
 mod plan;
+mod proof;
 mod shrink;
 mod wire;
 mod world;
@@ -84,6 +85,26 @@ fn quarter(index: u64) {
     }
     let (from, each) = (number("SIM_FROM").unwrap_or(0), number("SIM_SEEDS").unwrap_or(SEEDS) / 4);
     play(from + index * each, from + (index + 1) * each);
+}
+
+/// A plan of one client that sends these, each answered before the next.
+fn script(lines: &[&str]) -> Plan {
+    let mut plan = Plan::of(0);
+    (plan.doors, plan.ticks_per_reading) = (vec![wire::Door::Resp2], 0);
+    plan.options = vec![("test-mode", "yes")];
+    let steps = |line: &&str| {
+        let send = plan::Step::Send(0, history::words(line));
+        [send, plan::Step::Deliver(0, usize::MAX), plan::Step::Turn(u32::MAX)]
+    };
+    plan.steps = lines.iter().flat_map(steps).collect();
+    plan
+}
+
+/// Keys used to be kept past their time for ever once CLOCK had ended a pause.
+#[test]
+fn keys_expire_again_after_a_pause_that_the_clock_ended() {
+    let plan = script(&["PAUSE 30 WRITE", "CLOCK ADVANCE 100", "SET k1 v PX 5"]);
+    assert_eq!(judge(&run(&plan)), Ok(true));
 }
 
 #[test]

@@ -35,6 +35,8 @@ pub struct Plan {
     pub doors: Vec<Door>,
     /// Nanoseconds between two looks at the counter.
     pub ticks_per_reading: u64,
+    /// Units of work in a slice of a job; `None`: as much as time allows.
+    pub units: Option<u64>,
     /// Options of the server.
     pub options: Vec<(&'static str, &'static str)>,
     /// What happens.
@@ -47,13 +49,19 @@ struct Dice {
     /// Makes values unique.
     counter: u64,
     is_big: bool,
+    /// Which commands there are, by a hash of their names: few of them meet each other more often.
+    allowed: u64,
 }
 
 impl Plan {
     /// The plan of a seed.
     pub fn of(seed: u64) -> Plan {
-        let mut dice = Dice { random: Random::from_seed(seed ^ 0x5eed), counter: 0, is_big: false };
+        let random = Random::from_seed(seed ^ 0x5eed);
+        let mut dice = Dice { random, counter: 0, is_big: false, allowed: u64::MAX };
         dice.is_big = dice.one_in(20);
+        if !dice.one_in(3) {
+            dice.allowed = dice.random.next_u64() & dice.random.next_u64();
+        }
         let clients = 2 + dice.below(4);
         let mixes_doors = dice.one_in(2);
         let doors = (0..clients).map(|_| dice.door(mixes_doors)).collect();
@@ -71,12 +79,13 @@ impl Plan {
         if dice.one_in(10) {
             options.push(("maxclients", "3"));
         }
-        let mut plan = Plan { seed, doors, ticks_per_reading, options, steps: Vec::new() };
+        let units = dice.pick(&[None, Some(1), Some(1), Some(2), Some(3), Some(1000)]);
+        let mut plan = Plan { seed, doors, ticks_per_reading, units, options, steps: Vec::new() };
         let sends = 20 + dice.below(40);
         let eagerness = dice.pick(&[20, 50, 90]);
         for _ in 0..sends {
             let client = dice.below(clients);
-            let words = dice.command(plan.doors[client], clients);
+            let words = dice.allowed_command(plan.doors[client], clients);
             plan.steps.push(Step::Send(client, words));
             while dice.below(100) < eagerness {
                 let step = dice.other_step(clients);
@@ -89,8 +98,8 @@ impl Plan {
     /// For a report.
     pub fn describe(&self) -> String {
         let mut text = format!(
-            "doors {:?}, {} ns per reading, {:?}\n",
-            self.doors, self.ticks_per_reading, self.options
+            "doors {:?}, {} ns per reading, {:?} units, {:?}\n",
+            self.doors, self.ticks_per_reading, self.units, self.options
         );
         for step in &self.steps {
             text += &match step {
@@ -162,12 +171,24 @@ impl Dice {
         self.pick(&[1, 4, 5, 20, 25, 100, 1500])
     }
 
+    fn allowed_command(&mut self, door: Door, clients: usize) -> Words {
+        const TRIES: usize = 30;
+        for _ in 0..TRIES {
+            let words = self.command(door, clients);
+            let hash = words[0].iter().fold(7u32, |hash, &byte| hash * 31 % 1009 + u32::from(byte));
+            if self.allowed >> (hash % 64) & 1 == 1 {
+                return words;
+            }
+        }
+        self.command(door, clients)
+    }
+
     fn command(&mut self, door: Door, clients: usize) -> Words {
         let line = match door {
-            Door::Resp2 | Door::Resp3 => match self.below(10) {
-                0..5 => self.simple(),
-                5..7 => self.of_many(),
-                7..9 => self.of_keyspace(),
+            Door::Resp2 | Door::Resp3 => match self.below(20) {
+                0..9 => self.simple(),
+                9..13 => self.of_many(),
+                13..17 => self.of_keyspace(),
                 _ => self.of_connection(clients),
             },
             Door::Simpledb => self.simpledb(),

@@ -37,11 +37,6 @@ impl Door {
         }
     }
 
-    /// Whether it is RESP of either version.
-    pub fn is_resp(self) -> bool {
-        matches!(self, Door::Resp2 | Door::Resp3)
-    }
-
     /// A command as bytes; as a line of words where that is wished and possible.
     pub fn encode(self, words: &Words, is_line: bool) -> Vec<u8> {
         let name = std::str::from_utf8(&words[0]).expect("a name");

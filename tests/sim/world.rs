@@ -142,7 +142,8 @@ impl World {
             let (option, _) = Opt::find(name.as_bytes()).expect("an option");
             config.load(option, &super::history::words(value)).expect("a value");
         }
-        let engine = Engine::new(config, Clock::simulated(time.clone()), Some(plan.seed));
+        let mut engine = Engine::new(config, Clock::simulated(time.clone()), Some(plan.seed));
+        engine.shared.jobs.force_units(plan.units);
         let reactor = Reactor::new(engine, Vec::new()).expect("a loop");
         time.set_ticks_per_reading(plan.ticks_per_reading);
         World {
@@ -255,7 +256,7 @@ impl World {
     fn call(&mut self, link: usize, words: Words) {
         let index = self.calls.len();
         let link = &mut self.links[link];
-        let bytes = link.door.encode(&words, index % 5 == 0);
+        let bytes = link.door.encode(&words, index.is_multiple_of(5));
         link.peer.send(&bytes);
         link.sent += bytes.len();
         link.undelivered.push_back((index, link.sent));
@@ -276,8 +277,10 @@ impl World {
         let link = &mut self.links[link];
         let count = link.peer.deliver(count);
         link.arrived += count;
-        while let Some((index, _)) = link.undelivered.pop_front_if(|(_, end)| *end <= link.arrived)
+        while let Some(&(index, end)) = link.undelivered.front()
+            && end <= link.arrived
         {
+            link.undelivered.pop_front();
             self.calls[index].invoked = Some(now);
         }
         count
@@ -304,6 +307,7 @@ impl World {
         let words = vec![b"ADVANCE".to_vec(), ms.to_string().into_bytes()];
         let mut call = Call::new(TIME, 0, words);
         (call.invoked, call.returned) = (Some(now), Some(now + 1));
+        call.reply = Some(Reply::Status("OK".to_owned()));
         self.calls.push(call);
         self.tick();
     }
@@ -425,13 +429,14 @@ impl World {
     /// Reads all there is, by a client of its own.
     fn read_all(&mut self, size: &str) {
         let mut reader = self.connect(Door::Resp2);
-        for link in 0..reader {
-            if self.links[reader].is_gone {
-                // All places were taken.
-                self.abort(link);
-                self.rest();
-                reader = self.connect(Door::Resp2);
-            }
+        let mut others = 0..reader;
+        while self.links[reader].is_gone
+            && let Some(link) = others.next()
+        {
+            // All places were taken.
+            self.abort(link);
+            self.rest();
+            reader = self.connect(Door::Resp2);
         }
         let words = |line: &str| super::history::words(line);
         for db in 0..DATABASES {
