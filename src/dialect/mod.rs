@@ -12,8 +12,8 @@ pub mod msgpack;
 pub mod simpledb;
 
 use crate::base::hash::Key;
-use crate::engine::ctx::Ctx;
 use crate::base::hash::KeyHasher;
+use crate::engine::ctx::Ctx;
 use crate::engine::engine::Engine;
 use crate::engine::jobs::{Place, WHOLE};
 use crate::engine::session::Session;
