@@ -169,8 +169,8 @@ def settle(client):
         before = now
 
 
-def measure_row(port, probe, prepare, run):
-    """Does one row; returns how it ended, the waits of the probe in ms, and how long it took in seconds."""
+def measure_row(server, probe, client, prepare, run):
+    """Does one row: how it ended, the waits of the probe in ms, how long it took in seconds, the longest turn."""
     ready, go = os.pipe(), os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -178,7 +178,7 @@ def measure_row(port, probe, prepare, run):
         os.nice(5)
         status = FAILED
         try:
-            client = Client(port)
+            client = Client(server.port)
             prepared = prepare(client)
             os.write(ready[1], b"r")
             os.read(go[0], 1)
@@ -197,6 +197,7 @@ def measure_row(port, probe, prepare, run):
     is_ready = os.read(ready[0], 1) == b"r"
     # What preparing has left behind is over, for the server and for the probe.
     time.sleep(0.5 if is_ready else 0)
+    forget_turns(client)
     probe.take()
     started = time.monotonic()
     os.write(go[1], b"g")
@@ -205,14 +206,22 @@ def measure_row(port, probe, prepare, run):
     time.sleep(0.3)
     for end in (ready[0], *go):
         os.close(end)
-    return status, probe.take(), seconds
+    return status, probe.take(), seconds, worst_turn(client)
+
+
+def forget_turns(client):
+    """Empties the ledger of a Rufous; another server does not know the command."""
+    try:
+        client("STALLS", "RESET")
+    except (RuntimeError, OSError):
+        pass
 
 
 def worst_turn(client):
     """Phase and command of the longest turn in the ledger of a Rufous; nothing of other servers."""
     try:
         entries = client.ask("STALLS", "GET", -1)
-    except RuntimeError:
+    except (RuntimeError, OSError):
         return ""
     entries = [dict(zip(entry[::2], entry[1::2])) for entry in entries]
     worst = max(entries, key=lambda entry: entry[b"turn-us"], default=None)

@@ -48,8 +48,12 @@ impl Slots {
             // Positions of this input will be base..base + length; the next input starts above.
             Some(_) if !self.slots.is_empty() && self.base != 0 => {}
             _ => {
-                self.slots.clear();
-                self.slots.resize(1 << SLOT_BITS, 0);
+                // Fresh memory is zero and comes page by page as it is used.
+                if self.slots.is_empty() {
+                    self.slots = vec![0; 1 << SLOT_BITS];
+                } else {
+                    self.slots.fill(0);
+                }
                 self.base = 1;
             }
         }
@@ -104,7 +108,7 @@ fn packable(length: usize, limit: usize) -> Option<u32> {
     (length != 0 && limit != 0).then_some(length)
 }
 
-/// Bytes of input one unit stands for: about 3 us.
+/// Bytes of input one unit stands for: 1.5 us of text, 6 us of noise.
 const BYTES_PER_UNIT: usize = 1024;
 
 /// [`compress`] in pieces: gives the same bytes. Has a table of its own (256 KiB).

@@ -16,4 +16,5 @@ pub mod quote;
 pub mod random;
 pub mod sys;
 pub mod time;
+pub mod utf8;
 mod wide;

@@ -10,11 +10,12 @@
 //! | `turn_end` | ns |
 //! | `command_begin` | name, its length |
 //! | `command_end` | name, its length, ns |
+//! | `job_slice` | name of the command, its length, ns |
 //! | `stall` | phase, us, clients that waited |
 //!
 //! Cost while nobody traces: one `nop` where the arguments are known anyway (`turn_begin`, `turn_end`, `stall`);
-//! where they would have to be computed (`phase_end`, `command_begin`, `command_end`) a comparison with a counter of
-//! tracers, which the tracer raises, and the `nop` is elsewhere. Not on Linux they are nothing.
+//! where they would have to be computed (the others) a comparison with a counter of tracers, which the tracer raises,
+//! and the `nop` is elsewhere. Not on Linux they are nothing.
 use probe::{probe, probe_lazy};
 
 /// The poll has returned.
@@ -45,6 +46,12 @@ pub fn command_begin(name: impl Fn() -> &'static str) {
 #[inline(always)]
 pub fn command_end(name: impl Fn() -> &'static str, nanos: impl Fn() -> u64) {
     probe_lazy!(rufous, command_end, name().as_ptr(), name().len(), nanos());
+}
+
+/// A long command has run for a while and goes on or is over; its first piece is a `command_end`.
+#[inline(always)]
+pub fn job_slice(name: impl Fn() -> &'static str, nanos: impl Fn() -> u64) {
+    probe_lazy!(rufous, job_slice, name().as_ptr(), name().len(), nanos());
 }
 
 /// A turn above the threshold, once it is known who waited.

@@ -121,7 +121,11 @@ fn config_set(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     }
     shared.config_changed();
     let (log_factor, decay_minutes) = shared.lfu_settings();
-    ctx.dbs().for_each(|db| db.set_lfu(log_factor, decay_minutes));
+    let is_fifo = shared.is_fifo();
+    for db in ctx.dbs() {
+        db.set_lfu(log_factor, decay_minutes);
+        db.set_fifo(is_fifo);
+    }
     ctx.reply.ok();
     Ok(())
 }

@@ -106,7 +106,7 @@ impl Engine {
         let ticks = ended.saturating_sub(*started);
         probes::command_end(|| shared.table.full_name(id), || shared.clock.nanos(ticks));
         *started = ended;
-        let ran = Ran { id, command, ticks, result, mark };
+        let ran = Ran { id, command, ticks, turn_ticks: ticks, result, mark };
         if matches!(ran.result, Err(CmdError::Parked)) {
             run_jobs::park(&mut self.dbs, shared, session, args, Parked { ran, now, out });
             return Outcome::Running;
@@ -120,7 +120,10 @@ impl Engine {
 pub(super) struct Ran {
     pub(super) id: CommandId,
     pub(super) command: &'static Command,
+    /// All its time.
     pub(super) ticks: u64,
+    /// That of this turn, as far as the stall ledger has not been told.
+    pub(super) turn_ticks: u64,
     pub(super) result: CmdResult,
     /// Where its reply begins.
     pub(super) mark: Mark,
@@ -151,6 +154,7 @@ pub(super) fn account(
         monitor::feed(shared, session, args);
     }
     if ran.ticks >= shared.watch.least_ticks {
+        shared.note_culprit(session, ran.id, args, ran.turn_ticks);
         shared.record_slow(session, args, ran.command, ran.ticks);
     }
 }

@@ -128,7 +128,8 @@ fn has_shared_integers(engine: &Shared) -> bool {
         MaxmemoryPolicy::VolatileLru
         | MaxmemoryPolicy::AllkeysLru
         | MaxmemoryPolicy::VolatileLfu
-        | MaxmemoryPolicy::AllkeysLfu => true,
+        | MaxmemoryPolicy::AllkeysLfu
+        | MaxmemoryPolicy::AllkeysS3Fifo => true,
         MaxmemoryPolicy::VolatileRandom
         | MaxmemoryPolicy::AllkeysRandom
         | MaxmemoryPolicy::VolatileTtl
@@ -143,6 +144,12 @@ fn object_idletime(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
             return Err(CmdError::Text(
                 "ERR An LFU maxmemory policy is selected, idle time not tracked. Please note that when \
                  switching between policies at runtime LRU and LFU data will take some time to adjust.",
+            ));
+        }
+        Some(_) if ctx.engine.config.maxmemory_policy() == MaxmemoryPolicy::AllkeysS3Fifo => {
+            return Err(CmdError::Text(
+                "ERR An S3-FIFO maxmemory policy is selected, idle time not tracked. Please note that when \
+                 switching between policies at runtime data will take some time to adjust.",
             ));
         }
         Some(entry) => ctx.reply.int(entry.idle_seconds() as i64),

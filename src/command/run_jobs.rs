@@ -4,6 +4,7 @@
 //! → slices by `Engine::run_jobs` → `finish` (reply, statistics). A parked job holds its keys from the moment its
 //! handler returned, so nothing can come between; one with very many keys takes them first, and begins its work only
 //! with all of them.
+use crate::base::probes;
 use crate::command::execute::{self, Ran};
 use crate::command::keys::ranges_of;
 use crate::command::spec::flag;
@@ -65,7 +66,7 @@ fn claim_places(
 }
 
 /// The client waits for no key any longer; those behind it look again.
-pub(super) fn unqueue(shared: &mut Shared, session: &mut Session) {
+pub fn unqueue(shared: &mut Shared, session: &mut Session) {
     if session.ticket != 0 {
         let Shared { jobs, outbox, .. } = shared;
         jobs.stop_waiting(std::mem::take(&mut session.ticket), &mut outbox.wakes);
@@ -133,6 +134,7 @@ pub(super) fn park(
 ) {
     let Some(Parking { job, has_many_keys }) = shared.jobs.take_parking() else { return };
     session.waiting = Some(Waiting::Job);
+    shared.note_culprit(session, ran.id, args, ran.turn_ticks);
     let keys = ranges_of(ran.command, args);
     let is_writer = keys.iter().any(|range| range.hold == Hold::Write);
     let mut running = Box::new(Running {
@@ -149,6 +151,7 @@ pub(super) fn park(
         is_partial: has_many_keys && is_writer,
         now,
         ticks: ran.ticks,
+        slice_ticks: 0,
         out: out.split_off(ran.mark),
         phase: Phase::Take(0),
         is_blocked: false,
@@ -189,13 +192,16 @@ impl Engine {
         let until = clock.ticks().saturating_add(clock.ticks_of(budget_us.saturating_mul(1000)));
         while let Some(mut running) = self.shared.jobs.take_next() {
             let started = self.shared.clock.ticks();
+            running.slice_ticks = started;
             let mut budget = self.shared.jobs.budget(until, &self.shared.clock);
             self.shared.jobs.exchange(&running, &mut self.dbs);
             let is_over = self.advance(&mut running, &mut budget);
             self.shared.jobs.exchange(&running, &mut self.dbs);
-            running.ticks += self.shared.clock.ticks() - started;
+            let ticks = self.shared.clock.ticks() - started;
+            running.ticks += ticks;
+            self.note_slice(&running, ticks);
             if is_over {
-                self.forget_job(&running);
+                self.forget_job(*running);
             } else {
                 self.shared.jobs.add(running);
             }
@@ -204,6 +210,17 @@ impl Engine {
             }
         }
         if self.shared.jobs.is_runnable() { Work::Left } else { Work::Done }
+    }
+
+    /// Tells tracers and the stall ledger of a slice.
+    fn note_slice(&mut self, running: &Running, ticks: u64) {
+        let shared = &mut self.shared;
+        let id = running.found.id;
+        probes::job_slice(|| shared.table.full_name(id), || shared.clock.nanos(ticks));
+        if ticks >= shared.watch.culprit_ticks {
+            let list = running.args.lend(&self.hasher);
+            shared.note_culprit(&running.session, id, list.args(), ticks);
+        }
     }
 
     /// One slice of one job; true once nothing of it is left.
@@ -330,7 +347,10 @@ impl Engine {
         self.shared.jobs.ended += 1;
         let Found { id, command, .. } = running.found;
         let mut out = std::mem::take(&mut running.out);
-        let ran = Ran { id, command, ticks: running.ticks, result, mark: Output::default().mark() };
+        let mark = Output::default().mark();
+        // The ledger is told slice by slice.
+        let ticks = running.ticks + self.shared.clock.ticks().saturating_sub(running.slice_ticks);
+        let ran = Ran { id, command, ticks, turn_ticks: 0, result, mark };
         let list = running.args.lend(&self.hasher);
         let shared = &mut self.shared;
         let present =
@@ -374,13 +394,15 @@ impl Engine {
     }
 
     /// What a job leaves behind.
-    fn forget_job(&mut self, running: &Running) {
-        if let Some(mut old) = self.shared.jobs.leave_limbo(running) {
+    fn forget_job(&mut self, running: Running) {
+        if let Some(mut old) = self.shared.jobs.leave_limbo(&running) {
             self.shared.graveyard.bury(old.flush());
             if let Some(db) = self.dbs.get_mut(running.db) {
                 db.stats.add(&old.stats);
             }
         }
+        // A request of a million arguments takes milliseconds to free.
+        self.shared.graveyard.bury_garbage(Box::new(running.args));
     }
 
     /// A client is gone: it waits for nothing, and nobody waits for its reply.

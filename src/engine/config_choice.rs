@@ -36,6 +36,7 @@ choices! {
         VolatileRandom "volatile-random", VolatileTtl "volatile-ttl",
         AllkeysLru "allkeys-lru", AllkeysLfu "allkeys-lfu",
         AllkeysRandom "allkeys-random", NoEviction "noeviction",
+        AllkeysS3Fifo "allkeys-s3fifo",
     }
     /// `syslog-facility`.
     SyslogFacility {

@@ -104,8 +104,6 @@ pub struct Watch {
     pub least_ticks: u64,
     /// `stall-log-slower-than-us`, for whole turns.
     pub stall_ticks: u64,
-    /// `max-stall-us`
-    pub budget_us: u64,
     /// `latency-tracking`
     pub is_tracking: bool,
     /// `max-stall-us`
@@ -173,7 +171,6 @@ impl Engine {
                     culprit_ticks: u64::MAX,
                     least_ticks: u64::MAX,
                     stall_ticks: u64::MAX,
-                    budget_us: 0,
                     is_tracking: false,
                     slice_ticks: 0,
                     needs_password: false,
@@ -184,7 +181,11 @@ impl Engine {
         };
         engine.shared.config_changed();
         let (log_factor, decay_minutes) = engine.shared.lfu_settings();
-        engine.dbs.iter_mut().for_each(|db| db.set_lfu(log_factor, decay_minutes));
+        let is_fifo = engine.shared.is_fifo();
+        for db in &mut engine.dbs {
+            db.set_lfu(log_factor, decay_minutes);
+            db.set_fifo(is_fifo);
+        }
         engine.shared.startup_memory_bytes = crate::base::memory::allocated_bytes();
         engine
     }
@@ -241,9 +242,8 @@ impl Shared {
         };
         let slow_ticks = never_below(slow_us, 0, 1_000);
         let spike_ticks = never_below(spike_ms, 1, 1_000_000);
-        let budget_us = config.size(Opt::MaxStallUs);
         let threshold_us = match config.size(Opt::StallLogSlowerThanUs) {
-            0 => budget_us,
+            0 => config.size(Opt::MaxStallUs),
             threshold_us => threshold_us,
         };
         let (stall_ticks, culprit_ticks) = stalls::thresholds(&self.clock, threshold_us);
@@ -253,7 +253,6 @@ impl Shared {
             culprit_ticks,
             least_ticks: slow_ticks.min(spike_ticks).min(culprit_ticks),
             stall_ticks,
-            budget_us,
             is_tracking: config.flag(Opt::LatencyTracking),
             slice_ticks: self.clock.ticks_of(config.size(Opt::MaxStallUs) * 1000),
             needs_password: !config.text(Opt::RequirePass).is_empty(),
@@ -264,6 +263,11 @@ impl Shared {
         );
         self.configure_eviction();
         self.slowlog.shorten(self.config.int(Opt::SlowlogMaxLen).max(0) as usize);
+    }
+
+    /// Whether keys carry what S3-FIFO needs instead of an LRU time, by `maxmemory-policy`.
+    pub fn is_fifo(&self) -> bool {
+        self.config.maxmemory_policy() == MaxmemoryPolicy::AllkeysS3Fifo
     }
 
     /// `lfu-log-factor` and `lfu-decay-time`, for each database to keep.
@@ -283,6 +287,13 @@ impl Shared {
     pub fn count_call(&mut self, id: CommandId, ticks: u64) {
         let nanos = self.watch.is_tracking.then(|| self.clock.nanos(ticks));
         self.stats.count_call(id, ticks, nanos);
+    }
+
+    /// Counts `calls` runs of a command at once, each of which took this long.
+    #[inline]
+    pub fn count_calls(&mut self, id: CommandId, calls: u32, ticks: u64) {
+        let nanos = self.watch.is_tracking.then(|| self.clock.nanos(ticks));
+        self.stats.count_calls(id, calls, ticks, nanos);
     }
 
     /// Whether CLIENT PAUSE holds commands back that may (or may not) write.

@@ -27,7 +27,7 @@ use crate::engine::config_choice::MaxmemoryPolicy;
 use crate::engine::ctx::Event;
 use crate::engine::engine::{Engine, Shared};
 use crate::engine::evict_pool::EvictPool;
-use crate::store::{Candidate, Db, Evicted, Rank, Sampled, Scope};
+use crate::store::{Candidate, Db, Evicted, Rank, SAMPLES_MAX, Sampled, Scope};
 
 /// Keys evicted between two looks at the clock.
 const EVICTIONS_PER_LOOK: usize = 8;
@@ -39,6 +39,8 @@ const SLICE_US_MIN: u64 = 100;
 const OVERSHOOT_DIVISOR: usize = 16;
 /// and at least so many bytes.
 const OVERSHOOT_BYTES_MIN: usize = 1 << 20;
+/// Samples under S3-FIFO for one of `maxmemory-samples`.
+const FIFO_SAMPLES: usize = 3;
 /// Tenacity whose time is `max-stall-us`, as it is 500 us in Redis.
 const TENACITY_USUAL: i64 = 10;
 
@@ -84,7 +86,6 @@ pub struct Eviction {
     /// When the limit was exceeded, in ticks, while it is.
     exceeded_at: Option<u64>,
     pool: EvictPool,
-    next_db: usize,
     found: Vec<Candidate>,
     key: Vec<u8>,
 }
@@ -107,7 +108,6 @@ impl Default for Eviction {
             is_running: false,
             exceeded_at: None,
             pool: EvictPool::default(),
-            next_db: 0,
             found: Vec::new(),
             key: Vec::new(),
         }
@@ -306,10 +306,7 @@ impl Engine {
             return Some(before as isize - db.used_bytes() as isize);
         }
         let rule = self.shared.eviction.rule?;
-        match rule.1 {
-            Rank::Chance => self.evict_any(rule),
-            _ => self.evict_best(rule),
-        }
+        self.evict_best(rule)
     }
 
     /// Evicts the best candidate of all databases.
@@ -333,25 +330,6 @@ impl Engine {
             }
         }
         can_evict.then_some(0)
-    }
-
-    /// Evicts any key, of one database after the other.
-    fn evict_any(&mut self, rule: (Scope, Rank)) -> Option<isize> {
-        let count = self.dbs.len();
-        for _ in 0..count {
-            let index = (self.shared.eviction.next_db + 1) % count;
-            let Shared { eviction, random, .. } = &mut self.shared;
-            let sampled =
-                self.dbs[index].sample(rule, (1, 0), random.next_u64(), &mut eviction.found);
-            if sampled == Sampled::NoneYet {
-                return Some(0);
-            }
-            eviction.next_db = index;
-            if let Some(candidate) = eviction.found.pop() {
-                return Some(self.evict(index, &candidate, rule).unwrap_or(0));
-            }
-        }
-        None
     }
 
     /// Evicts one candidate and gives the bytes it brought; `None` if it is none any more.
@@ -400,7 +378,10 @@ impl Shared {
         let stall_us = config.size(Opt::MaxStallUs);
         let turn_us = turn_us(config.int(Opt::MaxmemoryEvictionTenacity), stall_us);
         let eviction = &mut self.eviction;
-        eviction.samples = config.int(Opt::MaxmemorySamples).max(1) as usize;
+        let samples = config.int(Opt::MaxmemorySamples).clamp(1, SAMPLES_MAX as i64) as usize;
+        // The small queue of S3-FIFO holds a twentieth of the keys: to find them takes more samples.
+        let is_fifo = rule.is_some_and(|(_, rank)| rank == Rank::Fifo);
+        eviction.samples = if is_fifo { samples * FIFO_SAMPLES } else { samples };
         eviction.turn_ticks =
             turn_us.map_or(u64::MAX, |us| self.clock.ticks_of(us.saturating_mul(1000)));
         eviction.paid_ticks_max = self.clock.ticks_of(PAID_NANOS_MAX);
@@ -464,6 +445,7 @@ fn rule_of(policy: MaxmemoryPolicy) -> Option<(Scope, Rank)> {
         MaxmemoryPolicy::AllkeysLru => Some((Scope::All, Rank::Idle)),
         MaxmemoryPolicy::AllkeysLfu => Some((Scope::All, Rank::Rarity)),
         MaxmemoryPolicy::AllkeysRandom => Some((Scope::All, Rank::Chance)),
+        MaxmemoryPolicy::AllkeysS3Fifo => Some((Scope::All, Rank::Fifo)),
         MaxmemoryPolicy::NoEviction => None,
     }
 }

@@ -23,9 +23,9 @@ impl Graveyard {
         self.detached.push_back(detached);
     }
 
-    /// Takes over a reply whose client is gone.
+    /// Takes over a reply whose client is gone. A small one is freed at once.
     pub fn bury_output(&mut self, output: Output) {
-        if !output.blocks().is_empty() {
+        if output.is_big() {
             self.bury_garbage(Box::new(output));
         }
     }

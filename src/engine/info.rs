@@ -204,9 +204,6 @@ fn clients(ctx: &mut Ctx<'_>, text: &mut InfoText) {
     text.field("client_recent_max_input_buffer", input_max);
     text.field("client_recent_max_output_buffer", output_max);
     text.field("blocked_clients", waiting);
-    text.field("clients_waiting_for_keys", shared.jobs.clients_waiting());
-    text.field("jobs_running", shared.jobs.len());
-    text.field("jobs_ended", shared.jobs.ended);
     text.zeros(&["tracking_clients", "clients_in_timeout_table"]);
 }
 

@@ -85,8 +85,11 @@ pub(super) fn turns(ctx: &mut Ctx<'_>, text: &mut InfoText) {
     let shared = &*ctx.engine;
     let stalls = &shared.stalls;
     text.title("Loop");
-    text.field("loop_budget_us", shared.watch.budget_us);
+    text.field("loop_budget_us", shared.config.size(Opt::MaxStallUs));
     text.field("loop_stalls", stalls.count());
+    text.field("jobs_running", shared.jobs.len());
+    text.field("jobs_ended", shared.jobs.ended);
+    text.field("clients_waiting_for_keys", shared.jobs.clients_waiting());
     durations(text, "loop_turn", stalls.turns());
     for &phase in Phase::ALL {
         durations(text, &format!("loop_phase_{}", phase.name()), stalls.phase(phase));

@@ -174,6 +174,8 @@ pub struct Running {
     pub now: i64,
     /// Time spent on it so far, in ticks.
     pub ticks: u64,
+    /// When its slice began, in ticks.
+    pub slice_ticks: u64,
     /// The reply so far.
     pub out: Output,
     /// Where it stands.

@@ -78,8 +78,7 @@ impl SlowLog {
 }
 
 impl Shared {
-    /// The slow log, the latency monitor and the stall ledger, for a command that took `ticks`; and time has moved
-    /// on within the turn.
+    /// The slow log and the latency monitor, for a command that took `ticks`; and time has moved on within the turn.
     #[cold]
     pub fn record_slow(
         &mut self,
@@ -88,9 +87,6 @@ impl Shared {
         command: &Command,
         ticks: u64,
     ) {
-        if let Some(id) = session.last_command {
-            self.note_culprit(session, id, args, ticks);
-        }
         self.clock.refresh();
         let nanos = self.clock.nanos(ticks);
         let unix_seconds = self.clock.unix_ms() / 1000;

@@ -17,6 +17,7 @@ use std::collections::VecDeque;
 use crate::base::clock::Clock;
 use crate::base::histogram::Histogram;
 use crate::base::probes;
+use crate::engine::config::Opt;
 use crate::engine::engine::Shared;
 use crate::engine::redact::{REDACTED, is_secret};
 use crate::engine::session::Session;
@@ -75,13 +76,6 @@ phases! {
 }
 
 const PHASES: usize = Phase::ALL.len();
-
-impl Phase {
-    /// The phase called `name` in any case.
-    pub fn find(name: &[u8]) -> Option<Phase> {
-        Phase::ALL.iter().copied().find(|phase| phase.name().as_bytes().eq_ignore_ascii_case(name))
-    }
-}
 
 /// Durations of one phase, or of whole turns.
 #[derive(Clone, Debug, Default)]
@@ -305,14 +299,9 @@ impl Shared {
         }
     }
 
-    /// Remembers the longest of the long commands of a turn. Called for those above a threshold only.
-    pub(super) fn note_culprit(
-        &mut self,
-        client: &Session,
-        id: CommandId,
-        args: Args<'_>,
-        ticks: u64,
-    ) {
+    /// Remembers the longest of the long commands of a turn, or slices of jobs. Free to be called for short ones.
+    #[cold]
+    pub fn note_culprit(&mut self, client: &Session, id: CommandId, args: Args<'_>, ticks: u64) {
         let is_known = |culprit: &Culprit| culprit.ticks >= ticks;
         if ticks < self.watch.culprit_ticks || self.stalls.culprit.as_ref().is_some_and(is_known) {
             return;
@@ -381,7 +370,8 @@ impl Shared {
     /// A line for the worst turns, at most one per second.
     fn log_stall(&mut self) {
         let Some(stall) = self.stalls.entries.front() else { return };
-        if stall.turn_us <= self.watch.budget_us.saturating_mul(BUDGETS_OF_WARNING) {
+        let budget_us = self.config.size(Opt::MaxStallUs);
+        if stall.turn_us <= budget_us.saturating_mul(BUDGETS_OF_WARNING) {
             return;
         }
         let now = self.clock.ticks();
@@ -390,7 +380,7 @@ impl Shared {
             self.stalls.unlogged += 1;
             return;
         }
-        let line = describe(stall, self.watch.budget_us, self.stalls.unlogged);
+        let line = describe(stall, budget_us, self.stalls.unlogged);
         log::warn!("{line}");
         self.stalls.logged_at = Some(now);
         self.stalls.unlogged = 0;

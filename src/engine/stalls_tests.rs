@@ -129,15 +129,6 @@ fn the_line_in_the_log_tells_no_key() {
     );
 }
 
-#[test]
-fn phases_are_found_by_name() {
-    for &phase in Phase::ALL {
-        assert_eq!(Phase::find(phase.name().to_uppercase().as_bytes()), Some(phase));
-        assert_eq!(Phase::ALL[phase as usize], phase);
-    }
-    assert_eq!(Phase::find(b"turn"), None);
-}
-
 proptest! {
     /// The histogram of turns counts every turn, that of a phase each in which it ran, and no time is lost.
     #[test]

@@ -107,6 +107,19 @@ impl Stats {
         }
     }
 
+    /// Counts `calls` runs of a command at once, each of which took `ticks`, or `nanos` where durations are kept.
+    #[inline]
+    pub fn count_calls(&mut self, id: CommandId, calls: u32, ticks: u64, nanos: Option<u64>) {
+        self.commands_processed += u64::from(calls);
+        let Some(command) = self.commands.get_mut(id.index()) else { return };
+        command.calls += u64::from(calls);
+        command.ticks += ticks * u64::from(calls);
+        if let Some(nanos) = nanos {
+            let histogram = command.histogram.get_or_insert_with(Box::<Histogram>::default);
+            histogram.record_many(nanos, calls);
+        }
+    }
+
     /// Counts that a command which ran answered an error.
     pub fn count_failure(&mut self, id: CommandId, message: &[u8]) {
         if let Some(command) = self.commands.get_mut(id.index()) {

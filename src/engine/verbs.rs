@@ -149,6 +149,7 @@ impl Shared {
             monitor::feed(self, session, list.args());
         }
         if ticks >= self.watch.least_ticks {
+            self.note_culprit(session, id, list.args(), ticks);
             self.record_slow(session, list.args(), command, ticks);
         }
     }

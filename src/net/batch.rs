@@ -122,13 +122,9 @@ fn parts_elsewhere<'b>(
     let bytes = entry.spans.start as usize..entry.spans.end as usize;
     match (entry.source, &conn.partial) {
         (Source::Waited(index), _) => batch.waited[index as usize].parts(),
-        (Source::Own, Some(partial)) => {
-            // Spans name blocks by their place in the whole list.
-            let blocks = &partial.blocks[..entry.blocks.end as usize];
-            (&partial.buffer, &partial.spans[bytes], blocks)
-        }
+        (Source::Own, Some(partial)) => partial.request(entry.spans.clone(), entry.blocks.clone()),
         (Source::Frame, _) => (&arena[bytes], &[], &[]),
-        (Source::OwnFrame, Some(partial)) => (&partial.buffer[bytes], &[], &[]),
+        (Source::OwnFrame, Some(partial)) => (partial.frame(entry.spans.clone()), &[], &[]),
         (Source::WaitedFrame(index) | Source::Fatal(index), _) => {
             (batch.waited[index as usize].parts().0, &[], &[])
         }
@@ -155,6 +151,9 @@ impl Reactor {
         }
         self.leave_connection();
         self.drop_consumed();
+        for args in self.batch.waited.drain(..).filter(OwnedArgs::is_big) {
+            self.engine.shared.graveyard.bury_garbage(Box::new(args));
+        }
         self.batch.entries = entries;
         self.batch.clear();
     }
@@ -232,8 +231,7 @@ impl Reactor {
             current.is_postponing = true;
         }
         if current.is_postponing {
-            let (buffer, spans, blocks) = parts(entry, arena, batch, conn);
-            let kept = keep(engine, entry.source, buffer, spans, blocks);
+            let kept = keep(engine, entry, arena, batch, conn);
             conn.postponed.push_back(kept);
             return;
         }
@@ -252,15 +250,15 @@ impl Reactor {
         match outcome {
             Outcome::Done => {}
             Outcome::Postponed => {
-                let kept = keep(engine, entry.source, buffer, spans, blocks);
+                let kept = keep(engine, entry, arena, batch, conn);
                 conn.postponed.push_back(kept);
                 (current.is_postponing, current.is_waiting) = (true, true);
                 return;
             }
             Outcome::Running => {
-                let list = ArgList::new(buffer, spans, blocks, &engine.hasher, entry.hint);
-                let kept = OwnedArgs::copy_of(list.args());
-                engine.shared.jobs.give_args(kept);
+                if let Postponed::Command(args) = keep(engine, entry, arena, batch, conn) {
+                    engine.shared.jobs.give_args(args);
+                }
                 (current.is_postponing, current.is_waiting) = (true, true);
             }
         }
@@ -284,7 +282,7 @@ impl Reactor {
         engine.make_room(session.db);
         session.waiting = frame_waits_for(engine, session, conn.dialect, frame);
         if session.waiting.is_some() {
-            let kept = keep(engine, entry.source, frame, &[], &[]);
+            let kept = keep(engine, entry, arena, batch, conn);
             conn.postponed.push_back(kept);
             (current.is_postponing, current.is_waiting) = (true, true);
             return;
@@ -364,8 +362,10 @@ impl Reactor {
     /// Drops from partial buffers what has been executed.
     fn drop_consumed(&mut self) {
         while let Some(key) = self.consumed.pop() {
-            if let Some(conn) = self.conns.get_mut(key) {
-                conn.drop_executed();
+            if let Some(conn) = self.conns.get_mut(key)
+                && let Some(big) = conn.drop_executed()
+            {
+                self.engine.shared.graveyard.bury_garbage(Box::new(big));
             }
         }
     }
@@ -430,22 +430,39 @@ fn cut_above_limit(engine: &mut Engine, current: &Current, conn: &mut Conn) {
     }
 }
 
-/// A request as something that outlives the turn.
+/// A request as something that outlives the turn. A big one, or one that waits again, is moved out of where it is;
+/// others are copied.
 #[cold]
 fn keep(
     engine: &Engine,
-    source: Source,
-    buffer: &[u8],
-    spans: &[Span],
-    blocks: &[Block],
+    entry: &Entry,
+    arena: &[u8],
+    batch: &mut Batch,
+    conn: &mut Conn,
 ) -> Postponed {
-    match source {
-        Source::Error(error) => return Postponed::Error(error),
-        Source::Frame | Source::OwnFrame | Source::WaitedFrame(_) => {
-            return Postponed::Frame(OwnedArgs::from_parts([buffer]));
+    let waited = &mut batch.waited;
+    let mut take =
+        |index: u32| waited.get_mut(index as usize).map(std::mem::take).unwrap_or_default();
+    match (entry.source, &mut conn.partial) {
+        (Source::Error(error), _) => return Postponed::Error(error),
+        (Source::Waited(index), _) => return Postponed::Command(take(index)),
+        (Source::WaitedFrame(index), _) => return Postponed::Frame(take(index)),
+        (Source::Fatal(index), _) => return Postponed::Fatal(take(index)),
+        (Source::Own, Some(partial)) => {
+            if let Some(args) = partial.take_request(entry.spans.clone(), entry.blocks.clone()) {
+                return Postponed::Command(args);
+            }
         }
-        Source::Fatal(_) => return Postponed::Fatal(OwnedArgs::from_parts([buffer])),
-        Source::Arena | Source::Own | Source::Waited(_) => {}
+        (Source::OwnFrame, Some(partial)) => {
+            if let Some(frame) = partial.take_frame(entry.spans.clone()) {
+                return Postponed::Frame(frame);
+            }
+        }
+        (Source::Arena | Source::Frame | Source::Own | Source::OwnFrame, _) => {}
+    }
+    let (buffer, spans, blocks) = parts(entry, arena, batch, conn);
+    if matches!(entry.source, Source::Frame | Source::OwnFrame) {
+        return Postponed::Frame(OwnedArgs::from_parts([buffer]));
     }
     let list = ArgList::new(buffer, spans, blocks, &engine.hasher, HashHint::default());
     Postponed::Command(OwnedArgs::copy_of(list.args()))

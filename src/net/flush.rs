@@ -62,6 +62,9 @@ impl Reactor {
                 Err(_) => return conn.is_dead = true,
             }
         }
+        if conn.output.has_spent() {
+            self.engine.shared.graveyard.bury_garbage(Box::new(conn.output.take_spent()));
+        }
         if conn.output.is_empty() {
             conn.over_soft_limit_ms = 0;
             self.return_output(key);
@@ -88,6 +91,8 @@ impl Reactor {
         if self.output_pool.len() < POOL_MAX && capacity <= POOLED_BYTES_MAX {
             output.clear();
             self.output_pool.push(output);
+        } else {
+            self.engine.shared.graveyard.bury_output(output);
         }
     }
 

@@ -204,7 +204,8 @@ impl Reactor {
         Ok(())
     }
 
-    /// The phases of a turn after the wait; `take_events` says what the wait has brought.
+    /// The phases of a turn after the wait; `take_events` says what the wait has brought. Those which find nothing to
+    /// do most of the time (accept, background work) end themselves where they did something.
     pub(super) fn serve(&mut self, take_events: impl FnOnce(&mut Reactor)) {
         self.engine.begin_turn();
         take_events(self);
@@ -214,7 +215,6 @@ impl Reactor {
         self.count_waiting();
         self.end_phase(Phase::Events);
         self.accept_pending();
-        self.end_phase(Phase::Accept);
         // Those ready now, a share at a time: while the later ones run, the first replies are on their
         // way and their clients at work. Who becomes ready meanwhile waits for the next turn.
         let mut left = self.ready.len();
@@ -231,8 +231,10 @@ impl Reactor {
         self.end_phase(Phase::Timers);
         self.run_background();
         // What timers have closed or cut, and what goes on where the last turn's bound stopped it.
-        self.flush_dirty();
-        self.end_phase(Phase::Flush);
+        if !self.dirty.is_empty() {
+            self.flush_dirty();
+            self.end_phase(Phase::Flush);
+        }
         self.engine.shared.end_turn();
     }
 
@@ -243,14 +245,13 @@ impl Reactor {
             || self.background == Work::Left
             || self.expiry == Work::Left
             || self.engine.shared.jobs.is_runnable()
-            // So that those counted as waiting are those who did.
-            || self.engine.shared.stalls.is_open()
             || (self.arrivals.is_pending && self.arrivals.resume_at.is_none())
     }
 
     /// Waits for events, at most until the next timer.
     fn wait(&mut self, events: &mut Events) -> io::Result<()> {
-        if self.has_work() {
+        // After a turn that took too long, only those who sent something meanwhile are counted as waiting.
+        if self.has_work() || self.engine.shared.stalls.is_open() {
             return self.poll_once(events, Some(Duration::ZERO));
         }
         let clock = &self.engine.shared.clock;
@@ -362,6 +363,11 @@ impl Reactor {
             self.arrivals.resume_at = None;
         }
         self.arrivals.is_pending = false;
+        self.accept_arrivals();
+        self.end_phase(Phase::Accept);
+    }
+
+    fn accept_arrivals(&mut self) {
         let keepalive = self.engine.shared.config.int(Opt::TcpKeepalive).max(0) as u64;
         let mut accepted = 0;
         let listeners = self.listeners.clone();
@@ -453,7 +459,9 @@ impl Reactor {
         }
         shared.clients.remove(conn.client);
         shared.monitors.retain(|&client| client != conn.client);
-        shared.graveyard.bury_output(conn.output);
+        let (requests, output) = conn.into_remains();
+        requests.into_iter().for_each(|args| shared.graveyard.bury_garbage(Box::new(args)));
+        shared.graveyard.bury_output(output);
     }
 
     /// Puts a connection in the queue of those to read.

@@ -28,6 +28,8 @@ pub const SEAL_BYTES_MIN: usize = 64 * 1024;
 const APPEND_COPY_MAX: usize = 16 * 1024;
 /// A block of this size is not freed at once when it has left.
 const SPENT_BYTES_MIN: usize = 2 * FREE_PIECE_BYTES;
+/// So many smaller blocks are freed at once.
+const FREED_AT_ONCE_MAX: usize = 16;
 
 /// Bytes on their way to one client: text, and references to big values between its parts.
 #[derive(Debug, Default)]
@@ -67,7 +69,7 @@ impl Insert {
 }
 
 /// A place to which an [`Output`] can be cut back. Nothing may leave while one is kept.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Mark {
     len: usize,
 }
@@ -376,6 +378,15 @@ impl Output {
     #[inline]
     pub fn has_spent(&self) -> bool {
         self.spent.is_some()
+    }
+
+    /// Whether it is to be freed in pieces. Many small blocks are, too: each may be the last reference.
+    pub fn is_big(&self) -> bool {
+        let is_big = |insert: &Insert| insert.block.capacity() >= SPENT_BYTES_MIN;
+        self.bytes.capacity() >= SPENT_BYTES_MIN
+            || self.spent.is_some()
+            || self.blocks.len() > FREED_AT_ONCE_MAX
+            || self.blocks.iter().any(is_big)
     }
 
     /// Empties it, keeping its memory.

@@ -12,7 +12,7 @@ impl Db {
     /// Makes a key look as if it was last used so many seconds ago; nothing without the key or under LFU,
     /// which does not keep that. The clock has 24 bits: beyond 194 days it wraps, as in Redis.
     pub fn set_idle(&mut self, key: Key<'_>, seconds: u64) {
-        if !self.clock.lfu {
+        if !self.clock.lfu && !self.fifo.is_on {
             let field = u64::from(self.clock.now).wrapping_sub(seconds) & CLOCK_MASK;
             self.set_clock(key, field as u32);
         }

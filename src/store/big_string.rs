@@ -15,7 +15,7 @@
 //! in between. Should somebody share the block all the same, the rest is built beside it, and what was shared keeps
 //! what it had then. Should the key be gone, as when it expired, nothing happens to it.
 //!
-//! Cost: a step of n units copies n × 16 KiB, about 4 us each where memory is new. A block of 33 MiB and more that has
+//! Cost: a step of n units copies n × 8 KiB, about 5 us each where memory is new. A block of 33 MiB and more that has
 //! to grow is moved by the system without being copied: 4 us per MiB, at most once per MiB appended.
 
 use super::blocks::Graveyard;
@@ -32,7 +32,7 @@ use crate::base::pieces::{Garbage, Progress};
 use std::sync::Arc;
 
 /// Bytes copied per unit.
-const BYTES_PER_UNIT: usize = 16 * 1024;
+const BYTES_PER_UNIT: usize = 8 * 1024;
 /// A result up to this length is made in one step.
 const ONE_STEP_BYTES_MAX: usize = 64 * 1024;
 /// From this size on the allocator moves pages and not bytes (glibc: 32 MiB and a header, `M_MMAP_THRESHOLD`'s limit).

@@ -4,7 +4,7 @@
 //! is too large for the heap. Every change of an entry passes one private door, `before_write`, and
 //! every move of an entry between buckets another, `before_move`: point-in-time iteration hangs
 //! there, so no change may bypass them. The other operations stand in files of their own:
-//! `db_string`, `scan`, `expire`, `compact`, `owned`, `flush`.
+//! `db_string`, `ahead`, `scan`, `expire`, `compact`, `owned`, `flush`.
 //!
 //! Promise: an expired entry is never seen (it is deleted on the way); a failed write changes
 //! nothing; time comes from `begin` alone. Cost: a lookup is two cache misses (bucket, entry); one
@@ -14,6 +14,7 @@ use super::OutOfMemory;
 use super::WrongType;
 use super::blocks::{Blocks, Graveyard};
 use super::entry::{self, INLINE_KEY_MAX, Stored, StoredKey, TTL};
+use super::fifo::Fifo;
 use super::heap::{Handle, Heap, same_class};
 use super::holds::Holds;
 use super::sample::SampleWalk;
@@ -110,6 +111,7 @@ pub struct Db {
     pub(super) wheel: Option<Box<Wheel>>,
     pub(super) ttl_mean_ms: i64,
     pub(super) sample_walk: SampleWalk,
+    pub(super) fifo: Fifo,
     pub(super) scratch: Vec<u8>,
 }
 
@@ -139,6 +141,7 @@ impl Db {
             wheel: None,
             ttl_mean_ms: 0,
             sample_walk: SampleWalk::default(),
+            fifo: Fifo::default(),
             scratch: Vec::new(),
         }
     }
@@ -172,7 +175,13 @@ impl Db {
         (next.now_ms, next.clock, next.lfu_log_factor) =
             (self.now_ms, self.clock, self.lfu_log_factor);
         (next.keeps_expired, next.record_expired) = (self.keeps_expired, self.record_expired);
+        next.set_fifo(self.fifo.is_on);
         next
+    }
+
+    /// Has entries carry what S3-FIFO needs in place of a time or a count of accesses.
+    pub fn set_fifo(&mut self, is_on: bool) {
+        self.fifo.set_on(is_on);
     }
 
     /// A key with its hash.
@@ -213,18 +222,6 @@ impl Db {
         }
     }
 
-    /// Asks the processor for the bucket of a key that will be looked up soon.
-    #[inline]
-    pub fn prefetch_bucket(&self, hash: u64) {
-        self.table.prefetch_bucket(hash);
-    }
-
-    /// Asks the processor for the entry of a key whose bucket has been prefetched.
-    #[inline]
-    pub fn prefetch_entry(&self, hash: u64) {
-        self.table.candidates(hash, |handle| self.heap.prefetch(Handle::from_raw(handle)));
-    }
-
     // --- reads ---
 
     /// The entry of a key, for a command that reads it: counts a hit or a miss and notes the
@@ -254,14 +251,6 @@ impl Db {
         let slot = self.locate(key)?;
         self.touch(slot);
         Some(self.entry(slot.handle))
-    }
-
-    /// The string of a key, read as by `read`.
-    #[inline(always)]
-    pub fn string(&mut self, key: Key<'_>) -> Result<Option<StringRef<'_>>, WrongType> {
-        let Some(slot) = self.locate_counted(key) else { return Ok(None) };
-        self.touch(slot);
-        self.entry(slot.handle).string().ok_or(WrongType).map(Some)
     }
 
     /// The string of a key, read as by `read_for_write`.
@@ -367,7 +356,7 @@ impl Db {
     }
 
     #[inline(always)]
-    fn locate_counted(&mut self, key: Key<'_>) -> Option<Slot> {
+    pub(super) fn locate_counted(&mut self, key: Key<'_>) -> Option<Slot> {
         let slot = self.locate(key);
         match slot {
             Some(_) => self.stats.hits += 1,
@@ -380,12 +369,20 @@ impl Db {
     /// count rises).
     #[inline(always)]
     pub(super) fn touch(&mut self, slot: Slot) {
+        self.touch_entry(Handle::from_raw(slot.handle));
+    }
+
+    /// As `touch`, for one whose place in the table nobody has looked up.
+    #[inline(always)]
+    pub(super) fn touch_entry(&mut self, handle: Handle) {
         if self.no_touch {
             return;
         }
-        let bytes = self.heap.slot_mut(Handle::from_raw(slot.handle));
+        let bytes = self.heap.slot_mut(handle);
         let header = entry::header(bytes);
-        let field = if self.clock.lfu {
+        let field = if self.fifo.is_on {
+            Fifo::hit(entry::clock(header))
+        } else if self.clock.lfu {
             let counter = self.clock.decayed(entry::clock(header));
             let random = &mut self.lfu_random;
             self.clock.now | lfu_increment(counter, self.lfu_log_factor, random)
@@ -400,7 +397,13 @@ impl Db {
     /// The clock field of a new entry.
     #[inline]
     pub(super) fn new_clock(&self) -> u32 {
-        if self.clock.lfu { self.clock.now | LFU_INIT } else { self.clock.now }
+        if self.fifo.is_on {
+            self.fifo.fresh()
+        } else if self.clock.lfu {
+            self.clock.now | LFU_INIT
+        } else {
+            self.clock.now
+        }
     }
 
     /// The door: called before an entry of `bucket` is added, changed or deleted.
@@ -515,6 +518,10 @@ impl Db {
         expiry: Option<UnixMillis>,
         value: Stored<'_>,
     ) -> Result<(), OutOfMemory> {
+        let header = match self.fifo.is_on {
+            true => entry::with_clock(header, self.fifo.insert(hash, self.table.len())),
+            false => header,
+        };
         let key_end = entry::key_end_for(key);
         let handle = self.heap.alloc(entry::size_for(key_end, expiry.is_some(), value))?;
         let bytes = self.heap.slot_mut(handle);

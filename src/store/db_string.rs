@@ -204,12 +204,13 @@ impl Db {
         let slot = self.locate(key);
         let (replaced, old_expiry, clock) = match slot {
             Some(slot) => {
-                // A set counts as an access; under LFU the key's count survives it.
+                // A set counts as an access; under LFU and S3-FIFO what is known of the key survives it.
                 self.touch(slot);
                 let bytes = self.heap.slot(Handle::from_raw(slot.handle));
                 let header = entry::header(bytes);
                 let expiry = if ttl == Ttl::Keep { entry::expiry(bytes) } else { None };
-                let clock = if self.clock.lfu { entry::clock(header) } else { self.new_clock() };
+                let has_count = self.clock.lfu || self.fifo.is_on;
+                let clock = if has_count { entry::clock(header) } else { self.new_clock() };
                 (Replaced::Value(Kind::of(header)), expiry, clock)
             }
             None => (Replaced::Nothing, None, self.new_clock()),

@@ -175,7 +175,9 @@ impl Db {
         let start = wheel.round.cursor;
         let end = goal.max(start).min(start.saturating_add(budget_buckets));
         self.sweep_to(end, &mut progress);
-        progress.is_left = end < goal;
+        // A round that was begun before time jumped ends with a mark of that time.
+        let is_behind = self.wheel.as_ref().is_some_and(|wheel| wheel.mark_ms() <= now_ms);
+        progress.is_left = end < goal || is_behind;
         progress
     }
 
@@ -402,6 +404,9 @@ impl Db {
 /// The bucket a round should have reached by now: all when the mark is near.
 fn round_goal(wheel: &Wheel, now_ms: UnixMillis, buckets: usize) -> usize {
     let started_ms = wheel.round.started_ms;
+    if wheel.mark_ms() <= now_ms.saturating_add(MARGIN_MS) {
+        return buckets;
+    }
     let margin_ms = wheel.mark_ms().saturating_sub(started_ms).saturating_sub(MARGIN_MS);
     let round_ms = i128::from(margin_ms.clamp(1, ROUND_MS));
     let elapsed_ms = i128::from(now_ms.saturating_sub(started_ms).max(0));
@@ -410,3 +415,7 @@ fn round_goal(wheel: &Wheel, now_ms: UnixMillis, buckets: usize) -> usize {
     let least = least + i128::from(SHORT_ROUND_BUCKETS);
     usize::try_from(even.max(least)).unwrap_or(usize::MAX).min(buckets)
 }
+
+#[cfg(test)]
+#[path = "expire_tests.rs"]
+mod tests;

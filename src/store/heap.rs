@@ -33,8 +33,10 @@ const UNIT_BYTES: usize = 8;
 const RESERVE_BYTES: usize = 32 << 30;
 /// Bytes made accessible at a time.
 const COMMIT_BYTES: usize = 2 << 20;
-/// Empty pages kept resident for reuse (2 MiB).
-const SPARE_PAGES: usize = 32;
+/// Empty pages kept resident for reuse: one for so many pages, within bounds (2 MiB at most).
+const PAGES_PER_SPARE: usize = 64;
+const SPARE_PAGES_MIN: usize = 2;
+const SPARE_PAGES_MAX: usize = 32;
 /// The largest slot.
 pub(crate) const SLOT_BYTES_MAX: usize = 8 << 10;
 const SMALL_MAX: usize = 512;
@@ -360,7 +362,7 @@ impl Heap {
     /// is left to return. About 10 us per page.
     pub(crate) fn release(&mut self, budget_pages: usize) -> bool {
         for _ in 0..budget_pages {
-            if self.spare.len() <= SPARE_PAGES {
+            if self.spare.len() <= self.spare_max() {
                 return true;
             }
             let Some(page) = self.spare.pop() else { return true };
@@ -372,7 +374,12 @@ impl Heap {
             }
             self.released.push(page);
         }
-        self.spare.len() <= SPARE_PAGES
+        self.spare.len() <= self.spare_max()
+    }
+
+    fn spare_max(&self) -> usize {
+        let resident = self.pages.len() - self.released.len();
+        (resident / PAGES_PER_SPARE).clamp(SPARE_PAGES_MIN, SPARE_PAGES_MAX)
     }
 
     /// The next live slot of the page that compaction empties, choosing a sparse page if none is

@@ -7,6 +7,7 @@
 use std::fmt;
 
 mod access;
+mod ahead;
 mod big_string;
 mod blocks;
 mod compact;
@@ -14,6 +15,7 @@ mod db;
 mod db_string;
 mod entry;
 mod expire;
+mod fifo;
 mod flush;
 mod heap;
 mod holds;
@@ -26,6 +28,7 @@ mod view;
 mod walk;
 mod wheel;
 
+pub use ahead::Lead;
 pub use big_string::BigEdit;
 pub use db::{Db, DbMemory, DbStats};
 pub use db_string::{NewString, Replaced, Ttl};

@@ -16,6 +16,7 @@
 
 use super::db::Db;
 use super::entry;
+use super::fifo::Turn;
 use super::heap::Handle;
 use super::view::key_bytes;
 
@@ -23,6 +24,9 @@ use super::view::key_bytes;
 pub const SAMPLES_MAX: usize = 64;
 /// Buckets looked at in one call of `sample`.
 const BUCKETS_PER_CALL: usize = 256;
+
+/// Makes a random number of a hash and a random number.
+const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// Which entries may go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +46,8 @@ pub enum Rank {
     Rarity,
     /// How soon it expires.
     Deadline,
+    /// Whose turn it is by S3-FIFO.
+    Fifo,
     /// Nothing.
     Chance,
 }
@@ -81,7 +87,7 @@ pub enum Evicted {
     Yes,
     /// Its time had come: it is deleted, and counted as expired.
     Expired,
-    /// It stays, or is gone already: it was used, changed, moved, or is held.
+    /// It stays, or is gone already: it was used, changed, moved, is held, or has earned another round.
     Stale,
 }
 
@@ -104,8 +110,8 @@ impl Db {
             + self.graveyard.waiting_bytes()
     }
 
-    /// Looks at up to `wanted` entries within `scope` (at most `SAMPLES_MAX`), beginning at the
-    /// bucket that `random` chooses, and adds those with a score of `least` or more to `found`.
+    /// Looks at `wanted` entries within `scope` or some more (at most `SAMPLES_MAX`), beginning at
+    /// the bucket that `random` chooses, and adds those with a score of `least` or more to `found`.
     pub fn sample(
         &mut self,
         (scope, rank): (Scope, Rank),
@@ -118,6 +124,8 @@ impl Db {
             self.sample_walk = SampleWalk::default();
             return Sampled::Nothing;
         }
+        // Whole buckets: were so many taken of each, entries of full ones would live longer than
+        // others, and those ever fuller.
         let wanted = wanted.clamp(1, SAMPLES_MAX);
         let mut bucket = match self.sample_walk.fruitless {
             0 => ((u128::from(random) * buckets as u128) >> 64) as usize,
@@ -125,21 +133,22 @@ impl Db {
         };
         let (mut handles, mut walked) = (Handles::new(), 0);
         while handles.count < wanted && walked < BUCKETS_PER_CALL.min(buckets) {
-            let first = handles.count;
             self.table.visit_bucket(bucket, |handle, has_ttl| {
                 if has_ttl || scope == Scope::All {
                     self.heap.prefetch(Handle::from_raw(handle));
                     handles.push(handle);
                 }
             });
-            // Entries of a bucket stand in the order they came: the first ones must not always win.
-            handles.keep(first, wanted, random as usize);
             bucket = (bucket + 1) % buckets;
             walked += 1;
         }
         let mut met = 0;
         for &handle in handles.all() {
-            let (hash, score) = (self.hash_of(handle), self.score(handle, rank));
+            let hash = self.hash_of(handle);
+            let score = match rank {
+                Rank::Chance => (hash ^ random).wrapping_mul(SPREAD),
+                _ => self.score(handle, rank),
+            };
             if self.is_held(hash) {
                 continue;
             }
@@ -174,7 +183,7 @@ impl Db {
         let expiry = entry::expiry(bytes);
         if scope == Scope::Volatile && expiry.is_none()
             || self.is_held(candidate.hash)
-            || self.score(slot.handle, rank) < candidate.score
+            || rank != Rank::Chance && self.score(slot.handle, rank) < candidate.score
         {
             return Evicted::Stale;
         }
@@ -183,6 +192,18 @@ impl Db {
         if expiry.is_some_and(|expiry| self.now_ms > expiry) && !self.keeps_expired {
             self.expire_slot(slot);
             return Evicted::Expired;
+        }
+        if rank == Rank::Fifo {
+            let header = entry::header(bytes);
+            match self.fifo.turn(entry::clock(header)) {
+                Turn::Stays(clock) => {
+                    let bytes = self.heap.slot_mut(Handle::from_raw(slot.handle));
+                    entry::set_header(bytes, entry::with_clock(header, clock));
+                    return Evicted::Stale;
+                }
+                Turn::Goes(true) => self.fifo.leave_ghost(candidate.hash, self.table.len()),
+                Turn::Goes(false) => {}
+            }
         }
         self.remove_slot(slot);
         Evicted::Yes
@@ -199,6 +220,7 @@ impl Db {
             Rank::Rarity => 255 - u64::from(entry.lfu_counter()),
             // What expires first has the highest; times before 1970 are as good as 1970.
             Rank::Deadline => u64::MAX - entry.expiry().map_or(u64::MAX, |ms| ms.max(0) as u64),
+            Rank::Fifo => self.fifo.age(entry::clock(entry::header(entry.bytes()))),
             Rank::Chance => 0,
         }
     }
@@ -219,16 +241,6 @@ impl Handles {
         if self.count < SAMPLES_MAX {
             self.handles[self.count] = handle;
             self.count += 1;
-        }
-    }
-
-    /// Shortens the list to `most`, dropping of those from `first` on, by `random`.
-    fn keep(&mut self, first: usize, most: usize, random: usize) {
-        if self.count > most {
-            let fresh = &mut self.handles[first..self.count];
-            let turn = random % fresh.len();
-            fresh.rotate_left(turn);
-            self.count = most;
         }
     }
 

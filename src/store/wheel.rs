@@ -103,6 +103,8 @@ pub(super) struct Wheel {
     /// Handles in `due`.
     due_refs: usize,
     /// Chains nobody will look at, freed slice by slice.
+    // Boxed since they are: a chain is moved here as it is.
+    #[allow(clippy::vec_box)]
     garbage: Vec<Box<Chunk>>,
 }
 

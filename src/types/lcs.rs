@@ -101,8 +101,8 @@ impl<'s> Lcs<'s> {
 /// The longest common subsequence, found in pieces.
 ///
 /// First [`LcsWork::step`] until it is done, then [`LcsWork::len`], and [`LcsWork::step_runs`] or
-/// [`LcsWork::step_bytes`] likewise. A unit is about 1000 cells of the table, or 64 bytes of text: some 20 ns. `a`
-/// and `b` are the same at every step. Its memory is [`Garbage`].
+/// [`LcsWork::step_bytes`] likewise. A unit is about 1000 cells of the table, or 64 bytes of text: some 20 ns, and
+/// 200 where the table gets new memory. `a` and `b` are the same at every step. Its memory is [`Garbage`].
 pub struct LcsWork {
     stage: Stage,
     /// Whether `a` and `b` change places: for the length alone their order does not matter.

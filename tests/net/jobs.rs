@@ -243,6 +243,58 @@ fn mset_with<'w>(mset: &[&'w str], name: &'w str) -> Vec<&'w str> {
     [&[name], &mset[1..]].concat()
 }
 
+#[test]
+fn clients_of_other_doors_wait_too() {
+    let port = crate::server::free_port();
+    let listen = format!("simpledb://127.0.0.1:{port}");
+    let mut server = Server::start(&["--enable-debug-command", "yes", "--listen", &listen]);
+    let mut control = server.connect();
+    control.roundtrip(&["DEBUG", "JOBS", "UNITS", "1"], "+OK");
+    control.roundtrip(&["DEBUG", "JOBS", "STOP-AFTER", "0"], "+OK");
+    let mut job = server.connect();
+    job.command(&["MSET", "a", "1", "b", "2"]);
+    eventually("a job runs", || control.info("jobs_running") == "1");
+    step(&mut control, 3);
+    let mut other = Client::tcp(("127.0.0.1", port));
+    other.command(&["GET", "c"]);
+    assert_eq!(other.reply().text(), "Null");
+    other.command(&["GET", "a"]);
+    assert_waits(&mut other);
+    let mut counter = Client::tcp(("127.0.0.1", port));
+    counter.command(&["LEN"]);
+    assert_waits(&mut counter);
+    run(&mut control);
+    other.expect("1");
+    counter.expect(":2");
+    job.expect("+OK");
+    server.assert_healthy();
+}
+
+#[test]
+fn big_values_are_edited_and_dumped_in_slices() {
+    let mut server = Server::start(OPTIONS);
+    let mut client = server.connect();
+    let piece = "0123456789abcdef".repeat(1 << 17);
+    client.roundtrip(&["SET", "big", &piece], "+OK");
+    client.roundtrip(&["APPEND", "big", &piece], ":4194304");
+    client.roundtrip(&["COPY", "big", "copy"], ":1");
+    client.roundtrip(&["APPEND", "big", "tail"], ":4194308");
+    client.roundtrip(&["SETRANGE", "copy", "5000000", "end"], ":5000003");
+    client.roundtrip(&["STRLEN", "big"], ":4194308");
+    client.roundtrip(&["GETRANGE", "big", "4194300", "-1"], "cdeftail");
+    client.roundtrip(&["GETRANGE", "copy", "4194300", "4194305"], "cdef\0\0");
+    client.command(&["DUMP", "big"]);
+    let crate::client::Reply::Bulk(payload) = client.reply() else { panic!("no bulk") };
+    let words = [&b"RESTORE"[..], b"again", b"0", &payload];
+    client.send(&crate::client::encode_bytes(&words));
+    client.expect("+OK");
+    client.command(&["GET", "big"]);
+    let whole = client.reply();
+    client.command(&["GET", "again"]);
+    assert_eq!(client.reply(), whole);
+    server.assert_healthy();
+}
+
 /// Two clients hammer the same many keys; no reply mixes the two.
 #[test]
 fn big_reads_and_writes_are_whole() {

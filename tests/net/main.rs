@@ -10,6 +10,8 @@ mod boot;
 mod client;
 mod closing;
 mod doors;
+mod every_door;
+mod expiry;
 mod figures;
 mod jobs;
 mod limits;

@@ -82,7 +82,31 @@ fn the_key_to_blame_is_named_and_a_turn_below_the_threshold_is_not_kept() {
     assert_eq!(entries(&mut client).len(), 0);
 }
 
-/// Turns are counted once each, and every one of them waited for events and flushed.
+/// A long command is blamed for what it did in a turn, slice by slice, not for all of it when it ends.
+#[test]
+fn slices_of_a_long_command_are_blamed_one_by_one() {
+    let options = ["--stall-log-slower-than-us", "1", "--max-stall-us", "100"];
+    let server = Server::start(&options);
+    let mut client = server.connect();
+    for from in (0..20_000).step_by(1000) {
+        let names: Vec<String> = (from..from + 1000).map(|index| format!("key:{index}")).collect();
+        let mut words = vec!["MSET"];
+        words.extend(names.iter().flat_map(|name| [name.as_str(), "value"]));
+        client.roundtrip(&words, "+OK");
+    }
+    client.roundtrip(&["STALLS", "RESET"], "+OK");
+    client.command(&["KEYS", "*"]);
+    client.reply();
+    let entries = entries(&mut client);
+    for entry in &entries {
+        assert!(number(entry, "command-us") <= number(entry, "turn-us"), "{entry:?}");
+    }
+    let is_slice =
+        |entry: &&Reply| field(entry, "phase") == "jobs" && field(entry, "command") == "keys";
+    assert!(entries.iter().filter(is_slice).count() > 1, "{entries:?}");
+}
+
+/// Turns are counted once each, and every one of them took events and looked at the timers.
 #[test]
 fn histograms_count_every_turn() {
     let server = Server::start(&[]);
@@ -90,10 +114,10 @@ fn histograms_count_every_turn() {
     for _ in 0..50 {
         client.roundtrip(&["PING"], "+PONG");
     }
-    client.command(&["STALLS", "HISTOGRAM", "turn", "events", "FLUSH"]);
+    client.command(&["STALLS", "HISTOGRAM", "turn", "events", "TIMERS"]);
     let Reply::Array(items) = client.reply() else { panic!("no array") };
     let names: Vec<String> = items.iter().step_by(2).map(Reply::text).collect();
-    assert_eq!(names, ["turn", "events", "flush"]);
+    assert_eq!(names, ["turn", "events", "timers"]);
     let counts: Vec<u64> = items.iter().skip(1).step_by(2).map(|of| number(of, "turns")).collect();
     assert!(counts[0] >= 50, "{counts:?}");
     assert_eq!(counts, [counts[0]; 3]);
@@ -118,6 +142,7 @@ fn static_probes_are_in_the_program() {
         ("phase_end", 2),
         ("command_begin", 2),
         ("command_end", 3),
+        ("job_slice", 3),
         ("stall", 3),
     ] {
         let mut entries = notes.split("Provider: rufous\n").skip(1);
