@@ -119,7 +119,8 @@ fn answers_are_those_of_redis() {
         }
     }
     for (ours, redis) in transcript.lines().zip(REDIS_REPLIES.lines()) {
-        assert_eq!(ours, redis);
+        // DIFFERS: a policy more.
+        assert_eq!(ours.replace(", allkeys-s3fifo", ""), redis);
     }
     assert_eq!(transcript.lines().count(), REDIS_REPLIES.lines().count());
 }
