@@ -184,7 +184,7 @@ options! {
 }
 "Memory" {
     Maxmemory "maxmemory": umemory(0, u64::MAX, 0), 0, Now,
-        "Bytes the data set may take; 0 for no limit.";
+        "Bytes the data set may take, or percent of what this process may (`75%`); 0 for no limit.";
     MaxmemoryPolicy "maxmemory-policy":
         choice(MaxmemoryPolicy::WORDS, MaxmemoryPolicy::NoEviction as i64), 0, Now,
         "What gives way when `maxmemory` is reached.";
