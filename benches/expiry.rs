@@ -193,12 +193,12 @@ fn part_nanos(keys: u64) -> (f64, f64) {
     db.begin(0, false);
     for number in 0..keys {
         let name = format!("key:{number:012}").into_bytes();
-        let ttl = Ttl::At((number * 7919 % 60_000) as i64);
+        let ttl = Ttl::At((number * 7919 % 600_000) as i64);
         let key = db.key(&name);
         assert!(db.set_string(key, NewString::Bytes(&[b'v'; 32]), ttl).is_ok());
     }
-    // The mark is so near that a round is made at once.
-    db.begin(32_000, false);
+    // The mark is so near that the round is made at once.
+    db.begin(130_900, false);
     let (began, mut swept) = (Instant::now(), 0);
     loop {
         let progress = db.sweep(64);
