@@ -111,6 +111,7 @@ pub(super) struct Wheel {
     /// Handles in `due`.
     due_refs: usize,
     /// Chains nobody will look at, freed slice by slice.
+    #[allow(clippy::vec_box, reason = "chunks are taken out of chains as they are, not moved")]
     garbage: Vec<Box<Chunk>>,
 }
 
