@@ -1,16 +1,19 @@
 //! GET in process against GET over the network: the same million keys, the same random order, the same core's work.
 //!
-//! `cargo bench --bench in_process` prints requests per second for each, and the ratio. The network's is that of a
-//! server in this process, asked by one thread over eight connections with 64 requests per write; its replies are
-//! compared by length, those of the engine by content, before anything is timed. `get_many` has as many keys per
-//! call as the network has requests on their way, 512.
+//! `cargo bench --bench in_process` prints what one GET costs each way in nanoseconds of processor time, and how many
+//! times the network's rate that is. The network's cost is that of the thread of a server in this process, its client
+//! not counted; eight connections ask it with 64 requests per write. Processor time is what a busy machine disturbs
+//! least; the best pass by the wall clock is printed beside it. All ways are measured in turn, pass by pass, on the
+//! same keys. Before, the replies are compared: the network's by length, the engine's by content. `get_many` has as
+//! many keys per call as a connection has requests on their way, 64, and as all have, 512.
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a measurement prints, and may panic")]
 use std::hint::black_box;
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rufous::base::random::Random;
+use rufous::base::sys::{CpuOf, cpu_time};
 use rufous::{Address, Engine, Server};
 
 const KEYS: u64 = 1_000_000;
@@ -19,89 +22,109 @@ const VALUE: [u8; 32] = [b'v'; 32];
 const REPLY_BYTES: usize = 39;
 const PIPELINE: usize = 64;
 const CONNECTIONS: usize = 8;
-/// Requests whose keys are made before the clock runs.
-const BATCH: usize = 1 << 16;
-const ROUNDS: usize = 5;
+/// Requests per pass: long enough for the kernel's accounting.
+const PASS: usize = 1 << 19;
+const PASSES: usize = 9;
 
-fn key(index: u64) -> Vec<u8> {
-    format!("key:{index:012}").into_bytes()
+type KeyBytes = [u8; 16];
+
+fn key(index: u64) -> KeyBytes {
+    let mut bytes = *b"key:000000000000";
+    let digits = index.to_string();
+    bytes[16 - digits.len()..].copy_from_slice(digits.as_bytes());
+    bytes
 }
 
-fn random_keys(random: &mut Random) -> Vec<Vec<u8>> {
-    (0..BATCH).map(|_| key(random.below(KEYS))).collect()
+/// What the passes of one way took, per request.
+#[derive(Default)]
+struct Cost {
+    cpu_nanos: Vec<f64>,
+    wall_nanos: Vec<f64>,
 }
 
-/// The best of some rounds, in requests per second; `work` does `BATCH` requests.
-fn best(mut work: impl FnMut() -> Duration) -> f64 {
-    let fastest = (0..ROUNDS * 8).map(|_| work()).min().unwrap();
-    BATCH as f64 / fastest.as_secs_f64()
+impl Cost {
+    /// Runs `work`, which makes `PASS` requests; `cpu` reads the processor time of who does them.
+    fn measure(&mut self, cpu: impl Fn() -> u64, work: impl FnOnce()) {
+        let (cpu_before, started) = (cpu(), Instant::now());
+        work();
+        self.wall_nanos.push(started.elapsed().as_nanos() as f64 / PASS as f64);
+        self.cpu_nanos.push((cpu() - cpu_before) as f64 / PASS as f64);
+    }
+
+    /// Median of the processor time.
+    fn cpu(&self) -> f64 {
+        let mut sorted = self.cpu_nanos.clone();
+        sorted.sort_by(f64::total_cmp);
+        sorted[sorted.len() / 2]
+    }
+
+    fn wall(&self) -> f64 {
+        self.wall_nanos.iter().copied().fold(f64::INFINITY, f64::min)
+    }
 }
 
-fn one_by_one(engine: &mut Engine, random: &mut Random) -> f64 {
-    best(|| {
-        let keys = random_keys(random);
-        let started = Instant::now();
-        for key in &keys {
-            black_box(engine.get(key).unwrap());
-        }
-        started.elapsed()
-    })
+/// Processor time of this thread, in nanoseconds.
+fn own_cpu() -> u64 {
+    let time = cpu_time(CpuOf::Thread);
+    (time.user_us + time.system_us) * 1000
 }
 
-fn many(engine: &mut Engine, random: &mut Random) -> f64 {
-    best(|| {
-        let keys = random_keys(random);
-        let keys: Vec<&[u8]> = keys.iter().map(Vec::as_slice).collect();
-        let started = Instant::now();
-        for keys in keys.chunks(PIPELINE * CONNECTIONS) {
-            let take = |_: usize, value: Option<&[u8]>| {
-                black_box(value);
-            };
-            engine.get_many(keys, take).unwrap();
-        }
-        started.elapsed()
-    })
+/// Where the kernel tells the processor time of the only server's thread.
+fn server_schedstat() -> String {
+    let mut tasks = std::fs::read_dir("/proc/self/task").unwrap().map(|task| task.unwrap().path());
+    let is_server = |task: &std::path::PathBuf| {
+        std::fs::read_to_string(task.join("comm")).is_ok_and(|name| name == "rufous\n")
+    };
+    let found = tasks.find(is_server).expect("the server's thread is called rufous");
+    found.join("schedstat").to_str().unwrap().to_owned()
 }
 
-fn executed(engine: &mut Engine, random: &mut Random) -> f64 {
-    best(|| {
-        let keys = random_keys(random);
-        let started = Instant::now();
-        for key in &keys {
-            black_box(engine.execute(&[b"GET", key]));
-        }
-        started.elapsed()
-    })
+fn schedstat_cpu(path: &str) -> u64 {
+    let text = std::fs::read_to_string(path).unwrap();
+    text.split(' ').next().unwrap().parse().unwrap()
 }
 
-fn over_network(address: &Address, random: &mut Random) -> f64 {
-    let Address::Tcp(address) = address else { panic!("a TCP address was asked for") };
-    let mut connections: Vec<TcpStream> =
-        (0..CONNECTIONS).map(|_| TcpStream::connect(address).unwrap()).collect();
-    let mut replies = vec![0; REPLY_BYTES * PIPELINE];
-    best(|| {
-        let keys = random_keys(random);
-        let mut pipelines = Vec::new();
-        for keys in keys.chunks(PIPELINE) {
-            let mut requests = Vec::new();
-            for key in keys {
-                requests.extend_from_slice(b"*2\r\n$3\r\nGET\r\n$16\r\n");
-                requests.extend_from_slice(key);
-                requests.extend_from_slice(b"\r\n");
-            }
-            pipelines.push(requests);
-        }
-        let started = Instant::now();
-        for group in pipelines.chunks(CONNECTIONS) {
-            for (connection, requests) in connections.iter_mut().zip(group) {
-                connection.write_all(requests).unwrap();
-            }
-            for (connection, _) in connections.iter_mut().zip(group) {
-                connection.read_exact(&mut replies).unwrap();
-            }
-        }
-        started.elapsed()
-    })
+/// A server full of keys, and its client.
+struct Network {
+    connections: Vec<TcpStream>,
+    schedstat: String,
+}
+
+impl Network {
+    fn ask(&mut self, keys: &[KeyBytes], cost: &mut Cost) {
+        let encode = |keys: &[KeyBytes]| -> Vec<u8> {
+            let request = |key| [b"*2\r\n$3\r\nGET\r\n$16\r\n", key as &[u8], b"\r\n"].concat();
+            keys.iter().flat_map(request).collect()
+        };
+        let pipelines: Vec<Vec<u8>> = keys.chunks(PIPELINE).map(encode).collect();
+        let mut replies = vec![0; REPLY_BYTES * PIPELINE];
+        let Network { connections, schedstat } = self;
+        cost.measure(
+            || schedstat_cpu(schedstat),
+            || {
+                for group in pipelines.chunks(CONNECTIONS) {
+                    for (connection, requests) in connections.iter_mut().zip(group) {
+                        connection.write_all(requests).unwrap();
+                    }
+                    for (connection, _) in connections.iter_mut().zip(group) {
+                        connection.read_exact(&mut replies).unwrap();
+                    }
+                }
+            },
+        );
+    }
+}
+
+fn many(engine: &mut Engine, keys: &[KeyBytes], at_once: usize) {
+    let mut slices: Vec<&[u8]> = Vec::with_capacity(at_once);
+    for keys in keys.chunks(at_once) {
+        slices.clear();
+        slices.extend(keys.iter().map(|key| key as &[u8]));
+        let take = |_: usize, value: Option<&[u8]>| {
+            black_box(value);
+        };
+        engine.get_many(&slices, take).unwrap();
+    }
 }
 
 fn main() {
@@ -120,15 +143,53 @@ fn main() {
     for _ in 0..1000 {
         let key = key(random.below(KEYS));
         assert_eq!(engine.get(&key).unwrap().as_deref(), Some(&VALUE[..]));
-        assert_eq!(client.get(&key).unwrap().as_deref(), Some(&VALUE[..]));
+        assert_eq!(client.get(key).unwrap().as_deref(), Some(&VALUE[..]));
     }
-    let network = over_network(&server.addresses()[0], &mut random);
-    println!("network, pipeline of {PIPELINE}: {network:>12.0} GET/s");
-    for (name, rate) in [
-        ("Engine::execute", executed(&mut engine, &mut random)),
-        ("Engine::get", one_by_one(&mut engine, &mut random)),
-        ("Engine::get_many", many(&mut engine, &mut random)),
-    ] {
-        println!("{name:<16}        : {rate:>12.0} GET/s, {:.1} x", rate / network);
+    let Address::Tcp(address) = server.addresses()[0] else { panic!("TCP was asked for") };
+    let connect = |_| TcpStream::connect(address).unwrap();
+    let mut network = Network {
+        connections: (0..CONNECTIONS).map(connect).collect(),
+        schedstat: server_schedstat(),
+    };
+    let mut costs: [Cost; 6] = std::array::from_fn(|_| Cost::default());
+    for _ in 0..PASSES {
+        let keys: Vec<KeyBytes> = (0..PASS).map(|_| key(random.below(KEYS))).collect();
+        let [asked, executed, got, got_with, few, most] = &mut costs;
+        network.ask(&keys, asked);
+        executed.measure(own_cpu, || {
+            for key in &keys {
+                black_box(engine.execute(&[b"GET", key]));
+            }
+        });
+        got.measure(own_cpu, || {
+            for key in &keys {
+                black_box(engine.get(key).unwrap());
+            }
+        });
+        got_with.measure(own_cpu, || {
+            for key in &keys {
+                black_box(engine.get_with(key, |value| black_box(value).len()).unwrap());
+            }
+        });
+        few.measure(own_cpu, || many(&mut engine, &keys, PIPELINE));
+        most.measure(own_cpu, || many(&mut engine, &keys, PIPELINE * CONNECTIONS));
+    }
+    let names = [
+        "network, pipeline of 64",
+        "Engine::execute",
+        "Engine::get",
+        "Engine::get_with",
+        "Engine::get_many of 64",
+        "Engine::get_many of 512",
+    ];
+    println!("{:<24} {:>12} {:>8} {:>18}", "GET of 32 bytes", "CPU ns", "", "wall ns (best)");
+    let (cpu, wall) = (costs[0].cpu(), costs[0].wall());
+    for (name, cost) in names.into_iter().zip(&costs) {
+        let (own_cpu, own_wall) = (cost.cpu(), cost.wall());
+        println!(
+            "{name:<24} {own_cpu:>12.1} {:>6.2} x {own_wall:>10.1} {:>5.2} x",
+            cpu / own_cpu,
+            wall / own_wall
+        );
     }
 }

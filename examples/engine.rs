@@ -14,6 +14,13 @@ fn main() -> Result<(), Error> {
     }
     println!("visits: {}", engine.incr(b"visits", 1)?);
 
+    // Lent, or copied into a buffer that is used again: nothing is allocated.
+    println!("its length: {:?}", engine.get_with(b"user:1", <[u8]>::len)?);
+    let mut buffer = Vec::new();
+    if engine.get_into(b"visits", &mut buffer)? {
+        println!("visits, as text: {:?}", String::from_utf8_lossy(&buffer));
+    }
+
     // Many keys at once: their cache misses overlap.
     engine.get_many(&[b"user:1", b"user:2", b"visits"], |place, value| {
         println!("{place}: {:?}", value.map(String::from_utf8_lossy));

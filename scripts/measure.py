@@ -5,6 +5,7 @@ neither takes the other's time; where the machine has a single core, both share 
 """
 import math
 import os
+import re
 import shutil
 import socket
 import statistics
@@ -122,7 +123,7 @@ def encode(*words):
 
 
 class Client:
-    """A connection that pipelines; replies are skipped but for an error, which is raised."""
+    """A connection that pipelines; an error is raised, other replies are skipped unless they are asked for."""
 
     def __init__(self, port):
         self.socket = socket.create_connection(("127.0.0.1", port))
@@ -130,8 +131,22 @@ class Client:
         self.file = self.socket.makefile("rb", 1 << 20)
 
     def __call__(self, *words):
-        self.socket.sendall(encode(*words))
+        return self.raw(encode(*words))
+
+    def raw(self, request):
+        """Sends one request that is encoded already."""
+        self.socket.sendall(request)
         return self.skip()
+
+    def ask(self, *words):
+        """The reply: bytes, int, None, or a list of them."""
+        self.socket.sendall(encode(*words))
+        return self.value()
+
+    def figure(self, field):
+        """A number in INFO; 0 where there is none of this name."""
+        found = re.search(rb"^%s:(\d+)" % field.encode(), self.ask("INFO"), re.MULTILINE)
+        return int(found.group(1)) if found else 0
 
     def pipeline(self, commands, depth=200):
         batch = []
@@ -146,6 +161,19 @@ class Client:
         self.socket.sendall(b"".join(batch))
         for _ in batch:
             self.skip()
+
+    def value(self):
+        line = self.file.readline()
+        kind, rest = line[:1], line[1:-2]
+        if kind == b"*":
+            return [self.value() for _ in range(int(rest))]
+        if kind == b"$":
+            return None if rest == b"-1" else self.file.read(int(rest) + 2)[:-2]
+        if kind == b"-":
+            raise RuntimeError(rest.decode())
+        if not line:
+            raise RuntimeError("the server closed the connection")
+        return int(rest) if kind == b":" else rest
 
     def skip(self):
         line = self.file.readline()

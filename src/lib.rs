@@ -27,9 +27,23 @@
 //! # Ok::<(), rufous::Error>(())
 //! ```
 //!
+//! Clients of other protocols are served beside it, on the same data: [`ServerBuilder::listen`] takes an address for
+//! each [`Dialect`], and [`Server::endpoints`] tells where they are.
+//!
+//! ```
+//! use rufous::{Dialect, Server};
+//!
+//! let server = Server::builder().listen("127.0.0.1:0").listen("msgpack://127.0.0.1:0").spawn()?;
+//! let Some(address) = server.address_of(Dialect::Msgpack) else { unreachable!() };
+//! println!("clients of MessagePack connect to {address}");
+//! # Ok::<(), rufous::Error>(())
+//! ```
+//!
 //! # An engine
 //!
-//! All commands through [`Engine::execute`]; the commonest also as methods that never make or read RESP.
+//! All commands through [`Engine::execute`]; the commonest also as methods that never make or read RESP. To read one
+//! key, [`Engine::get_with`] lends the value and [`Engine::get_into`] fills a buffer of yours; many keys at once are
+//! read three to five times faster by [`Engine::get_many`], because their cache misses overlap.
 //!
 //! ```
 //! use rufous::{Engine, Reply};
@@ -42,6 +56,13 @@
 //! assert_eq!(engine.get(b"session:1")?, None);
 //! # Ok::<(), rufous::Error>(())
 //! ```
+//!
+//! # Errors
+//!
+//! Whatever can fail gives an [`Error`]: a wrong option or address by [`ServerBuilder::spawn`], before anything is left
+//! behind; a command that was refused as [`Error::Command`] with the whole line, code first, from the typed methods.
+//! [`Engine::execute`] and [`Client::command`] give every reply as it came, [`Reply::Error`] too; [`Reply::ok`] turns
+//! that into an `Error`.
 //!
 //! # Tests of what depends on time or chance
 //!
@@ -89,5 +110,6 @@ pub mod embed;
 
 pub use base::clock::Clock;
 pub use embed::{
-    Address, Client, Engine, EngineBuilder, Error, Pipeline, Reply, Server, ServerBuilder,
+    Address, Client, Endpoint, Engine, EngineBuilder, Error, Pipeline, Reply, Server, ServerBuilder,
 };
+pub use proto::dialect::Dialect;

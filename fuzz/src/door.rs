@@ -1,6 +1,6 @@
 //! What the targets of all dialects share: a stream cut in pieces has to be answered as the whole.
 use rufous::base::clock::Clock;
-use rufous::dialect::{Dialect, FrameLimits, Split, Splitter, run};
+use rufous::dialect::{Dialect, FrameLimits, Split, Splitter, each_key, first_key, run};
 use rufous::engine::config::Config;
 use rufous::engine::engine::Engine;
 use rufous::engine::session::{Address, Session};
@@ -24,7 +24,9 @@ fn answers(dialect: Dialect, pieces: &[&[u8]]) -> Vec<u8> {
                     assert!(0 < len && len <= unread.len(), "a frame of {len} bytes");
                     let frame: Vec<u8> = unread.drain(..len).collect();
                     let before = output.len();
-                    run(dialect, &mut engine, &mut session, &frame, &mut output);
+                    each_key(dialect, &frame, &mut |_, _| {});
+                    let hash = first_key(dialect, &frame).map(|key| engine.hasher.hash(key));
+                    run(dialect, &mut engine, &mut session, &frame, hash, &mut output);
                     // An empty line is no request in simpledb.
                     assert!(output.len() > before || dialect == Dialect::Simpledb, "no answer");
                     if session.closes_after_reply {

@@ -2,9 +2,10 @@
 //!
 //! Wall time is read once per turn of the loop and is the same for every command of that turn; what a single
 //! command takes is measured in ticks of the processor's counter. All time of an engine comes from the
-//! [`Clock`] it was given, so a test can stop it or move it.
-use std::sync::OnceLock;
-use std::time::{SystemTime, UNIX_EPOCH};
+//! [`Clock`] it was given, so a test can stop it, move it, or hand in a [`SimulatedTime`] in place of the system's.
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::base::sys;
 
@@ -22,13 +23,85 @@ pub struct Clock {
     /// `unix_us` in milliseconds: read for every command, so divided once.
     unix_ms: i64,
     rate: TickRate,
+    counter: Counter,
+}
+
+/// Time that passes only where a simulation says so, shared by the clock that shows it and the one who moves it.
+///
+/// Wall time stands still until it is moved. The counter that durations are measured with goes on by a step at each
+/// reading, so that work seems to take time and budgets do end; a tick is a nanosecond.
+#[derive(Debug)]
+pub struct SimulatedTime {
+    unix_us: AtomicI64,
+    ticks: AtomicU64,
+    ticks_per_reading: AtomicU64,
+}
+
+/// What durations are measured with, apart from the clock it belongs to.
+#[derive(Clone, Debug, Default)]
+pub struct Counter {
+    /// Where it comes from instead of the processor.
+    simulated: Option<Arc<SimulatedTime>>,
+}
+
+impl Counter {
+    /// A point in time for durations, in ticks.
+    #[inline]
+    pub fn ticks(&self) -> u64 {
+        match &self.simulated {
+            None => sys::time_stamp(),
+            Some(time) => time.read_ticks(),
+        }
+    }
+}
+
+impl SimulatedTime {
+    /// Time that begins at `unix_ms`.
+    pub fn starting_at(unix_ms: i64) -> Arc<SimulatedTime> {
+        Arc::new(SimulatedTime {
+            unix_us: AtomicI64::new(unix_ms.saturating_mul(1000)),
+            // As if the machine had run for a second: nothing is before the beginning.
+            ticks: AtomicU64::new(1_000_000_000),
+            ticks_per_reading: AtomicU64::new(0),
+        })
+    }
+
+    /// Moves wall time and the counter on.
+    pub fn advance(&self, by: Duration) {
+        let micros = i64::try_from(by.as_micros()).unwrap_or(i64::MAX);
+        self.unix_us.fetch_add(micros, Ordering::Relaxed);
+        self.ticks.fetch_add(by.as_nanos() as u64, Ordering::Relaxed);
+    }
+
+    /// From now on this many nanoseconds pass between two looks at the counter.
+    pub fn set_ticks_per_reading(&self, ticks: u64) {
+        self.ticks_per_reading.store(ticks, Ordering::Relaxed);
+    }
+
+    #[cold]
+    fn read_ticks(&self) -> u64 {
+        let step = self.ticks_per_reading.load(Ordering::Relaxed);
+        self.ticks.fetch_add(step, Ordering::Relaxed) + step
+    }
 }
 
 impl Clock {
     /// The system's time.
     pub fn real() -> Clock {
         let rate = TickRate::measured();
-        let mut clock = Clock { is_frozen: false, shift_us: 0, unix_us: 0, unix_ms: 0, rate };
+        Clock::of(rate, None)
+    }
+
+    /// Shows simulated time, which whoever holds the other end moves. No byte of what an engine does with it depends
+    /// on the machine it runs on.
+    pub fn simulated(time: Arc<SimulatedTime>) -> Clock {
+        Clock::of(TickRate { nanos_fixed: 1 << 32 }, Some(time))
+    }
+
+    fn of(rate: TickRate, simulated: Option<Arc<SimulatedTime>>) -> Clock {
+        let counter = Counter { simulated };
+        let mut clock =
+            Clock { is_frozen: false, shift_us: 0, unix_us: 0, unix_ms: 0, rate, counter };
         clock.refresh();
         clock
     }
@@ -45,7 +118,7 @@ impl Clock {
     #[inline]
     pub fn refresh(&mut self) {
         if !self.is_frozen {
-            self.show(system_us().saturating_add(self.shift_us));
+            self.show(self.source_us().saturating_add(self.shift_us));
         }
     }
 
@@ -71,14 +144,14 @@ impl Clock {
     pub fn resume(&mut self) {
         if self.is_frozen {
             self.is_frozen = false;
-            self.shift_us = self.unix_us.saturating_sub(system_us());
+            self.shift_us = self.unix_us.saturating_sub(self.source_us());
         }
     }
 
     /// Sets it, whether it stands or runs; limited to 0 and [`UNIX_MS_MAX`].
     pub fn set_ms(&mut self, unix_ms: i64) {
         let unix_us = unix_ms.clamp(0, UNIX_MS_MAX) * 1000;
-        self.shift_us = unix_us.saturating_sub(system_us());
+        self.shift_us = unix_us.saturating_sub(self.source_us());
         self.show(unix_us);
     }
 
@@ -106,7 +179,29 @@ impl Clock {
     /// A point in time for durations, in ticks.
     #[inline]
     pub fn ticks(&self) -> u64 {
-        sys::time_stamp()
+        self.counter.ticks()
+    }
+
+    /// The counter alone, for what has its own end in time.
+    pub fn counter(&self) -> Counter {
+        self.counter.clone()
+    }
+
+    /// A point in time for timers, counted from some moment in the past: it passes however the clock is set, stopped
+    /// or moved. 20–40 ns.
+    pub fn monotonic(&self) -> Duration {
+        Duration::from_nanos(match &self.counter.simulated {
+            None => sys::monotonic_nanos(),
+            Some(time) => time.ticks.load(Ordering::Relaxed),
+        })
+    }
+
+    /// Microseconds since 1970, by what the clock is set after.
+    fn source_us(&self) -> i64 {
+        match &self.counter.simulated {
+            None => system_us(),
+            Some(time) => time.unix_us.load(Ordering::Relaxed),
+        }
     }
 
     /// Ticks as nanoseconds.
@@ -201,6 +296,32 @@ mod tests {
         assert_eq!(clock.unix_ms(), UNIX_MS_MAX);
         clock.set_ms(i64::MIN);
         assert_eq!(clock.unix_ms(), 0);
+    }
+
+    #[test]
+    fn simulated_time_passes_only_by_hand() {
+        let time = SimulatedTime::starting_at(5_000);
+        let mut clock = Clock::simulated(time.clone());
+        let (ticks, began) = (clock.ticks(), clock.monotonic());
+        assert_eq!((clock.unix_ms(), clock.ticks()), (5_000, ticks));
+        time.set_ticks_per_reading(7);
+        assert_eq!((clock.ticks(), clock.ticks()), (ticks + 7, ticks + 14));
+        assert_eq!(clock.ticks_of(clock.nanos(1 << 40)), 1 << 40);
+        time.advance(Duration::from_micros(2_500));
+        assert_eq!(clock.unix_ms(), 5_000, "not before it is refreshed");
+        clock.refresh();
+        assert_eq!(clock.unix_us(), 5_002_500);
+        assert_eq!((clock.monotonic() - began).as_nanos(), 2_500_014);
+        // It can be stopped and moved like any other.
+        clock.freeze();
+        clock.advance_ms(10);
+        time.advance(Duration::from_millis(1));
+        clock.refresh();
+        assert_eq!(clock.unix_us(), 5_012_500);
+        clock.resume();
+        time.advance(Duration::from_millis(1));
+        clock.refresh();
+        assert_eq!(clock.unix_us(), 5_013_500);
     }
 
     #[test]

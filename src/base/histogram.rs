@@ -50,9 +50,15 @@ impl Histogram {
     /// Counts one duration, clamped into 1 ns ..= 1 s. O(1).
     #[inline]
     pub fn record(&mut self, nanos: u64) {
+        self.record_many(nanos, 1);
+    }
+
+    /// Counts a duration so many times. O(1).
+    #[inline]
+    pub fn record_many(&mut self, nanos: u64, times: u32) {
         let index = bucket_of(nanos.clamp(1, NANOS_MAX));
-        self.total += 1;
-        let (count, is_wrapped) = self.counts[index].overflowing_add(1);
+        self.total += u64::from(times);
+        let (count, is_wrapped) = self.counts[index].overflowing_add(times);
         self.counts[index] = count;
         if is_wrapped {
             self.carry(index);

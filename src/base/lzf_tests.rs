@@ -5,6 +5,26 @@ use proptest::prelude::*;
 use super::*;
 use crate::base::crc::crc64;
 
+/// As [`compress`], in pieces of about `units` KiB.
+fn compressed_in_pieces(input: &[u8], limit: usize, units: usize) -> Option<Vec<u8>> {
+    let mut out = b"kept".to_vec();
+    let mut work = Compressor::new(input.len(), &mut out, limit)?;
+    while work.step(input, &mut out, units) == Progress::More {
+        // Others compress meanwhile.
+        compress(b"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", &mut Vec::new(), 20);
+    }
+    let length = work.result(&out);
+    assert_eq!(out.len() - 4, length.unwrap_or(0));
+    length.map(|_| out.split_off(4))
+}
+
+/// As [`decompress`], in pieces.
+fn decompressed_in_pieces(input: &[u8], exact_len: usize, units: usize) -> Option<Vec<u8>> {
+    let mut work = Decompressor::new(input.len(), exact_len).expect("small").ok()?;
+    while work.step(input, units).ok()? == Progress::More {}
+    Some(work.into_bytes())
+}
+
 /// As Redis calls it: the result must save at least four bytes.
 fn compress_as_redis(input: &[u8]) -> Option<Vec<u8>> {
     let mut out = b"kept".to_vec();
@@ -52,7 +72,31 @@ fn agrees_with_redis_on_a_large_input() {
     }
     let payload = compress_as_redis(&input).unwrap();
     assert_eq!((payload.len(), crc64(0, &payload)), (28537, 0x1a7e8d9c80327bc5));
+    for units in [1, 2, 7] {
+        let pieces = compressed_in_pieces(&input, input.len() - 4, units);
+        assert_eq!(pieces.as_deref(), Some(&payload[..]));
+        assert!(compressed_in_pieces(&input, payload.len() - 1, units).is_none());
+        assert!(decompressed_in_pieces(&payload, input.len(), units).as_ref() == Some(&input));
+    }
     assert_eq!(decompressed(&payload, input.len()), Some(input));
+}
+
+#[test]
+fn a_step_ends_where_it_should() {
+    let input = vec![b'x'; 1 << 20];
+    let mut out = Vec::new();
+    let mut work = Compressor::new(input.len(), &mut out, input.len() - 4).expect("long enough");
+    let mut steps = 0;
+    while work.step(&input, &mut out, 1) == Progress::More {
+        steps += 1;
+    }
+    assert!((800..=1024).contains(&steps), "{steps}");
+    let mut work = Decompressor::new(out.len(), input.len()).expect("small").expect("possible");
+    let mut steps = 0;
+    while work.step(&out, 1) == Ok(Progress::More) {
+        steps += 1;
+    }
+    assert!((800..=1024).contains(&steps), "{steps}");
 }
 
 #[test]
@@ -75,6 +119,7 @@ fn hostile_payloads_are_refused() {
     ];
     for (input, exact_len) in cases {
         assert_eq!(decompressed(input, *exact_len), None, "{input:?}");
+        assert_eq!(decompressed_in_pieces(input, *exact_len, 1), None, "{input:?}");
     }
     assert_eq!(decompressed(b"", 0), Some(vec![]));
     assert_eq!(decompressed(b"\x00a\x20\x00", 4), Some(b"aaaa".to_vec()));
@@ -106,9 +151,14 @@ proptest! {
         let input = words.concat();
         let mut out = Vec::new();
         let limit = input.len().saturating_sub(limit_cut);
+        // Of nothing there is nothing to compress.
+        let is_some = compress(&input, &mut Vec::new(), limit).is_some();
+        prop_assert_eq!(compressed_in_pieces(&input, limit, 1).is_some(), is_some);
         if let Some(length) = compress(&input, &mut out, limit) {
             prop_assert!(length <= limit && length == out.len());
+            prop_assert_eq!(compressed_in_pieces(&input, limit, 1), Some(out.clone()));
             prop_assert_eq!(decompressed(&out, input.len()), Some(input.clone()));
+            prop_assert_eq!(decompressed_in_pieces(&out, input.len(), 1), Some(input.clone()));
         }
     }
 
@@ -117,7 +167,9 @@ proptest! {
         input in prop::collection::vec(any::<u8>(), 0..60),
         exact_len in 0usize..2000,
     ) {
-        if let Some(out) = decompressed(&input, exact_len) {
+        let in_pieces = decompressed_in_pieces(&input, exact_len, 1);
+        prop_assert_eq!(&in_pieces, &decompressed(&input, exact_len));
+        if let Some(out) = in_pieces {
             prop_assert_eq!(out.len(), exact_len);
         }
     }

@@ -3,9 +3,10 @@
 //! A flush detaches what the database held in O(1); the graveyard frees it in slices between turns. So SYNC
 //! and ASYNC are the same here: neither makes anybody wait. Cost: O(1), FLUSHALL and SWAPDB O(databases).
 use crate::base::number;
-use crate::command::spec::flag::{FAST, LOADING, READONLY, STALE, WRITE};
+use crate::command::spec::flag::{FAST, LOADING, OTHER_DB, READONLY, READS_ALL, STALE, WRITE};
 use crate::command::spec::{Command, Doc, Group, category, command, doc};
 use crate::engine::ctx::{CmdResult, Ctx, Event};
+use crate::engine::engine::Shared;
 use crate::engine::error::CmdError;
 use crate::proto::args::Args;
 
@@ -24,7 +25,7 @@ const SELECT: Command = Command {
 };
 
 const SWAPDB: Command = Command {
-    flags: WRITE | FAST,
+    flags: WRITE | FAST | OTHER_DB,
     categories: category::DANGEROUS | category::KEYSPACE,
     doc: doc(
         "4.0.0",
@@ -36,7 +37,7 @@ const SWAPDB: Command = Command {
 };
 
 const DBSIZE: Command = Command {
-    flags: READONLY | FAST,
+    flags: READONLY | FAST | READS_ALL,
     categories: category::KEYSPACE,
     tips: &["request_policy:all_shards", "response_policy:agg_sum"],
     doc: doc("1.0.0", "O(1)", "", "Return the number of keys in the selected database"),
@@ -104,6 +105,10 @@ fn swapdb(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
         std::mem::swap(one, other);
     }
     drop(chosen);
+    if ctx.engine.jobs.is_active() {
+        let Shared { jobs, outbox, .. } = &mut *ctx.engine;
+        jobs.swapped(first, second, &mut outbox.wakes);
+    }
     ctx.changed(Event::Flush, b"");
     ctx.reply.ok();
     Ok(())
@@ -122,16 +127,14 @@ fn dbsize(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
 
 fn flushdb(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     check_flush_mode(args)?;
-    let detached = ctx.db.flush();
-    ctx.flushed(detached);
+    ctx.empty(ctx.db_index());
     ctx.reply.ok();
     Ok(())
 }
 
 fn flushall(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     check_flush_mode(args)?;
-    let all: Vec<_> = ctx.dbs().map(|db| db.flush()).collect();
-    all.into_iter().for_each(|detached| ctx.flushed(detached));
+    (0..ctx.db_count()).for_each(|index| ctx.empty(index));
     ctx.reply.ok();
     Ok(())
 }

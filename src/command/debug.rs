@@ -84,6 +84,7 @@ fn debug(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
             ctx.reply.error(args.at(2));
             Ok(())
         }
+        (b"jobs", 4) => jobs(ctx, args),
         (b"structsize", 2) => struct_sizes(ctx),
         (b"stringmatch-test", 2) => match_test(ctx),
         (b"reload" | b"loadaof" | b"aof-flush-sleep", _) => {
@@ -91,6 +92,19 @@ fn debug(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
         }
         _ => Err(CmdError::subcommand_syntax("debug", args.at(1))),
     }
+}
+
+/// DEBUG JOBS UNITS n: everything that can be a job is one, of slices of n units; 0 goes back to time.
+/// DEBUG JOBS STOP-AFTER n: jobs stand still after n more slices; -1 lets them run.
+fn jobs(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
+    let number = leading_int(args.at(3));
+    let jobs = &mut ctx.engine.jobs;
+    match &*args.at(2).to_ascii_lowercase() {
+        b"units" => jobs.force_units(u64::try_from(number).ok().filter(|&units| units > 0)),
+        b"stop-after" => jobs.stop_after(u64::try_from(number).ok()),
+        _ => return Err(CmdError::Syntax),
+    }
+    done(ctx)
 }
 
 fn done(ctx: &mut Ctx<'_>) -> CmdResult {

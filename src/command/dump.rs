@@ -2,8 +2,6 @@
 //!
 //! The payload is the value as an RDB file holds it, then version and checksum (`persist::rdb_format`). Its
 //! checksum is no secret, so a payload is as untrusted as any argument. Cost: O(size of the value).
-use std::borrow::Cow;
-
 use crate::base::block::Block;
 use crate::command::options::{Options, integer, is};
 use crate::command::spec::access::{ACCESS, OW, RO, UPDATE};
@@ -12,9 +10,11 @@ use crate::command::spec::{Command, Doc, Group, KeySpec, category, command, doc}
 use crate::engine::config::Opt;
 use crate::engine::ctx::{CmdResult, Ctx, Event};
 use crate::engine::error::CmdError;
-use crate::persist::rdb_format::{self, Checksum, Compression, Reader, Text, value_type};
+use crate::engine::jobs::{Budget, Job, Step};
+use crate::persist::dump_pieces::{DumpWriter, FooterCheck, StringReader, Unreadable};
+use crate::persist::rdb_format::{self, Checksum, Compression, Text, value_type};
 use crate::proto::args::Args;
-use crate::store::{NewString, Scalar, StringRef, Ttl};
+use crate::store::{Kind, NewString, Scalar, StringRef, Ttl};
 use crate::types::document;
 
 /// The table of contents of this family.
@@ -85,6 +85,11 @@ const RESTORE_ASKING: Command = Command {
     ..command(Group::Server, "restore-asking", -4, restore)
 };
 
+/// Units of work on a payload between two looks at the clock: 25 us.
+const PIECE_UNITS: usize = 8;
+/// A value of this size is taken over, not copied.
+const BLOCK_BYTES_MIN: usize = 16 * 1024;
+
 const BAD_FORMAT: CmdError = CmdError::Text("ERR Bad data format");
 
 fn dump(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
@@ -94,25 +99,64 @@ fn dump(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
         ctx.reply.null();
         return Ok(());
     };
-    let mut payload = vec![value_type::STRING];
-    match entry.string() {
-        Some(StringRef::Int(value)) => rdb_format::write_int(&mut payload, value),
-        Some(StringRef::Bytes(bytes)) => {
-            rdb_format::write_string(&mut payload, bytes, compression);
+    let value_type = match entry.kind() {
+        Kind::Document => value_type::DOCUMENT,
+        _ => value_type::STRING,
+    };
+    let mark = scalar_mark(entry.scalar());
+    let text = match (entry.string(), entry.document()) {
+        (Some(StringRef::Int(value)), _) => {
+            let mut payload = vec![value_type];
+            rdb_format::write_int(&mut payload, value);
+            payload.extend(mark);
+            rdb_format::write_footer(&mut payload);
+            ctx.reply.bulk(&payload);
+            return Ok(());
         }
-        Some(StringRef::Block(block)) => {
-            rdb_format::write_string(&mut payload, block, compression);
+        (Some(StringRef::Block(block)), _) => block.clone(),
+        (Some(StringRef::Bytes(bytes)), _) | (None, Some(bytes)) => Block::new(bytes.to_vec()),
+        (None, None) => return Err(BAD_FORMAT),
+    };
+    let writer = Some(DumpWriter::new(value_type, &text, mark, compression)?);
+    ctx.run(args, Dump { writer, text })
+}
+
+/// DUMP of a string.
+struct Dump {
+    /// `None` once the payload is complete.
+    writer: Option<DumpWriter>,
+    /// The value.
+    text: Block,
+}
+
+impl Job for Dump {
+    fn step(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        _args: Args<'_>,
+        budget: &mut Budget,
+    ) -> Result<Step, CmdError> {
+        while let Some(writer) = &mut self.writer {
+            let units = budget.piece(PIECE_UNITS);
+            if writer.step(&self.text, units).is_done() {
+                break;
+            }
+            if budget.spend(units as u64) {
+                return Ok(Step::More);
+            }
         }
-        None => {
-            payload[0] = value_type::DOCUMENT;
-            let bytes = entry.document().ok_or(BAD_FORMAT)?;
-            rdb_format::write_string(&mut payload, bytes, compression);
+        if let Some(writer) = self.writer.take() {
+            let (payload, range) = writer.into_payload();
+            ctx.reply.bulk_range(&payload, range);
+        }
+        Ok(Step::Done)
+    }
+
+    fn give_up(&mut self, ctx: &mut Ctx<'_>) {
+        if let Some(writer) = self.writer.take() {
+            ctx.engine.graveyard.bury_garbage(Box::new(writer));
         }
     }
-    payload.extend(scalar_mark(entry.scalar()));
-    rdb_format::write_footer(&mut payload);
-    ctx.reply.bulk_block(&Block::new(payload));
-    Ok(())
 }
 
 fn restore(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
@@ -127,82 +171,160 @@ fn restore(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     }
     let is_ignored = ctx.engine.debug.skips_checksums;
     let checksum = if is_ignored { Checksum::Ignored } else { Checksum::Compared };
-    let payload = rdb_format::check_footer(args.at(3), checksum)
-        .map_err(|_| CmdError::Text("ERR DUMP payload version or checksum are wrong"))?;
-    let restored = parse_value(payload)?;
-    let expiry = match ttl_ms {
-        0 => None,
-        _ if choices.is_absolute => Some(ttl_ms),
-        // As in Redis, a sum beyond the end of time is in the past.
-        _ => Some(ttl_ms.wrapping_add(ctx.now)),
-    };
-    if expiry.is_some_and(|expiry| expiry <= ctx.now) {
-        if choices.is_replace && ctx.db.remove(key) {
-            ctx.changed(Event::Del, key.bytes);
+    let check = FooterCheck::new(args.at(3), checksum).map_err(|_| BAD_CHECKSUM)?;
+    ctx.run(args, Restore { choices, ttl_ms, stage: Reading::Check(check) })
+}
+
+const BAD_CHECKSUM: CmdError = CmdError::Text("ERR DUMP payload version or checksum are wrong");
+
+/// RESTORE: checks the payload, reads the value, puts it into the keyspace.
+struct Restore {
+    choices: Choices,
+    ttl_ms: i64,
+    stage: Reading,
+}
+
+/// What the next step goes on with.
+enum Reading {
+    /// The checksum.
+    Check(FooterCheck),
+    /// The value, in a payload of this length without version and checksum.
+    Value { reader: Box<StringReader>, body_len: usize },
+    /// Everything is read.
+    Finished,
+}
+
+impl Job for Restore {
+    fn step(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        args: Args<'_>,
+        budget: &mut Budget,
+    ) -> Result<Step, CmdError> {
+        let payload = args.at(3);
+        loop {
+            let units = budget.piece(PIECE_UNITS);
+            match &mut self.stage {
+                Reading::Check(check) => {
+                    if check.step(payload, units).map_err(|_| BAD_CHECKSUM)?.is_done() {
+                        let body_len = check.body_len();
+                        let body = payload.get(..body_len).unwrap_or(&[]);
+                        let reader = Box::new(begin_value(body)?);
+                        self.stage = Reading::Value { reader, body_len };
+                    }
+                }
+                Reading::Value { reader, body_len } => {
+                    let body = payload.get(1..*body_len).unwrap_or(&[]);
+                    if reader.step(body, units).map_err(|_| BAD_FORMAT)?.is_done() {
+                        break;
+                    }
+                }
+                Reading::Finished => return Ok(Step::Done),
+            }
+            if budget.spend(units as u64) {
+                return Ok(Step::More);
+            }
         }
+        if let Reading::Value { reader, body_len } =
+            std::mem::replace(&mut self.stage, Reading::Finished)
+        {
+            let restored = end_value(payload.get(..body_len).unwrap_or(&[]), *reader)?;
+            self.put(ctx, args, restored)?;
+        }
+        Ok(Step::Done)
+    }
+}
+
+impl Restore {
+    /// Puts the value into the keyspace.
+    fn put(&self, ctx: &mut Ctx<'_>, args: Args<'_>, restored: Restored) -> CmdResult {
+        let Restore { choices, ttl_ms, .. } = self;
+        let (key, ttl_ms) = (args.key(1), *ttl_ms);
+        let expiry = match ttl_ms {
+            0 => None,
+            _ if choices.is_absolute => Some(ttl_ms),
+            // As in Redis, a sum beyond the end of time is in the past.
+            _ => Some(ttl_ms.wrapping_add(ctx.now)),
+        };
+        if expiry.is_some_and(|expiry| expiry <= ctx.now) {
+            if choices.is_replace && ctx.db.remove(key) {
+                ctx.changed(Event::Del, key.bytes);
+            }
+            ctx.reply.ok();
+            return Ok(());
+        }
+        let ttl = expiry.map_or(Ttl::Clear, Ttl::At);
+        match restored {
+            Restored::String(Text::Int(value), scalar) => {
+                ctx.db.set_scalar(key, NewString::Int(value), scalar, ttl)?
+            }
+            Restored::String(Text::Bytes(bytes), scalar) if bytes.len() < BLOCK_BYTES_MIN => {
+                ctx.db.set_scalar(key, NewString::Bytes(&bytes), scalar, ttl)?
+            }
+            Restored::String(Text::Bytes(bytes), scalar) => {
+                let block = Block::new(bytes.into_owned());
+                ctx.db.set_scalar(key, NewString::Block(block), scalar, ttl)?
+            }
+            Restored::Document(bytes) => ctx.db.set_document(key, bytes, ttl)?,
+        };
+        match choices.access {
+            Some(Access::Idle(seconds)) if !ctx.engine.is_lfu => ctx.db.set_idle(key, seconds),
+            Some(Access::Frequency(counter)) if ctx.engine.is_lfu => {
+                ctx.db.set_frequency(key, counter)
+            }
+            _ => {}
+        }
+        ctx.changed(Event::Restore, key.bytes);
         ctx.reply.ok();
-        return Ok(());
+        Ok(())
     }
-    let ttl = expiry.map_or(Ttl::Clear, Ttl::At);
-    match restored {
-        Restored::String(value, scalar) => ctx.db.set_scalar(key, value, scalar, ttl)?,
-        Restored::Document(bytes) => ctx.db.set_document(key, bytes, ttl)?,
-    };
-    match choices.access {
-        Some(Access::Idle(seconds)) if !ctx.engine.is_lfu => ctx.db.set_idle(key, seconds),
-        Some(Access::Frequency(counter)) if ctx.engine.is_lfu => ctx.db.set_frequency(key, counter),
-        _ => {}
-    }
-    ctx.changed(Event::Restore, key.bytes);
-    ctx.reply.ok();
-    Ok(())
 }
 
 /// A value read from a payload.
-enum Restored<'b> {
+enum Restored {
     /// A string, and as what it came.
-    String(NewString<'b>, Scalar),
+    String(Text<'static>, Scalar),
     /// The checked bytes of a nested value.
     Document(Vec<u8>),
+}
+
+/// Begins to read the value of a payload whose first byte is its type.
+fn begin_value(body: &[u8]) -> Result<StringReader, CmdError> {
+    match body {
+        [value_type::STRING | value_type::DOCUMENT, text @ ..] => {
+            StringReader::new(text).map_err(|error| match error {
+                Unreadable::Corrupt => BAD_FORMAT,
+                Unreadable::OutOfMemory => CmdError::OutOfMemory,
+            })
+        }
+        _ => Err(BAD_FORMAT),
+    }
 }
 
 /// The value of a payload. What follows it is ignored, as in Redis, unless it is the mark of a scalar.
 ///
 /// DIFFERS: a value that reaches into version and checksum is refused; Redis reads them as part of it.
-fn parse_value(mut payload: Reader<'_>) -> Result<Restored<'_>, CmdError> {
-    let value_type = payload.u8().map_err(|_| BAD_FORMAT)?;
-    if !matches!(value_type, value_type::STRING | value_type::DOCUMENT) {
-        return Err(BAD_FORMAT);
-    }
-    let text = payload.string().map_err(|_| BAD_FORMAT)?;
-    if value_type == value_type::DOCUMENT {
+fn end_value(body: &[u8], reader: StringReader) -> Result<Restored, CmdError> {
+    let rest = body.get(1 + reader.input_len()..).unwrap_or(&[]);
+    let text = reader.into_text();
+    if body.first() == Some(&value_type::DOCUMENT) {
         let bytes = text.into_bytes();
         document::check(&bytes).map_err(|_| BAD_FORMAT)?;
         return Ok(Restored::Document(bytes));
     }
-    let scalar = match *payload.rest() {
+    let scalar = match *rest {
         [mark] => MARKED.into_iter().find(|&scalar| scalar_mark(scalar) == Some(mark)),
         _ => None,
     };
-    let value = match text {
-        Text::Int(value) => NewString::Int(value),
-        Text::Bytes(Cow::Borrowed(bytes)) => NewString::Bytes(bytes),
-        Text::Bytes(Cow::Owned(bytes)) => NewString::Block(Block::new(bytes)),
-    };
     let scalar = scalar.unwrap_or_default();
-    if is_believable(&value, scalar) {
-        Ok(Restored::String(value, scalar))
-    } else {
-        Err(BAD_FORMAT)
-    }
+    if is_believable(&text, scalar) { Ok(Restored::String(text, scalar)) } else { Err(BAD_FORMAT) }
 }
 
 /// Whether a string can have come as `scalar`: other doors send it as such.
-fn is_believable(value: &NewString<'_>, scalar: Scalar) -> bool {
+fn is_believable(value: &Text<'_>, scalar: Scalar) -> bool {
     let bytes: &[u8] = match value {
-        NewString::Int(_) => return true,
-        NewString::Block(block) => block,
-        NewString::Bytes(bytes) | NewString::Raw(bytes) | NewString::Text(bytes) => bytes,
+        Text::Int(_) => return true,
+        Text::Bytes(bytes) => bytes,
     };
     match scalar {
         Scalar::Bytes => true,

@@ -5,6 +5,8 @@
 //! The time of a command is read from the processor's counter once: its end is the next one's beginning.
 use crate::base::block::Block;
 use crate::base::clock::Clock;
+use crate::base::probes;
+use crate::command::run_jobs::{self, Parked};
 use crate::command::spec::{Command, flag};
 use crate::command::table::{CommandId, CommandTable, Found};
 use crate::engine::config::{Config, Opt};
@@ -15,7 +17,7 @@ use crate::engine::evict::Room;
 use crate::engine::monitor;
 use crate::engine::session::{Replies, Session, Waiting};
 use crate::proto::args::{ArgList, Args, HashHint, Span};
-use crate::proto::reply::{Output, Reply};
+use crate::proto::reply::{Mark, Output, Reply};
 
 /// A request as the network layer hands it over.
 #[derive(Clone, Copy)]
@@ -39,6 +41,9 @@ pub enum Outcome {
     Done,
     /// It has to wait: run it again later, and nothing of this client before it.
     Postponed,
+    /// It goes on as a job: its reply comes later, and nothing of this client runs before. The caller gives the job
+    /// its request (`Jobs::give_args`).
+    Running,
 }
 
 impl Engine {
@@ -69,13 +74,19 @@ impl Engine {
         let mark = out.mark();
         let resolved = match check(shared, session, args, looked_up) {
             Ok(Some(resolved)) => resolved,
-            Ok(None) => return Outcome::Postponed,
+            Ok(None) => {
+                run_jobs::unqueue(shared, session);
+                return Outcome::Postponed;
+            }
             Err(refusal) => {
                 refuse(shared, session, refusal, out);
                 *started = shared.clock.ticks();
                 return Outcome::Done;
             }
         };
+        if shared.jobs.is_active() && !run_jobs::claim(&self.dbs, shared, session, resolved, args) {
+            return Outcome::Postponed;
+        }
         let Found { id, command, .. } = resolved;
         session.last_command = Some(id);
         let now = shared.clock.unix_ms();
@@ -88,28 +99,45 @@ impl Engine {
         db.no_touch = session.is_no_touch;
         let reply = Reply::new(out, session.resp);
         let mut ctx = Ctx { db, others, reply, client: session, engine: shared, now };
+        probes::command_begin(|| ctx.engine.table.full_name(id));
         let result = (command.handler)(&mut ctx, args);
         let shared = &mut self.shared;
         let ended = shared.clock.ticks();
         let ticks = ended.saturating_sub(*started);
+        probes::command_end(|| shared.table.full_name(id), || shared.clock.nanos(ticks));
         *started = ended;
-        account(shared, session, args, Ran { id, command, ticks, result, mark }, out);
+        let ran = Ran { id, command, ticks, turn_ticks: ticks, result, mark };
+        if matches!(ran.result, Err(CmdError::Parked)) {
+            run_jobs::park(&mut self.dbs, shared, session, args, Parked { ran, now, out });
+            return Outcome::Running;
+        }
+        account(shared, session, args, ran, out);
         Outcome::Done
     }
 }
 
 /// A command that just ran.
-struct Ran {
-    id: CommandId,
-    command: &'static Command,
-    ticks: u64,
-    result: CmdResult,
-    mark: crate::proto::reply::Mark,
+pub(super) struct Ran {
+    pub(super) id: CommandId,
+    pub(super) command: &'static Command,
+    /// All its time.
+    pub(super) ticks: u64,
+    /// That of this turn, as far as the stall ledger has not been told.
+    pub(super) turn_ticks: u64,
+    pub(super) result: CmdResult,
+    /// Where its reply begins.
+    pub(super) mark: Mark,
 }
 
 /// Everything after the handler: its error, CLIENT REPLY, statistics, slow log.
 #[inline]
-fn account(shared: &mut Shared, session: &mut Session, args: Args<'_>, ran: Ran, out: &mut Output) {
+pub(super) fn account(
+    shared: &mut Shared,
+    session: &mut Session,
+    args: Args<'_>,
+    ran: Ran,
+    out: &mut Output,
+) {
     shared.count_call(ran.id, ran.ticks);
     if let Err(error) = ran.result {
         out.rewind(ran.mark);
@@ -126,6 +154,7 @@ fn account(shared: &mut Shared, session: &mut Session, args: Args<'_>, ran: Ran,
         monitor::feed(shared, session, args);
     }
     if ran.ticks >= shared.watch.least_ticks {
+        shared.note_culprit(session, ran.id, args, ran.turn_ticks);
         shared.record_slow(session, args, ran.command, ran.ticks);
     }
 }
@@ -239,7 +268,7 @@ fn refuse(shared: &mut Shared, session: &mut Session, refusal: Refusal, out: &mu
 
 /// CLIENT REPLY OFF and SKIP: takes the reply back.
 #[cold]
-fn filter_reply(session: &mut Session, mark: crate::proto::reply::Mark, out: &mut Output) {
+fn filter_reply(session: &mut Session, mark: Mark, out: &mut Output) {
     match session.replies {
         Replies::On => {}
         Replies::Off => out.rewind(mark),

@@ -2,13 +2,17 @@
 //!
 //! Nothing is freed here: what a command deletes or replaces goes to the database's graveyard, so DEL and
 //! UNLINK are the same. A value that moves is taken out whole, with expiry and access clock.
-//! Cost: O(1) for each key named.
+//! Cost: O(1) for each key named; very many keys are a job.
+use crate::base::hash::Key;
 use crate::command::options::{Options, is};
 use crate::command::spec::access::{ACCESS, DELETE, INSERT, OW, RM, RO, RW, UPDATE};
-use crate::command::spec::flag::{DENYOOM, FAST, READONLY, TOUCHES_ARBITRARY_KEYS, WRITE};
+use crate::command::spec::flag::{
+    DENYOOM, FAST, OTHER_DB, READONLY, READS_ALL, TOUCHES_ARBITRARY_KEYS, WRITE,
+};
 use crate::command::spec::{Command, Doc, Group, KeySpec, command, doc};
 use crate::engine::ctx::{CmdResult, Ctx, Event};
 use crate::engine::error::CmdError;
+use crate::engine::jobs::{Budget, Job, KEYS_PER_PIECE, Step};
 use crate::proto::args::Args;
 use crate::store::Db;
 
@@ -111,7 +115,7 @@ const RENAMENX: Command = Command {
 };
 
 const COPY: Command = Command {
-    flags: WRITE | DENYOOM,
+    flags: WRITE | DENYOOM | OTHER_DB,
     keys: &[KeySpec::first(RO | ACCESS), KeySpec::range(OW | UPDATE, 2, 0, 1)],
     doc: doc(
         "6.2.0",
@@ -124,14 +128,14 @@ const COPY: Command = Command {
 };
 
 const MOVE: Command = Command {
-    flags: WRITE | FAST,
+    flags: WRITE | FAST | OTHER_DB,
     keys: &[KeySpec::first(RW | ACCESS | UPDATE)],
     doc: doc("1.0.0", "O(1)", "key:key db:integer", "Move a key to another database"),
     ..command(Group::Generic, "move", 3, move_key)
 };
 
 const RANDOMKEY: Command = Command {
-    flags: READONLY | TOUCHES_ARBITRARY_KEYS,
+    flags: READONLY | TOUCHES_ARBITRARY_KEYS | READS_ALL,
     tips: &["request_policy:all_shards", "nondeterministic_output"],
     doc: doc("1.0.0", "O(1)", "", "Return a random key from the keyspace"),
     ..command(Group::Generic, "randomkey", 1, randomkey)
@@ -140,12 +144,7 @@ const RANDOMKEY: Command = Command {
 const SAME_OBJECT: CmdError = CmdError::Text("ERR source and destination objects are the same");
 
 fn del(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
-    let mut removed = 0;
-    for index in 1..args.len() {
-        removed += i64::from(ctx.delete(args.key(index)));
-    }
-    ctx.reply.int(removed);
-    Ok(())
+    count_keys(ctx, args, |ctx, key| ctx.delete(key))
 }
 
 fn unlink(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
@@ -153,15 +152,57 @@ fn unlink(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
 }
 
 fn exists(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
-    let found = (1..args.len()).filter(|&index| ctx.db.exists(args.key(index))).count();
-    ctx.reply.count(found);
-    Ok(())
+    count_keys(ctx, args, |ctx, key| ctx.db.exists(key))
 }
 
 fn touch(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
-    let found = (1..args.len()).filter(|&index| ctx.db.read(args.key(index)).is_some()).count();
-    ctx.reply.count(found);
+    count_keys(ctx, args, |ctx, key| ctx.db.read(key).is_some())
+}
+
+/// Does something with every key and replies for how many it was true.
+fn count_keys(ctx: &mut Ctx<'_>, args: Args<'_>, act: KeyAction) -> CmdResult {
+    if ctx.is_long(args.len() - 1) {
+        return ctx.run_with_many_keys(args, CountKeys { act, next: 1, count: 0 });
+    }
+    let mut count = 0;
+    for index in 1..args.len() {
+        count += usize::from(act(ctx, args.key(index)));
+    }
+    ctx.reply.count(count);
     Ok(())
+}
+
+type KeyAction = fn(&mut Ctx<'_>, Key<'_>) -> bool;
+
+/// [`count_keys`] of very many.
+struct CountKeys {
+    act: KeyAction,
+    /// Argument of the next key.
+    next: usize,
+    count: usize,
+}
+
+impl Job for CountKeys {
+    fn step(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        args: Args<'_>,
+        budget: &mut Budget,
+    ) -> Result<Step, CmdError> {
+        while self.next < args.len() {
+            let end = (self.next + budget.piece(KEYS_PER_PIECE)).min(args.len());
+            for index in self.next..end {
+                self.count += usize::from((self.act)(ctx, args.key(index)));
+            }
+            let done = end - self.next;
+            self.next = end;
+            if budget.spend(done as u64) && end < args.len() {
+                return Ok(Step::More);
+            }
+        }
+        ctx.reply.count(self.count);
+        Ok(Step::Done)
+    }
 }
 
 fn type_of(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
@@ -179,8 +220,8 @@ fn randomkey(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
             ctx.reply.bulk(entry.key());
             return Ok(());
         }
-        if ctx.db.keeps_expired {
-            // CLIENT PAUSE: nothing is deleted, and trying again might never end.
+        if ctx.db.keeps_expired || !ctx.db.holds.is_empty() {
+            // CLIENT PAUSE, or jobs hold them: nothing is deleted, and trying again might never end.
             match first_alive(ctx.db) {
                 Some(key) => ctx.reply.bulk(&key),
                 None => ctx.reply.null(),

@@ -5,7 +5,9 @@
 //! cluster slots all ask here, so they cannot disagree.
 use crate::base::number::parse_i64;
 use crate::command::spec::{Begin, Command, Find, KeySpec, KeyUse, access};
+use crate::engine::jobs::KeyRange;
 use crate::proto::args::Args;
+use crate::store::Hold;
 
 /// The request does not fit the command's key specifications: it has a syntax error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,15 +49,35 @@ pub fn keys_of(
 /// Appends the keys of one specification; false where it is incomplete or the request too short for
 /// it.
 fn push_keys(spec: &KeySpec, args: Args<'_>, found: &mut Vec<KeyUse>) -> bool {
+    let (first, last, step) = match place_of(spec, args) {
+        KeyPlace::Nowhere => return true,
+        KeyPlace::Unclear => return false,
+        KeyPlace::Range { first, last, step } => (first, last, step),
+    };
+    found.extend((first..=last).step_by(step).map(|index| KeyUse { index, access: spec.access }));
+    spec.access & access::INCOMPLETE == 0
+}
+
+/// Where the keys of one specification are.
+enum KeyPlace {
+    /// An option that has them was not given.
+    Nowhere,
+    /// The request does not fit.
+    Unclear,
+    /// These arguments, from the first to the last.
+    Range { first: usize, last: usize, step: usize },
+}
+
+fn place_of(spec: &KeySpec, args: Args<'_>) -> KeyPlace {
     let count = args.len() as i64;
     let begin = match spec.begin {
         Begin::Index(index) => i64::from(index),
         Begin::Keyword(word, from) => match keyword_at(word, from.into(), args) {
             Some(index) => index + 1,
             // An option that was not given has no keys.
-            None => return true,
+            None => return KeyPlace::Nowhere,
         },
-        Begin::Unknown => return false,
+        Begin::Unknown => return KeyPlace::Unclear,
     };
     let (first, last, step) = match spec.find {
         Find::Range { last, step, limit } => {
@@ -76,23 +98,44 @@ fn push_keys(spec: &KeySpec, args: Args<'_>, found: &mut Vec<KeyUse>) -> bool {
             // More keys than arguments is unclear anyway; checked here so that nothing overflows
             // below.
             let Some(number) = number.filter(|number| (0..=count).contains(number)) else {
-                return false;
+                return KeyPlace::Unclear;
             };
             let first = begin + i64::from(first);
             // DIFFERS: Redis 7.0 ignores the step here; only later commands (MSETEX) have one.
             (first, first + (number - 1) * step, step)
         }
-        Find::Unknown => return false,
+        Find::Unknown => return KeyPlace::Unclear,
     };
     if first < 1 || last < first || last >= count || step < 1 {
-        return false;
+        return KeyPlace::Unclear;
     }
-    found.extend(
-        (first..=last)
-            .step_by(step as usize)
-            .map(|index| KeyUse { index: index as usize, access: spec.access }),
-    );
-    spec.access & access::INCOMPLETE == 0
+    KeyPlace::Range { first: first as usize, last: last as usize, step: step as usize }
+}
+
+/// The keys of a request as ranges of its arguments, with how a job holds them; none where the request is wrong.
+/// O(key specifications), however many keys there are, but for the few commands with a finder of their own.
+pub fn ranges_of(command: &Command, args: Args<'_>) -> Vec<KeyRange> {
+    let hold = |access: u32| if access & access::RO != 0 { Hold::Read } else { Hold::Write };
+    let mut ranges = Vec::new();
+    if command.find_keys.is_some() {
+        let mut keys = Vec::new();
+        if keys_of(command, args, &mut keys).is_ok() {
+            ranges.extend(keys.iter().map(|key| KeyRange {
+                first: key.index,
+                count: 1,
+                step: 1,
+                hold: hold(key.access),
+            }));
+        }
+        return ranges;
+    }
+    for spec in command.keys.iter().filter(|spec| spec.access & access::NOT_KEY == 0) {
+        if let KeyPlace::Range { first, last, step } = place_of(spec, args) {
+            let count = (last - first) / step + 1;
+            ranges.push(KeyRange { first, count, step, hold: hold(spec.access) });
+        }
+    }
+    ranges
 }
 
 /// Where `word` is: searched forwards from `from`, or backwards from `from` counted from the end.

@@ -8,10 +8,14 @@ use crate::command::spec::{Command, Group, KeySpec, command, doc};
 use crate::engine::config::Opt;
 use crate::engine::ctx::{CmdResult, Ctx};
 use crate::engine::error::CmdError;
+use crate::engine::jobs::{Budget, Job, Step};
 use crate::proto::args::Args;
-use crate::proto::reply::Reply;
+use crate::proto::reply::{Output, Reply};
 use crate::store::StringRef;
-use crate::types::lcs::{self, Lcs};
+use crate::types::lcs::{LcsWork, Run, Wanted};
+
+/// Units of some 1000 cells computed between two looks at the clock.
+const PIECE_UNITS: usize = 8;
 
 /// The table of contents of this family.
 pub(super) const COMMANDS: &[Command] = &[LCS];
@@ -69,19 +73,100 @@ fn lcs(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     let wishes = parse(args)?;
     let (a, b) = (first.as_bytes(), second.as_bytes());
     check_size(ctx, a, b)?;
-    let failed =
-        |_| CmdError::Text("ERR Insufficient memory, failed allocating transient memory for LCS");
-    if wishes.length {
-        ctx.reply.count(lcs::length(a, b).map_err(failed)?);
-        return Ok(());
+    let wanted = if wishes.length { Wanted::Length } else { Wanted::Sequence };
+    let work = LcsWork::new(wanted, a, b);
+    let (runs, count) = (Output::default(), 0);
+    ctx.run(
+        args,
+        FindCommon { wishes, first, second, work: Some(work), is_known: false, runs, count },
+    )
+}
+
+/// LCS: O(N × M), so every one may turn out long.
+struct FindCommon {
+    wishes: Wishes,
+    first: Taken,
+    second: Taken,
+    /// `None` once it is given up to be freed.
+    work: Option<LcsWork>,
+    /// The length is known: what is left are the bytes or the runs.
+    is_known: bool,
+    /// IDX: the runs found so far, as they will be replied.
+    runs: Output,
+    count: usize,
+}
+
+impl FindCommon {
+    fn advance(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        work: &mut LcsWork,
+        budget: &mut Budget,
+    ) -> Result<Step, CmdError> {
+        let failed = |_| {
+            CmdError::Text("ERR Insufficient memory, failed allocating transient memory for LCS")
+        };
+        let (a, b) = (self.first.as_bytes(), self.second.as_bytes());
+        loop {
+            let units = budget.piece(PIECE_UNITS);
+            if !self.is_known {
+                self.is_known = work.step(a, b, units).map_err(failed)?.is_done();
+                if self.is_known && self.wishes.length {
+                    ctx.reply.count(work.len());
+                    return Ok(Step::Done);
+                }
+            } else if self.wishes.runs {
+                let mut list = Reply::new(&mut self.runs, ctx.client.resp);
+                let (wishes, count) = (&self.wishes, &mut self.count);
+                let found = |run: Run| *count += usize::from(reply_run(&mut list, &run, wishes));
+                if work.step_runs(a, b, units, found).is_done() {
+                    ctx.reply.map(2);
+                    ctx.reply.bulk(b"matches");
+                    ctx.reply.array(self.count);
+                    ctx.reply.output().append(std::mem::take(&mut self.runs));
+                    ctx.reply.bulk(b"len");
+                    ctx.reply.count(work.len());
+                    return Ok(Step::Done);
+                }
+                self.runs.seal();
+            } else if work.step_bytes(a, b, units).map_err(failed)?.is_done() {
+                ctx.reply.bulk_block(&work.take_bytes());
+                return Ok(Step::Done);
+            }
+            if budget.spend(units as u64) {
+                return Ok(Step::More);
+            }
+        }
     }
-    let common = Lcs::new(a, b).map_err(failed)?;
-    if wishes.runs {
-        reply_runs(&mut ctx.reply, &common, &wishes);
-    } else {
-        ctx.reply.bulk(&common.bytes());
+}
+
+impl Job for FindCommon {
+    fn step(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        _args: Args<'_>,
+        budget: &mut Budget,
+    ) -> Result<Step, CmdError> {
+        let Some(mut work) = self.work.take() else { return Ok(Step::Done) };
+        let result = self.advance(ctx, &mut work, budget);
+        if matches!(result, Ok(Step::More)) {
+            self.work = Some(work);
+        } else {
+            // Its table may have hundreds of megabytes.
+            ctx.engine.graveyard.bury_garbage(Box::new(work));
+        }
+        result
     }
-    Ok(())
+
+    fn give_up(&mut self, ctx: &mut Ctx<'_>) {
+        if let Some(work) = self.work.take() {
+            ctx.engine.graveyard.bury_garbage(Box::new(work));
+        }
+    }
+
+    fn reply_bytes(&self) -> usize {
+        self.runs.len()
+    }
 }
 
 /// The string at a key; nothing is an empty one.
@@ -130,28 +215,19 @@ fn check_size(ctx: &Ctx<'_>, a: &[u8], b: &[u8]) -> CmdResult {
     Ok(())
 }
 
-/// IDX: the runs with their places in both strings, the last one first, then the length of all.
-fn reply_runs(reply: &mut Reply<'_>, common: &Lcs<'_>, wishes: &Wishes) {
-    reply.map(2);
-    reply.bulk(b"matches");
-    let open = reply.array_open();
-    let mut count = 0;
-    common.each_run(|run| {
-        if (run.len as i64) < wishes.run_length_min {
-            return;
-        }
-        count += 1;
-        reply.array(if wishes.run_lengths { 3 } else { 2 });
-        for start in [run.a_start, run.b_start] {
-            reply.array(2);
-            reply.count(start);
-            reply.count(start + run.len - 1);
-        }
-        if wishes.run_lengths {
-            reply.count(run.len);
-        }
-    });
-    reply.array_close(open, count);
-    reply.bulk(b"len");
-    reply.count(common.len());
+/// One run with its places in both strings; false where it is too short to be told.
+fn reply_run(list: &mut Reply<'_>, run: &Run, wishes: &Wishes) -> bool {
+    if (run.len as i64) < wishes.run_length_min {
+        return false;
+    }
+    list.array(if wishes.run_lengths { 3 } else { 2 });
+    for start in [run.a_start, run.b_start] {
+        list.array(2);
+        list.count(start);
+        list.count(start + run.len - 1);
+    }
+    if wishes.run_lengths {
+        list.count(run.len);
+    }
+    true
 }

@@ -8,6 +8,7 @@ mod database;
 mod debug;
 mod debug_digest;
 pub mod direct;
+mod distribution;
 mod dump;
 pub mod execute;
 mod expire;
@@ -22,8 +23,10 @@ mod memory;
 mod object;
 mod observe;
 mod options;
+pub mod run_jobs;
 mod scan;
 mod server;
+mod stalls;
 mod string;
 mod string_number;
 mod string_range;
@@ -56,6 +59,7 @@ pub(crate) const FAMILIES: &[&[Command]] = &[
     client::COMMANDS,
     server::COMMANDS,
     observe::COMMANDS,
+    stalls::COMMANDS,
     memory::COMMANDS,
     debug::COMMANDS,
     clock::COMMANDS,

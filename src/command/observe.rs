@@ -2,17 +2,15 @@
 //!
 //! Recording is done around every command (`execute`); these commands read and reset what was recorded. The
 //! advice of LATENCY DOCTOR and the picture of LATENCY GRAPH are in `latency_report`.
-use crate::base::histogram::Histogram;
 use crate::base::number;
 use crate::command::spec::flag::{ADMIN, LOADING, NOSCRIPT, STALE};
 use crate::command::spec::{Command, Doc, Group, command, container, doc};
 use crate::command::table::CommandEntry;
-use crate::command::{help, latency_report};
+use crate::command::{distribution, help, latency_report};
 use crate::engine::ctx::{CmdResult, Ctx};
 use crate::engine::error::CmdError;
 use crate::engine::latency::Series;
 use crate::proto::args::Args;
-use crate::proto::reply::Reply;
 
 /// The table of contents of this family.
 pub(super) const COMMANDS: &[Command] = &[SLOWLOG, LATENCY, MONITOR];
@@ -266,7 +264,7 @@ fn latency_histogram(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
         let stats = stats.commands.get(entry.id.index());
         if let Some(histogram) = stats.and_then(|stats| stats.histogram.as_deref()) {
             reply.bulk(entry.full_name.as_bytes());
-            write_histogram(reply, histogram);
+            distribution::reply(reply, "calls", histogram);
             count += 1;
         }
     };
@@ -279,21 +277,6 @@ fn latency_histogram(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     }
     ctx.reply.map_close(open, count);
     Ok(())
-}
-
-fn write_histogram(reply: &mut Reply<'_>, histogram: &Histogram) {
-    reply.map(2);
-    reply.bulk(b"calls");
-    reply.int(histogram.count() as i64);
-    reply.bulk(b"histogram_usec");
-    let open = reply.array_open();
-    let mut rows = 0;
-    for (micros, count) in histogram.cumulative_log2_us() {
-        reply.int(micros as i64);
-        reply.int(count as i64);
-        rows += 1;
-    }
-    reply.map_close(open, rows);
 }
 
 fn latency_help(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {

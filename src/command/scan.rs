@@ -6,19 +6,20 @@
 //! Cost: KEYS O(keys); SCAN about COUNT keys, and never more than ten times COUNT steps.
 use crate::base::glob::{Case, glob_match, is_literal};
 use crate::command::options::{Options, integer, is};
-use crate::command::spec::flag::{READONLY, TOUCHES_ARBITRARY_KEYS};
+use crate::command::spec::flag::{READONLY, READS_ALL, TOUCHES_ARBITRARY_KEYS};
 use crate::command::spec::{Command, Doc, Group, category, command, doc};
 use crate::engine::ctx::{CmdResult, Ctx};
 use crate::engine::error::CmdError;
+use crate::engine::jobs::{Budget, Job, Step};
 use crate::proto::args::Args;
-use crate::proto::reply::{Output, Reply};
-use crate::store::EntryRef;
+use crate::proto::reply::{Output, Reply, Resp};
+use crate::store::{EntryRef, Visitor, WalkId};
 
 /// The table of contents of this family.
 pub(super) const COMMANDS: &[Command] = &[KEYS, SCAN];
 
 const KEYS: Command = Command {
-    flags: READONLY,
+    flags: READONLY | READS_ALL,
     categories: category::DANGEROUS,
     tips: &["request_policy:all_shards", "nondeterministic_output_order"],
     doc: doc(
@@ -32,7 +33,7 @@ const KEYS: Command = Command {
 };
 
 const SCAN: Command = Command {
-    flags: READONLY | TOUCHES_ARBITRARY_KEYS,
+    flags: READONLY | TOUCHES_ARBITRARY_KEYS | READS_ALL,
     tips: &["nondeterministic_output", "request_policy:special"],
     doc: Doc {
         history: &[("6.0.0", "Added the `TYPE` subcommand.")],
@@ -51,6 +52,8 @@ const SCAN: Command = Command {
 
 /// Keys a SCAN looks at where COUNT does not say.
 const COUNT_DEFAULT: i64 = 10;
+/// Buckets that KEYS visits between two looks at the clock: about ten keys each.
+const BUCKETS_PER_PIECE: usize = 4;
 /// Steps of the cursor for each key wanted, so a sparse table cannot hold the loop.
 const STEPS_PER_KEY: u64 = 10;
 
@@ -66,56 +69,159 @@ fn keys(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
         }
         return Ok(());
     }
-    let open = ctx.reply.array_open();
-    let reply = &mut ctx.reply;
-    let mut found = 0;
-    ctx.db.for_each_bucket(0..ctx.db.buckets(), &mut |entry| {
-        if pattern.matches(entry.key()) {
-            reply.bulk(entry.key());
-            found += 1;
-        }
-    });
-    ctx.reply.array_close(open, found);
+    if ctx.is_long(ctx.db.len()) {
+        return ctx.run(args, ListKeys { walk: None, listed_bytes: 0 });
+    }
+    let mut list = KeyList::new(args.at(1), ctx.reply.resp());
+    ctx.db.for_each_bucket(0..ctx.db.buckets(), &mut |entry| list.visit(entry));
+    list.reply(ctx);
     Ok(())
 }
 
-fn scan(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
-    let mut cursor = parse_cursor(args.at(1)).ok_or(CmdError::Text("ERR invalid cursor"))?;
-    let filter = Filter::parse(args)?;
-    let mut listed = Output::default();
-    let mut list = Reply::new(&mut listed, ctx.reply.resp());
-    let mut found = 0;
-    if let Pattern::Exact(name) = filter.pattern {
-        if let Some(entry) = ctx.db.peek(args.hasher().key(name))
-            && filter.accepts(&entry)
-        {
-            list.bulk(entry.key());
-            found = 1;
-        }
-        cursor = 0;
-    } else {
-        let mut seen = 0;
-        let mut steps_left = filter.count.saturating_mul(STEPS_PER_KEY);
-        loop {
-            cursor = ctx.db.scan(cursor, &mut |entry| {
-                seen += 1;
-                if filter.accepts(&entry) {
-                    list.bulk(entry.key());
-                    found += 1;
-                }
-            });
-            if cursor == 0 || steps_left == 0 || seen >= filter.count {
-                break;
-            }
-            steps_left -= 1;
+/// The keys that match a pattern, as they are found.
+struct KeyList {
+    pattern: Box<[u8]>,
+    resp: Resp,
+    found: usize,
+    listed: Output,
+}
+
+impl KeyList {
+    fn new(pattern: &[u8], resp: Resp) -> KeyList {
+        KeyList { pattern: pattern.into(), resp, found: 0, listed: Output::default() }
+    }
+
+    fn reply(self, ctx: &mut Ctx<'_>) {
+        ctx.reply.array(self.found);
+        ctx.reply.output().append(self.listed);
+    }
+}
+
+impl Visitor for KeyList {
+    fn visit(&mut self, entry: EntryRef<'_>) {
+        let key = entry.key();
+        if *self.pattern == *b"*" || glob_match(&self.pattern, key, Case::Sensitive) {
+            self.found += 1;
+            Reply::new(&mut self.listed, self.resp).bulk(key);
+            self.listed.seal();
         }
     }
-    ctx.reply.array(2);
-    // Redis prints it signed; cursors of a real table never reach that far.
-    ctx.reply.bulk_int(cursor as i64);
-    ctx.reply.array(found);
-    ctx.reply.raw(listed.bytes());
+}
+
+/// KEYS of a large database: the keys that exist when it begins, whatever happens to them meanwhile.
+struct ListKeys {
+    walk: Option<WalkId>,
+    listed_bytes: usize,
+}
+
+impl Job for ListKeys {
+    fn step(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        args: Args<'_>,
+        budget: &mut Budget,
+    ) -> Result<Step, CmdError> {
+        let list = || Box::new(KeyList::new(args.at(1), ctx.client.resp));
+        let walk = *self.walk.get_or_insert_with(|| ctx.db.begin_walk(list()));
+        loop {
+            let count = budget.piece(BUCKETS_PER_PIECE);
+            if ctx.db.step_walk(walk, count) {
+                break;
+            }
+            if budget.spend(count as u64) {
+                let list = ctx.db.visitor(walk).and_then(|list| list.downcast_mut::<KeyList>());
+                self.listed_bytes = list.map_or(0, |list| list.listed.len());
+                return Ok(Step::More);
+            }
+        }
+        if let Some(Ok(list)) = ctx.db.end_walk(walk).map(|list| list.downcast::<KeyList>()) {
+            list.reply(ctx);
+        }
+        Ok(Step::Done)
+    }
+
+    fn give_up(&mut self, ctx: &mut Ctx<'_>) {
+        let list = self.walk.take().and_then(|walk| ctx.db.end_walk(walk));
+        if let Some(Ok(list)) = list.map(|list| list.downcast::<KeyList>()) {
+            ctx.engine.graveyard.bury_output(list.listed);
+        }
+    }
+
+    fn reply_bytes(&self) -> usize {
+        self.listed_bytes
+    }
+}
+
+fn scan(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
+    let cursor = parse_cursor(args.at(1)).ok_or(CmdError::Text("ERR invalid cursor"))?;
+    let filter = Filter::parse(args)?;
+    if let Pattern::Exact(name) = filter.pattern {
+        let entry = ctx.db.peek(args.hasher().key(name)).filter(|entry| filter.accepts(entry));
+        ctx.reply.array(2);
+        ctx.reply.bulk_int(0);
+        ctx.reply.array(usize::from(entry.is_some()));
+        if let Some(entry) = entry {
+            ctx.reply.bulk(entry.key());
+        }
+        return Ok(());
+    }
+    let count = filter.count;
+    let steps_left = count.saturating_mul(STEPS_PER_KEY);
+    let mut job = Scan { cursor, seen: 0, steps_left, found: 0, listed: Output::default() };
+    if ctx.is_long(usize::try_from(count).unwrap_or(usize::MAX)) {
+        return ctx.run(args, job);
+    }
+    job.step(ctx, args, &mut Budget::unlimited())?;
     Ok(())
+}
+
+/// SCAN, with any COUNT.
+struct Scan {
+    cursor: u64,
+    /// Keys looked at.
+    seen: u64,
+    steps_left: u64,
+    found: usize,
+    listed: Output,
+}
+
+impl Job for Scan {
+    fn step(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        args: Args<'_>,
+        budget: &mut Budget,
+    ) -> Result<Step, CmdError> {
+        let filter = Filter::parse(args)?;
+        let mut list = Reply::new(&mut self.listed, ctx.reply.resp());
+        loop {
+            self.cursor = ctx.db.scan(self.cursor, &mut |entry| {
+                self.seen += 1;
+                if filter.accepts(&entry) {
+                    list.bulk(entry.key());
+                    self.found += 1;
+                }
+            });
+            if self.cursor == 0 || self.steps_left == 0 || self.seen >= filter.count {
+                break;
+            }
+            self.steps_left -= 1;
+            if budget.spend(1) {
+                self.listed.seal();
+                return Ok(Step::More);
+            }
+        }
+        ctx.reply.array(2);
+        // Redis prints it signed; cursors of a real table never reach that far.
+        ctx.reply.bulk_int(self.cursor as i64);
+        ctx.reply.array(self.found);
+        ctx.reply.output().append(std::mem::take(&mut self.listed));
+        Ok(Step::Done)
+    }
+
+    fn reply_bytes(&self) -> usize {
+        self.listed.len()
+    }
 }
 
 /// Which keys a SCAN reports.

@@ -13,6 +13,7 @@ use crate::command::string_value::{
 };
 use crate::engine::ctx::{CmdResult, Ctx, Event};
 use crate::engine::error::CmdError;
+use crate::engine::jobs::{Budget, Job, KEYS_PER_PIECE, Step};
 use crate::proto::args::Args;
 use crate::store::Kind;
 
@@ -150,13 +151,50 @@ fn getdel(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
 }
 
 fn mget(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
-    ctx.reply.array(args.len() - 1);
-    for index in 1..args.len() {
-        // What is no string is null here, not an error.
-        let value = ctx.db.string(args.key(index)).unwrap_or_default();
-        reply_value_or_null(&mut ctx.reply, value);
+    let count = args.len() - 1;
+    let job = ReadMany { next: 0 };
+    if ctx.is_long(count) {
+        ctx.run_with_many_keys(args, job)
+    } else {
+        // Few keys may still be much to copy.
+        ctx.run(args, job)
     }
-    Ok(())
+}
+
+/// MGET.
+struct ReadMany {
+    /// Argument of the next key; 0: nothing is replied yet.
+    next: usize,
+}
+
+impl Job for ReadMany {
+    fn step(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        args: Args<'_>,
+        budget: &mut Budget,
+    ) -> Result<Step, CmdError> {
+        if self.next == 0 {
+            ctx.reply.array(args.len() - 1);
+            self.next = 1;
+        }
+        loop {
+            let end = (self.next + budget.piece(KEYS_PER_PIECE)).min(args.len());
+            for index in self.next..end {
+                // What is no string is null here, not an error.
+                let value = ctx.db.string(args.key(index)).unwrap_or_default();
+                reply_value_or_null(&mut ctx.reply, value);
+            }
+            let done = end - self.next;
+            self.next = end;
+            if end == args.len() {
+                return Ok(Step::Done);
+            }
+            if budget.spend(done as u64) {
+                return Ok(Step::More);
+            }
+        }
+    }
 }
 
 fn delex(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {

@@ -5,11 +5,15 @@ use crate::command::options::integer;
 use crate::command::spec::access::{ACCESS, INSERT, RO, RW, UPDATE};
 use crate::command::spec::flag::{DENYOOM, FAST, READONLY, WRITE};
 use crate::command::spec::{Command, Doc, Group, KeySpec, command, doc};
-use crate::command::string_value::{check_length, reply_value, value_at};
+use crate::command::string_value::{check_length, value_at};
 use crate::engine::ctx::{CmdResult, Ctx, Event};
 use crate::engine::error::CmdError;
+use crate::engine::jobs::{Budget, Job, Step};
 use crate::proto::args::Args;
-use crate::store::Ttl;
+use crate::store::{BigEdit, StringRef, Ttl};
+
+/// Units of 16 KiB copied between two looks at the clock: 30 us.
+const PIECE_UNITS: usize = 8;
 
 /// The table of contents of this family.
 pub(super) const COMMANDS: &[Command] = &[STRLEN, APPEND, GETRANGE, SUBSTR, SETRANGE];
@@ -93,6 +97,10 @@ fn append(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     let length = match before {
         Some(before) => {
             check_length(ctx, before, added.len())?;
+            if ctx.is_long((before + added.len()).div_ceil(1024)) {
+                let edit = BigEdit::append(ctx.db, key, added.len())?;
+                return ctx.run(args, EditString { edit, written: 2, event: Event::Append });
+            }
             ctx.db.append(key, added)?
         }
         // As SET does it: APPEND to nothing may make an integer, or take a block over.
@@ -114,9 +122,11 @@ fn getrange(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
         return Ok(());
     };
     match clip(start, end, value.len()) {
-        // All of it: a big value by reference.
-        Some(range) if range.len() == value.len() => reply_value(&mut ctx.reply, value),
-        Some(range) => ctx.reply.bulk(&value.as_bytes(&mut itoa::Buffer::new())[range]),
+        // Much of a big value by reference.
+        Some(range) => match value {
+            StringRef::Block(block) => ctx.reply.bulk_range(block, range),
+            value => ctx.reply.bulk(&value.as_bytes(&mut itoa::Buffer::new())[range]),
+        },
         None => ctx.reply.bulk(b""),
     }
     Ok(())
@@ -148,10 +158,45 @@ fn setrange(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
         return Ok(());
     }
     check_length(ctx, offset, written.len())?;
+    if ctx.is_long(before.max(offset + written.len()).div_ceil(1024)) {
+        let edit = BigEdit::set_range(ctx.db, key, offset, written.len())?;
+        return ctx.run(args, EditString { edit, written: 3, event: Event::SetRange });
+    }
     let length = ctx.db.set_range(key, offset, written)?;
     ctx.changed(Event::SetRange, key.bytes);
     ctx.reply.count(length);
     Ok(())
+}
+
+/// APPEND and SETRANGE of a big string.
+struct EditString {
+    edit: BigEdit,
+    /// The argument that is written.
+    written: usize,
+    event: Event,
+}
+
+impl Job for EditString {
+    fn step(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        args: Args<'_>,
+        budget: &mut Budget,
+    ) -> Result<Step, CmdError> {
+        let key = args.key(1);
+        loop {
+            let units = budget.piece(PIECE_UNITS);
+            if self.edit.step(ctx.db, key, args.at(self.written), units)?.is_done() {
+                break;
+            }
+            if budget.spend(units as u64) {
+                return Ok(Step::More);
+            }
+        }
+        ctx.changed(self.event, key.bytes);
+        ctx.reply.count(self.edit.len());
+        Ok(Step::Done)
+    }
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use crate::command::spec::{Begin, Command, Doc, Find, Group, KeySpec, command, d
 use crate::command::string_value::{Comparison, reply_value_or_null, value_at};
 use crate::engine::ctx::{CmdResult, Ctx, Event};
 use crate::engine::error::CmdError;
+use crate::engine::jobs::{Budget, Job, KEYS_PER_PIECE, Step};
 use crate::proto::args::Args;
 use crate::store::Ttl;
 
@@ -279,17 +280,16 @@ fn mset(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     if args.len().is_multiple_of(2) {
         return Err(CmdError::Arity("mset"));
     }
-    store_pairs(ctx, args, Pairs { first: 1, count: args.len() / 2 }, Ttl::Clear)?;
-    ctx.reply.ok();
-    Ok(())
+    let pairs = Pairs { first: 1, count: args.len() / 2 };
+    SetPairs::new(pairs, Ttl::Clear, None).start(ctx, args)
 }
 
 fn msetnx(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     if args.len().is_multiple_of(2) {
         return Err(CmdError::Arity("msetnx"));
     }
-    let pairs = args.len() / 2;
-    set_pairs_if(ctx, args, Pairs { first: 1, count: pairs }, Condition::Absent, Ttl::Clear)
+    let pairs = Pairs { first: 1, count: args.len() / 2 };
+    SetPairs::new(pairs, Ttl::Clear, Some(PairCondition::Absent)).start(ctx, args)
 }
 
 fn msetex(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
@@ -316,7 +316,12 @@ fn msetex(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
         }
     }
     let ttl = ttl_of(ctx, ttl, "msetex")?;
-    set_pairs_if(ctx, args, Pairs { first: 2, count }, condition, ttl)
+    let condition = match condition {
+        Condition::Absent => PairCondition::Absent,
+        Condition::Present => PairCondition::Present,
+        Condition::Always | Condition::Compares(..) => PairCondition::Always,
+    };
+    SetPairs::new(Pairs { first: 2, count }, ttl, Some(condition)).start(ctx, args)
 }
 
 /// Keys and values in turn among the arguments.
@@ -328,30 +333,88 @@ struct Pairs {
     count: usize,
 }
 
-/// Sets all pairs if the condition is met for all keys, and replies whether it was.
-fn set_pairs_if(
-    ctx: &mut Ctx<'_>,
-    args: Args<'_>,
-    pairs: Pairs,
-    condition: Condition<'_>,
-    ttl: Ttl,
-) -> CmdResult {
-    for pair in 0..pairs.count {
-        if !condition.is_met(ctx, args, pairs.first + 2 * pair)? {
-            ctx.reply.int(0);
-            return Ok(());
-        }
-    }
-    store_pairs(ctx, args, pairs, ttl)?;
-    ctx.reply.int(1);
-    Ok(())
+/// What must be true of every key before any is set.
+#[derive(Clone, Copy)]
+enum PairCondition {
+    Always,
+    Absent,
+    Present,
 }
 
-/// Sets all pairs. Each counts as one change.
-fn store_pairs(ctx: &mut Ctx<'_>, args: Args<'_>, pairs: Pairs, ttl: Ttl) -> CmdResult {
-    for pair in 0..pairs.count {
-        let key = pairs.first + 2 * pair;
-        store(ctx, args, key, key + 1, ttl)?;
+/// MSET and its like: looks at all keys, then sets all. Each counts as one change.
+struct SetPairs {
+    pairs: Pairs,
+    ttl: Ttl,
+    /// `None`: it is not asked for, and the reply is OK instead of 0 or 1.
+    condition: Option<PairCondition>,
+    /// Pairs looked at.
+    checked: usize,
+    /// Pairs set.
+    set: usize,
+}
+
+impl SetPairs {
+    fn new(pairs: Pairs, ttl: Ttl, condition: Option<PairCondition>) -> SetPairs {
+        SetPairs { pairs, ttl, condition, checked: 0, set: 0 }
     }
-    Ok(())
+
+    /// Sets few pairs at once, many or big ones as a job.
+    fn start(mut self, ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
+        const FEW: usize = 16;
+        let kilobytes = if self.pairs.count <= FEW { 0 } else { args.bytes_total() / 1024 };
+        if ctx.is_long(self.pairs.count + kilobytes) {
+            return ctx.run_with_many_keys(args, self);
+        }
+        self.step(ctx, args, &mut Budget::unlimited())?;
+        Ok(())
+    }
+
+    /// Whether a key is as the condition wants it.
+    fn is_met(&self, ctx: &mut Ctx<'_>, args: Args<'_>, index: usize) -> Result<bool, CmdError> {
+        let condition = match self.condition {
+            None | Some(PairCondition::Always) => return Ok(true),
+            Some(PairCondition::Absent) => Condition::Absent,
+            Some(PairCondition::Present) => Condition::Present,
+        };
+        condition.is_met(ctx, args, index)
+    }
+}
+
+impl Job for SetPairs {
+    fn step(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        args: Args<'_>,
+        budget: &mut Budget,
+    ) -> Result<Step, CmdError> {
+        let key_of = |pair: usize, pairs: Pairs| pairs.first + 2 * pair;
+        while self.checked < self.pairs.count {
+            if !self.is_met(ctx, args, key_of(self.checked, self.pairs))? {
+                ctx.reply.int(0);
+                return Ok(Step::Done);
+            }
+            self.checked += 1;
+            if self.checked.is_multiple_of(budget.piece(KEYS_PER_PIECE))
+                && budget.spend(KEYS_PER_PIECE as u64)
+            {
+                return Ok(Step::More);
+            }
+        }
+        while self.set < self.pairs.count {
+            let key = key_of(self.set, self.pairs);
+            store(ctx, args, key, key + 1, self.ttl)?;
+            self.set += 1;
+            if self.set.is_multiple_of(budget.piece(KEYS_PER_PIECE))
+                && budget.spend(KEYS_PER_PIECE as u64)
+                && self.set < self.pairs.count
+            {
+                return Ok(Step::More);
+            }
+        }
+        match self.condition {
+            None => ctx.reply.ok(),
+            Some(_) => ctx.reply.int(1),
+        }
+        Ok(Step::Done)
+    }
 }

@@ -12,7 +12,7 @@
 //! impossible (a header byte that is not 0, an unknown number, a length above the limit) the connection closes after
 //! an error; else errors leave it open. No str is taken or given that is not UTF-8: such values of other doors are an
 //! error here.
-use crate::dialect::{FrameLimits, Split, push_value};
+use crate::dialect::{FrameLimits, Split, hashed, is_utf8, push_value};
 use crate::engine::engine::Engine;
 use crate::engine::error::CmdError;
 use crate::engine::session::Session;
@@ -68,15 +68,20 @@ pub fn split(_state: &mut State, unread: &[u8], limits: &FrameLimits) -> Split {
 }
 
 /// Runs one request.
-pub fn run(engine: &mut Engine, session: &mut Session, frame: &[u8], out: &mut Output) {
-    let Some((number, key, value)) = parse(frame) else {
+pub fn run(
+    engine: &mut Engine,
+    session: &mut Session,
+    frame: &[u8],
+    first_hash: Option<u64>,
+    out: &mut Output,
+) {
+    let Some((number, first, value)) = parse(frame) else {
         engine.shared.stats.count_error(b"ERR");
         return error(b"Invalid UTF-8", out);
     };
-    let key_bytes = key.as_bytes();
     let result = match number {
-        GET => engine.perform(session, Verb::Get, &[key_bytes], out, |ctx| {
-            match ctx.db.string(ctx.db.key(key_bytes))? {
+        GET => engine.perform(session, Verb::Get, &[first], out, |ctx| {
+            match ctx.db.string(hashed(ctx, first, first_hash))? {
                 Some(value) => push_ok(value, ctx.reply.output()),
                 None => {
                     // An answer like others: no failure of the command.
@@ -85,23 +90,23 @@ pub fn run(engine: &mut Engine, session: &mut Session, frame: &[u8], out: &mut O
                 }
             }
         }),
-        SET => engine.perform(session, Verb::Set, &[key_bytes, value.as_bytes()], out, |ctx| {
-            let value = NewString::Bytes(value.as_bytes());
-            ctx.set(ctx.db.key(key_bytes), value, Ttl::Clear)?;
-            push_ok(StringRef::Bytes(key_bytes), ctx.reply.output())
+        SET => engine.perform(session, Verb::Set, &[first, value], out, |ctx| {
+            let key = hashed(ctx, first, first_hash);
+            ctx.set(key, NewString::Bytes(value), Ttl::Clear)?;
+            push_text(first, ctx.reply.output())
         }),
-        CLEAR => engine.perform(session, Verb::GetDel, &[key_bytes], out, |ctx| {
-            let key = ctx.db.key(key_bytes);
+        CLEAR => engine.perform(session, Verb::GetDel, &[first], out, |ctx| {
+            let key = hashed(ctx, first, first_hash);
             match ctx.db.string_for_write(key)? {
                 Some(value) => push_ok(value, ctx.reply.output())?,
-                None => push_ok(StringRef::Bytes(b""), ctx.reply.output())?,
+                None => push_text(b"", ctx.reply.output())?,
             }
             ctx.delete(key);
             Ok(())
         }),
-        _ => engine.perform(session, Verb::Ping, &[key_bytes], out, |ctx| {
-            let message = if key.is_empty() { b"PONG" } else { key_bytes };
-            push_ok(StringRef::Bytes(message), ctx.reply.output())
+        _ => engine.perform(session, Verb::Ping, &[first], out, |ctx| {
+            let message = if first.is_empty() { b"PONG" } else { first };
+            push_text(message, ctx.reply.output())
         }),
     };
     if let Err(failure) = result {
@@ -114,6 +119,19 @@ pub fn may_write(frame: &[u8]) -> bool {
     matches!(parse(frame), Some((SET | CLEAR, ..)))
 }
 
+/// Visits the keys of a whole request, with whether it may change them. O(bytes).
+pub fn each_key(frame: &[u8], visit: &mut dyn FnMut(&[u8], bool)) {
+    if let Some((number @ (GET | SET | CLEAR), key, _)) = parse(frame) {
+        visit(key, number != GET);
+    }
+}
+
+/// The first argument of a request, which is its key if it has one. O(1): UTF-8 is not asked for.
+pub fn first_key(frame: &[u8]) -> Option<&[u8]> {
+    let (length, rest) = frame.get(HEAD_BYTES..)?.split_first_chunk::<LENGTH_BYTES>()?;
+    rest.get(..u32::from_be_bytes(*length) as usize)
+}
+
 /// Appends an error.
 pub fn error(text: &[u8], out: &mut Output) {
     // Errors are ours and short; some show what a client sent, which may be anything.
@@ -124,34 +142,48 @@ pub fn error(text: &[u8], out: &mut Output) {
     out.extend_from_slice(text.as_bytes());
 }
 
-/// Appends an Ok.
+/// Appends an Ok with a value of the keyspace, which may be anything.
 fn push_ok(value: StringRef<'_>, out: &mut Output) -> Result<(), CmdError> {
     let mut scratch = itoa::Buffer::new();
     let bytes = value.as_bytes(&mut scratch);
-    if std::str::from_utf8(bytes).is_err() {
+    if !is_utf8(bytes) {
         return Err(CmdError::Text("Value is not UTF-8"));
     }
-    let Ok(length) = u32::try_from(bytes.len()) else {
-        return Err(CmdError::Text("Value is too long for this protocol"));
-    };
-    let [a, b, c, d] = length.to_be_bytes();
-    out.bytes_mut().extend_from_slice(&[0, 0, a, b, c, d]);
+    push_ok_head(bytes.len(), out)?;
     push_value(value, bytes, out);
     Ok(())
 }
 
+/// Appends an Ok with bytes that are known to be UTF-8.
+fn push_text(text: &[u8], out: &mut Output) -> Result<(), CmdError> {
+    push_ok_head(text.len(), out)?;
+    out.bytes_mut().extend_from_slice(text);
+    Ok(())
+}
+
+#[inline]
+fn push_ok_head(length: usize, out: &mut Output) -> Result<(), CmdError> {
+    let Ok(length) = u32::try_from(length) else {
+        return Err(CmdError::Text("Value is too long for this protocol"));
+    };
+    let [a, b, c, d] = length.to_be_bytes();
+    out.bytes_mut().extend_from_slice(&[0, 0, a, b, c, d]);
+    Ok(())
+}
+
 /// Number, first and second argument (empty where there is none) of a frame that was split; `None`: not UTF-8.
-fn parse(frame: &[u8]) -> Option<(u16, &str, &str)> {
+#[inline]
+fn parse(frame: &[u8]) -> Option<(u16, &[u8], &[u8])> {
     let (head, mut rest) = frame.split_first_chunk::<HEAD_BYTES>()?;
     let mut argument = || {
         let (length, after) = rest.split_first_chunk::<LENGTH_BYTES>()?;
         let (bytes, after) = after.split_at_checked(u32::from_be_bytes(*length) as usize)?;
         rest = after;
-        std::str::from_utf8(bytes).ok()
+        is_utf8(bytes).then_some(bytes)
     };
     let number = u16::from_be_bytes([head[1], head[2]]);
     let first = argument()?;
-    let second = if number == SET { argument()? } else { "" };
+    let second = if number == SET { argument()? } else { b"" };
     Some((number, first, second))
 }
 

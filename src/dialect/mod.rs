@@ -11,12 +11,16 @@ pub mod kvstore;
 pub mod msgpack;
 pub mod simpledb;
 
+use crate::base::hash::Key;
+use crate::base::hash::KeyHasher;
+use crate::engine::ctx::Ctx;
 use crate::engine::engine::Engine;
+use crate::engine::jobs::{Place, WHOLE};
 use crate::engine::session::Session;
 pub use crate::proto::dialect::Dialect;
 use crate::proto::limits::REPLY_BLOCK_BYTES;
 use crate::proto::reply::Output;
-use crate::store::StringRef;
+use crate::store::{Hold, StringRef};
 
 /// What the connection allows; depth and number of elements are in `proto::limits`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,15 +78,22 @@ impl Splitter {
     }
 }
 
-/// Runs one whole request and appends its answer. Where a password is set the request is refused and the
+/// Runs one whole request and appends its answer. `first_hash` is the engine's hash of what [`first_key`] gave, where
+/// the caller has it. Where a password is set the request is refused and the
 /// connection closes: these dialects have no way to give one, so no later request could do better.
 pub fn run(
     dialect: Dialect,
     engine: &mut Engine,
     session: &mut Session,
     frame: &[u8],
+    first_hash: Option<u64>,
     out: &mut Output,
 ) {
+    debug_assert!(
+        first_hash.is_none() || {
+            first_key(dialect, frame).map(|key| engine.hasher.hash(key)) == first_hash
+        }
+    );
     if engine.shared.refuses_verbs(session) {
         let text = "NOAUTH Authentication required.";
         engine.shared.stats.count_error(text.as_bytes());
@@ -91,9 +102,9 @@ pub fn run(
     }
     match dialect {
         Dialect::Resp => {}
-        Dialect::Simpledb => simpledb::run(engine, session, frame, out),
-        Dialect::Msgpack => msgpack::run(engine, session, frame, out),
-        Dialect::Kvstore => kvstore::run(engine, session, frame, out),
+        Dialect::Simpledb => simpledb::run(engine, session, frame, first_hash, out),
+        Dialect::Msgpack => msgpack::run(engine, session, frame, first_hash, out),
+        Dialect::Kvstore => kvstore::run(engine, session, frame, first_hash, out),
     }
 }
 
@@ -104,6 +115,64 @@ pub fn may_write(dialect: Dialect, frame: &[u8]) -> bool {
         Dialect::Simpledb => simpledb::may_write(frame),
         Dialect::Msgpack => msgpack::may_write(frame),
         Dialect::Kvstore => kvstore::may_write(frame),
+    }
+}
+
+/// What of the keyspace a request is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// The keys that [`each_key`] visits, and no others; often none.
+    Keys,
+    /// All keys at once, to look at: their number.
+    ReadsAll,
+    /// All keys at once, to change: it drops them, of this database or of all.
+    WritesAll,
+}
+
+/// Whether a whole request is about the whole keyspace. Anything that is no request touches nothing.
+pub fn reach(dialect: Dialect, frame: &[u8]) -> Reach {
+    match dialect {
+        Dialect::Simpledb => simpledb::reach(frame),
+        // The others know no such command; RESP frames do not exist.
+        Dialect::Resp | Dialect::Msgpack | Dialect::Kvstore => Reach::Keys,
+    }
+}
+
+/// Visits every key that a whole request reads or writes, in the request's order, with whether it may change it.
+/// A key named twice is visited twice. A request that will be refused gives the keys it has, or none. Nothing is
+/// allocated; O(bytes of the frame).
+pub fn each_key(dialect: Dialect, frame: &[u8], visit: &mut dyn FnMut(&[u8], bool)) {
+    match dialect {
+        Dialect::Resp => {}
+        Dialect::Simpledb => simpledb::each_key(frame, visit),
+        Dialect::Msgpack => msgpack::each_key(frame, visit),
+        Dialect::Kvstore => kvstore::each_key(frame, visit),
+    }
+}
+
+/// What a whole request needs of database `db`, and how: nothing of it may be held by a job. O(bytes of the frame).
+pub fn places(dialect: Dialect, frame: &[u8], hasher: &KeyHasher, db: usize) -> Vec<(Place, Hold)> {
+    let mut places = Vec::new();
+    if reach(dialect, frame) != Reach::Keys {
+        // Even who drops everything tells how much that was: it must not count what is half done.
+        places.push(((db, WHOLE), Hold::Write));
+    }
+    each_key(dialect, frame, &mut |key, may_change| {
+        let hold = if may_change { Hold::Write } else { Hold::Read };
+        places.push(((db, hasher.hash(key)), hold));
+    });
+    places
+}
+
+/// The bytes that are the first key of a whole request if it has one, to be hashed and prefetched: cheap, and a guess
+/// where the request has no key (the message of a PING). Where [`run`] uses a first key, it is this one.
+#[inline]
+pub fn first_key(dialect: Dialect, frame: &[u8]) -> Option<&[u8]> {
+    match dialect {
+        Dialect::Resp => None,
+        Dialect::Simpledb => simpledb::first_key(frame),
+        Dialect::Msgpack => msgpack::first_key(frame),
+        Dialect::Kvstore => kvstore::first_key(frame),
     }
 }
 
@@ -131,6 +200,25 @@ fn push_value(value: StringRef<'_>, bytes: &[u8], out: &mut Output) {
     }
 }
 
+/// A key of a request with its hash, computed now where nobody has it.
+#[inline]
+fn hashed<'b>(ctx: &Ctx<'_>, bytes: &'b [u8], hash: Option<u64>) -> Key<'b> {
+    match hash {
+        Some(hash) => Key { bytes, hash },
+        None => ctx.db.key(bytes),
+    }
+}
+
+/// Whether these bytes are UTF-8; quick for short ASCII, which most are.
+#[inline]
+fn is_utf8(bytes: &[u8]) -> bool {
+    bytes.is_ascii() || std::str::from_utf8(bytes).is_ok()
+}
+
 #[cfg(test)]
 #[path = "support_tests.rs"]
 mod tests_support;
+
+#[cfg(test)]
+#[path = "keys_tests.rs"]
+mod keys_tests;

@@ -10,7 +10,7 @@
 //! Requests are read in place: key and value are slices of the frame, and fields of other names are stepped over
 //! without recursion, so depth and announced counts cost nothing. `key` and `val` may be bin as well as str: who
 //! got bin can write it back. Format: <https://github.com/msgpack/msgpack/blob/master/spec.md>.
-use crate::dialect::{FrameLimits, Split, push_value};
+use crate::dialect::{FrameLimits, Split, hashed, is_utf8, push_value};
 use crate::engine::engine::Engine;
 use crate::engine::error::CmdError;
 use crate::engine::session::Session;
@@ -39,8 +39,14 @@ pub fn split(_state: &mut State, unread: &[u8], limits: &FrameLimits) -> Split {
 }
 
 /// Runs one request.
-pub fn run(engine: &mut Engine, session: &mut Session, frame: &[u8], out: &mut Output) {
-    let request = match parse(frame.get(HEAD_BYTES..).unwrap_or(&[])) {
+pub fn run(
+    engine: &mut Engine,
+    session: &mut Session,
+    frame: &[u8],
+    first_hash: Option<u64>,
+    out: &mut Output,
+) {
+    let request = match request_of(frame) {
         Ok(request) => request,
         Err(reason) => {
             engine.shared.stats.count_error(b"ERR");
@@ -49,18 +55,18 @@ pub fn run(engine: &mut Engine, session: &mut Session, frame: &[u8], out: &mut O
     };
     let result = match request {
         Request::Get { key } => engine.perform(session, Verb::Get, &[key], out, |ctx| {
-            let value = ctx.db.string(ctx.db.key(key))?;
+            let value = ctx.db.string(hashed(ctx, key, first_hash))?;
             push_answer(value, ctx.reply.output())
         }),
         Request::Put { key, value } => {
             engine.perform(session, Verb::Set, &[key, value], out, |ctx| {
-                ctx.set(ctx.db.key(key), NewString::Bytes(value), Ttl::Clear)?;
+                ctx.set(hashed(ctx, key, first_hash), NewString::Bytes(value), Ttl::Clear)?;
                 push_nil(ctx.reply.output());
                 Ok(())
             })
         }
         Request::Del { key } => engine.perform(session, Verb::Del, &[key], out, |ctx| {
-            ctx.delete(ctx.db.key(key));
+            ctx.delete(hashed(ctx, key, first_hash));
             push_nil(ctx.reply.output());
             Ok(())
         }),
@@ -70,10 +76,36 @@ pub fn run(engine: &mut Engine, session: &mut Session, frame: &[u8], out: &mut O
     }
 }
 
+fn request_of(frame: &[u8]) -> Result<Request<'_>, &'static str> {
+    let object = frame.get(HEAD_BYTES..).unwrap_or(&[]);
+    usual_request(object).map_or_else(|| parse(object), Ok)
+}
+
 /// Whether a whole request may change something.
 pub fn may_write(frame: &[u8]) -> bool {
-    let request = parse(frame.get(HEAD_BYTES..).unwrap_or(&[]));
-    matches!(request, Ok(Request::Put { .. } | Request::Del { .. }))
+    matches!(request_of(frame), Ok(Request::Put { .. } | Request::Del { .. }))
+}
+
+/// Visits the keys of a whole request, with whether it may change them. O(bytes).
+pub fn each_key(frame: &[u8], visit: &mut dyn FnMut(&[u8], bool)) {
+    match request_of(frame) {
+        Ok(Request::Get { key }) => visit(key, false),
+        Ok(Request::Put { key, .. } | Request::Del { key }) => visit(key, true),
+        Err(_) => {}
+    }
+}
+
+/// The key of a request, if it has one. O(1) for one in the usual form.
+pub fn first_key(frame: &[u8]) -> Option<&[u8]> {
+    let (head, rest) = frame.get(HEAD_BYTES..)?.split_first_chunk()?;
+    if matches!(head, USUAL_GET | USUAL_PUT | USUAL_DEL)
+        && let Some((key, _)) = short_text(rest)
+    {
+        return Some(key);
+    }
+    match request_of(frame).ok()? {
+        Request::Get { key } | Request::Put { key, .. } | Request::Del { key } => Some(key),
+    }
 }
 
 /// Appends an error.
@@ -100,7 +132,7 @@ fn push_answer(value: Option<StringRef<'_>>, out: &mut Output) -> Result<(), Cmd
     };
     let mut scratch = itoa::Buffer::new();
     let bytes = value.as_bytes(&mut scratch);
-    let form = if std::str::from_utf8(bytes).is_ok() { Form::Str } else { Form::Bin };
+    let form = if is_utf8(bytes) { Form::Str } else { Form::Bin };
     let head = StrHead::of(bytes.len(), form);
     let Ok(total) = u32::try_from(head.len + bytes.len()) else {
         return Err(CmdError::Text("ERR the value is too long for this protocol"));
@@ -159,6 +191,44 @@ enum Request<'b> {
     Get { key: &'b [u8] },
     Put { key: &'b [u8], value: &'b [u8] },
     Del { key: &'b [u8] },
+}
+
+/// How requests begin where the fields stand in the order of the specification and in their shortest form: so nearly
+/// all clients write them.
+const USUAL_BYTES: usize = 14;
+const USUAL_GET: &[u8; USUAL_BYTES] = b"\x82\xa4type\xa3Get\xa3key";
+const USUAL_PUT: &[u8; USUAL_BYTES] = b"\x83\xa4type\xa3Put\xa3key";
+const USUAL_DEL: &[u8; USUAL_BYTES] = b"\x82\xa4type\xa3Del\xa3key";
+
+/// As [`parse`] for a request in the usual form; `None`: it has to be looked at properly. O(1).
+#[inline]
+fn usual_request(object: &[u8]) -> Option<Request<'_>> {
+    let (head, rest) = object.split_first_chunk()?;
+    let (key, rest) = short_text(rest)?;
+    let (request, rest) = match head {
+        USUAL_GET => (Request::Get { key }, rest),
+        USUAL_PUT => {
+            let (value, rest) = short_text(rest.strip_prefix(b"\xa3val")?)?;
+            (Request::Put { key, value }, rest)
+        }
+        USUAL_DEL => (Request::Del { key }, rest),
+        _ => return None,
+    };
+    rest.is_empty().then_some(request)
+}
+
+/// The bytes of the str or bin that comes, of less than 64 KiB, and what follows it.
+#[inline]
+fn short_text(object: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (len, rest) = match *object {
+        [marker @ 0xa0..=0xbf, ref rest @ ..] => (usize::from(marker & 0x1f), rest),
+        [0xd9 | 0xc4, len, ref rest @ ..] => (usize::from(len), rest),
+        [0xda | 0xc5, high, low, ref rest @ ..] => {
+            (usize::from(high) << 8 | usize::from(low), rest)
+        }
+        _ => return None,
+    };
+    rest.split_at_checked(len)
 }
 
 /// One field: not seen yet, of another type than str, or its bytes.

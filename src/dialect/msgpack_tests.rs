@@ -49,6 +49,10 @@ const NIL_FRAME: &[u8] = b"\0\0\0\x01\xc0";
 #[test]
 fn a_session_to_the_byte() {
     let mut door = Door::new(Dialect::Msgpack);
+    // Requests as everybody writes them are read at a glance.
+    assert_eq!(usual_request(&get(b"k")[4..]), Some(Request::Get { key: b"k" }));
+    assert_eq!(usual_request(&put(b"k", b"v")[4..]), Some(Request::Put { key: b"k", value: b"v" }));
+    assert_eq!(usual_request(&del(b"k")[4..]), None, "another order");
     // Written out, so that the helpers above are proved too.
     let request = b"\0\0\0\x16\x83\xa4type\xa3Put\xa3key\xa1k\xa3val\xa1v";
     assert_eq!(put(b"k", b"v"), request);
@@ -156,7 +160,51 @@ fn only_reads_run_while_writes_are_paused() {
     assert!(!may_write(&frame(b"\xc0")));
 }
 
+/// A str or bin in any of its forms that have room for it.
+fn any_form(bytes: &[u8], form: u8) -> Vec<u8> {
+    let len = bytes.len() as u32;
+    let head = match form {
+        0 if len < 32 => vec![0xa0 | len as u8],
+        0 | 1 if len < 256 => vec![0xd9, len as u8],
+        2 if len < 256 => vec![0xc4, len as u8],
+        3 => [&[0xda], &(len as u16).to_be_bytes()[..]].concat(),
+        4 => [&[0xc5], &(len as u16).to_be_bytes()[..]].concat(),
+        5 => [&[0xc6], &len.to_be_bytes()[..]].concat(),
+        _ => [&[0xdb], &len.to_be_bytes()[..]].concat(),
+    };
+    [&head, bytes].concat()
+}
+
 proptest! {
+    /// What is read at a glance is what a proper look finds, in whatever form and order it is written.
+    #[test]
+    fn both_readers_agree(
+        kind in proptest::sample::select(&["Get", "Put", "Del", "Nop"][..]),
+        key in proptest::collection::vec(any::<u8>(), 0..40),
+        value in proptest::collection::vec(any::<u8>(), 0..400),
+        forms in proptest::array::uniform3(0u8..7),
+        fields in 0usize..4,
+        turn in 0usize..2,
+        change in (0usize..60, proptest::option::weighted(0.3, any::<u8>())),
+    ) {
+        let all = [(&b"type"[..], kind.as_bytes()), (b"key", &key), (b"val", &value)];
+        let mut texts: Vec<_> = all.iter().zip(forms).take(fields)
+            .map(|((name, bytes), form)| (*name, any_form(bytes, form))).collect();
+        texts.rotate_left(turn.min(fields));
+        let mut object = map(&texts);
+        if let ((at, Some(byte)), true) = (change, change.0 < object.len()) {
+            object[at] = byte;
+        }
+        if let Some(found) = usual_request(&object) {
+            prop_assert_eq!(parse(&object), Ok(found));
+        }
+        let whole = frame(&object);
+        if let Ok(request) = parse(&object) {
+            let (Request::Get { key } | Request::Put { key, .. } | Request::Del { key }) = request;
+            prop_assert_eq!(first_key(&whole), Some(key));
+        }
+    }
+
     #[test]
     fn anything_is_answered(object in proptest::collection::vec(any::<u8>(), 0..64)) {
         prop_assert!(!Door::new(Dialect::Msgpack).send(&frame(&object)).is_empty());

@@ -8,11 +8,10 @@
 //! specification leaves the answer open it is that of the finished Python server: APPEND answers the new value,
 //! FLUSHALL and QUIT 1; only EXPIRE, there always null, says here whether there was such a key.
 //! The bytes are in `wire`. Cost: O(bytes) of request and answer.
-use std::borrow::Cow;
-
+use crate::base::hash::Key;
 use crate::base::number::parse_i64;
 use crate::base::time::UnixMillis;
-use crate::dialect::{FrameLimits, Split};
+use crate::dialect::{FrameLimits, Reach, Split};
 use crate::engine::config::Opt;
 use crate::engine::ctx::{CmdResult, Ctx, Event};
 use crate::engine::engine::Engine;
@@ -22,7 +21,7 @@ use crate::engine::verbs::Verb;
 use crate::proto::reply::Output;
 use crate::store::{NewString, Scalar, Ttl};
 use crate::types::document::{Token, float_text};
-use wire::Arg;
+use wire::{Arg, Arguments, Parts};
 
 pub(super) mod wire;
 pub use wire::State;
@@ -33,8 +32,21 @@ struct Command {
     verb: Verb,
     /// Fewest and most arguments after the name.
     arguments: (usize, usize),
+    keys: Keys,
     is_write: bool,
     handler: fn(&mut Ctx<'_>, &[Arg<'_>]) -> CmdResult,
+}
+
+/// Which arguments of a command are keys.
+#[derive(Clone, Copy)]
+enum Keys {
+    None,
+    First,
+    Every,
+    /// Every second one, or those of a dictionary.
+    Pairs,
+    /// It is about all keys there are.
+    Whole,
 }
 
 const MANY: usize = usize::MAX;
@@ -43,38 +55,50 @@ const fn command(
     name: &'static str,
     verb: Verb,
     arguments: (usize, usize),
+    keys: Keys,
     is_write: bool,
     handler: fn(&mut Ctx<'_>, &[Arg<'_>]) -> CmdResult,
 ) -> Command {
-    Command { name, verb, arguments, is_write, handler }
+    Command { name, verb, arguments, keys, is_write, handler }
 }
 
 /// All of them, the most frequent first: a search ends soon.
 const COMMANDS: &[Command] = &[
-    command("GET", Verb::Get, (1, 1), false, get),
-    command("SET", Verb::Set, (2, 2), true, set),
-    command("DELETE", Verb::Del, (1, 1), true, delete),
-    command("MGET", Verb::MGet, (1, MANY), false, mget),
-    command("MSET", Verb::MSet, (1, MANY), true, mset),
-    command("EXISTS", Verb::Exists, (1, 1), false, exists),
-    command("INCR", Verb::Incr, (1, 1), true, |ctx, args| increment(ctx, args, Sign::Plus)),
-    command("INCRBY", Verb::IncrBy, (2, 2), true, |ctx, args| increment(ctx, args, Sign::Plus)),
-    command("DECR", Verb::Decr, (1, 1), true, |ctx, args| increment(ctx, args, Sign::Minus)),
-    command("DECRBY", Verb::DecrBy, (2, 2), true, |ctx, args| increment(ctx, args, Sign::Minus)),
-    command("APPEND", Verb::Append, (2, 2), true, append),
-    command("GETSET", Verb::GetSet, (2, 2), true, getset),
-    command("SETNX", Verb::SetNx, (2, 2), true, setnx),
-    command("SETEX", Verb::SetEx, (3, 3), true, setex),
-    command("POP", Verb::GetDel, (1, 1), true, pop),
-    command("MPOP", Verb::GetDel, (1, MANY), true, mpop),
-    command("MDELETE", Verb::Del, (1, MANY), true, mdelete),
-    command("EXPIRE", Verb::Expire, (2, 2), true, expire),
-    command("LEN", Verb::DbSize, (0, 0), false, len),
-    command("FLUSH", Verb::FlushDb, (0, 0), true, flush),
-    command("FLUSHALL", Verb::FlushAll, (0, 0), true, flushall),
-    command("INFO", Verb::Info, (0, 0), false, info),
-    command("QUIT", Verb::Quit, (0, 0), false, quit),
+    command("GET", Verb::Get, (1, 1), Keys::First, false, get),
+    command("SET", Verb::Set, (2, 2), Keys::First, true, set),
+    command("DELETE", Verb::Del, (1, 1), Keys::First, true, delete),
+    command("MGET", Verb::MGet, (1, MANY), Keys::Every, false, mget),
+    command("MSET", Verb::MSet, (1, MANY), Keys::Pairs, true, mset),
+    command("EXISTS", Verb::Exists, (1, 1), Keys::First, false, exists),
+    command("INCR", Verb::Incr, (1, 1), Keys::First, true, |ctx, args| {
+        increment(ctx, args, Sign::Plus)
+    }),
+    command("INCRBY", Verb::IncrBy, (2, 2), Keys::First, true, |ctx, args| {
+        increment(ctx, args, Sign::Plus)
+    }),
+    command("DECR", Verb::Decr, (1, 1), Keys::First, true, |ctx, args| {
+        increment(ctx, args, Sign::Minus)
+    }),
+    command("DECRBY", Verb::DecrBy, (2, 2), Keys::First, true, |ctx, args| {
+        increment(ctx, args, Sign::Minus)
+    }),
+    command("APPEND", Verb::Append, (2, 2), Keys::First, true, append),
+    command("GETSET", Verb::GetSet, (2, 2), Keys::First, true, getset),
+    command("SETNX", Verb::SetNx, (2, 2), Keys::First, true, setnx),
+    command("SETEX", Verb::SetEx, (3, 3), Keys::First, true, setex),
+    command("POP", Verb::GetDel, (1, 1), Keys::First, true, pop),
+    command("MPOP", Verb::GetDel, (1, MANY), Keys::Every, true, mpop),
+    command("MDELETE", Verb::Del, (1, MANY), Keys::Every, true, mdelete),
+    command("EXPIRE", Verb::Expire, (2, 2), Keys::First, true, expire),
+    command("LEN", Verb::DbSize, (0, 0), Keys::Whole, false, len),
+    command("FLUSH", Verb::FlushDb, (0, 0), Keys::Whole, true, flush),
+    command("FLUSHALL", Verb::FlushAll, (0, 0), Keys::Whole, true, flushall),
+    command("INFO", Verb::Info, (0, 0), Keys::Whole, false, info),
+    command("QUIT", Verb::Quit, (0, 0), Keys::None, false, quit),
 ];
+
+/// Arguments shown to MONITOR and the slow log without memory of their own.
+const SHOWN_FEW: usize = 3;
 
 fn find(name: &[u8]) -> Option<&'static Command> {
     COMMANDS.iter().find(|command| command.name.as_bytes().eq_ignore_ascii_case(name))
@@ -86,19 +110,28 @@ pub fn split(state: &mut State, unread: &[u8], limits: &FrameLimits) -> Split {
 }
 
 /// Runs one request.
-pub fn run(engine: &mut Engine, session: &mut Session, frame: &[u8], out: &mut Output) {
+pub fn run<'b>(
+    engine: &mut Engine,
+    session: &mut Session,
+    frame: &'b [u8],
+    first_hash: Option<u64>,
+    out: &mut Output,
+) {
     let fail = |engine: &mut Engine, text: &[u8], out: &mut Output| {
         engine.shared.stats.count_error(b"ERR");
         error(text, out);
     };
-    let args = match wire::arguments(frame) {
-        Ok(args) => args,
-        Err(text) => return fail(engine, text.as_bytes(), out),
-    };
-    let Some((Ok(name), args)) = args.split_first().map(|(name, args)| (name.text(), args)) else {
+    let mut args = Arguments::new();
+    if let Err(text) = args.read(frame) {
+        return fail(engine, text.as_bytes(), out);
+    }
+    args.set_first_hash(first_hash);
+    let Some((Ok(name), args)) =
+        args.as_slice().split_first().map(|(name, args)| (name.text(), args))
+    else {
         return fail(engine, b"First parameter must be command name.", out);
     };
-    let Some(command) = find(&name) else {
+    let Some(command) = find(name) else {
         let text = [b"Unrecognized command: ".as_slice(), &name.to_ascii_uppercase()].concat();
         return fail(engine, &text, out);
     };
@@ -107,22 +140,78 @@ pub fn run(engine: &mut Engine, session: &mut Session, frame: &[u8], out: &mut O
         let text = format!("Wrong number of arguments for {}", command.name);
         return fail(engine, text.as_bytes(), out);
     }
-    // MONITOR and the slow log show scalars; nested values only by their first byte.
-    let shown: Vec<_> =
-        args.iter().map(|arg| arg.text().unwrap_or(Cow::Borrowed(b"..."))).collect();
-    let shown: Vec<&[u8]> = shown.iter().map(|text| &**text).collect();
+    // MONITOR and the slow log show scalars; nested values only by a sign.
+    let shown = |arg: &Arg<'b>| arg.text().unwrap_or(b"...");
+    let (mut few, many);
+    let shown: &[&[u8]] = if args.len() <= SHOWN_FEW {
+        few = [b"".as_slice(); SHOWN_FEW];
+        few.iter_mut().zip(args).for_each(|(place, arg)| *place = shown(arg));
+        &few[..args.len()]
+    } else {
+        many = args.iter().map(shown).collect::<Vec<_>>();
+        &many
+    };
     let result =
-        engine.perform(session, command.verb, &shown, out, |ctx| (command.handler)(ctx, args));
+        engine.perform(session, command.verb, shown, out, |ctx| (command.handler)(ctx, args));
     if let Err(failure) = result {
         error(&failure.message(), out);
     }
 }
 
+/// The command of a request, and its arguments; `None`: it names none.
+fn command_of(frame: &[u8]) -> Option<(&'static Command, Parts<'_>)> {
+    let mut parts = Parts::of(frame).ok()?;
+    let name = parts.next().ok()??.text().ok()?;
+    Some((find(name)?, parts))
+}
+
 /// Whether a whole request may change something.
 pub fn may_write(frame: &[u8]) -> bool {
-    let args = wire::arguments(frame).unwrap_or_default();
-    let name = args.first().and_then(|name| name.text().ok());
-    name.and_then(|name| find(&name)).is_some_and(|command| command.is_write)
+    command_of(frame).is_some_and(|(command, _)| command.is_write)
+}
+
+/// Visits the keys of a whole request in their order, with whether it may change them. O(bytes), no allocation.
+pub fn each_key(frame: &[u8], visit: &mut dyn FnMut(&[u8], bool)) {
+    let Some((command, mut parts)) = command_of(frame) else { return };
+    let is_pairs = match command.keys {
+        Keys::None | Keys::Whole => return,
+        Keys::First | Keys::Every => false,
+        Keys::Pairs => true,
+    };
+    let mut first = parts;
+    if is_pairs
+        && let Ok(Some(first)) = first.next()
+        && let Some(pairs) = first.pairs()
+    {
+        parts = pairs;
+    }
+    while let Ok(Some(arg)) = parts.next() {
+        if let Ok(key) = arg.text() {
+            visit(key, command.is_write);
+        }
+        if matches!(command.keys, Keys::First) || is_pairs && parts.next().is_err() {
+            return;
+        }
+    }
+}
+
+/// The first key of a request, if it has one. Does not look at which command it is: an unknown one may have one, too.
+pub fn first_key(frame: &[u8]) -> Option<&[u8]> {
+    if let Some(text) = wire::first_short(frame) {
+        return Some(text);
+    }
+    let mut parts = Parts::of(frame).ok()?;
+    parts.next().ok()?;
+    parts.next().ok()??.text().ok()
+}
+
+/// What of the keyspace a whole request is about.
+pub fn reach(frame: &[u8]) -> Reach {
+    match command_of(frame) {
+        Some((Command { keys: Keys::Whole, is_write: true, .. }, _)) => Reach::WritesAll,
+        Some((Command { keys: Keys::Whole, is_write: false, .. }, _)) => Reach::ReadsAll,
+        _ => Reach::Keys,
+    }
 }
 
 /// Appends an error.
@@ -162,14 +251,13 @@ impl<'b> Value<'b> {
         (Value::Scalar(NewString::Bytes(bytes), scalar), bytes.len())
     }
 
-    fn store(self, ctx: &mut Ctx<'_>, key: &[u8], ttl: Ttl) -> CmdResult {
-        let hashed = ctx.db.key(key);
+    fn store(self, ctx: &mut Ctx<'_>, key: Key<'_>, ttl: Ttl) -> CmdResult {
         match self {
-            Value::Scalar(string, scalar) => ctx.db.set_scalar(hashed, string, scalar, ttl)?,
-            Value::Document(bytes) => ctx.db.set_document(hashed, bytes, ttl)?,
+            Value::Scalar(string, scalar) => ctx.db.set_scalar(key, string, scalar, ttl)?,
+            Value::Document(bytes) => ctx.db.set_document(key, bytes, ttl)?,
         };
         let event = if matches!(ttl, Ttl::At(_)) { Event::SetExpiring } else { Event::Set };
-        ctx.changed(event, key);
+        ctx.changed(event, key.bytes);
         Ok(())
     }
 }
@@ -184,8 +272,8 @@ fn answer(ctx: &mut Ctx<'_>, truth: bool) -> CmdResult {
 }
 
 /// Answers the value of a key, or null.
-fn answer_value(ctx: &mut Ctx<'_>, key: &[u8]) -> CmdResult {
-    match ctx.db.read(ctx.db.key(key)) {
+fn answer_value(ctx: &mut Ctx<'_>, key: Key<'_>) -> CmdResult {
+    match ctx.db.read(key) {
         Some(entry) => wire::entry(&entry, ctx.reply.output()),
         None => {
             wire::null(ctx.reply.output());
@@ -195,31 +283,31 @@ fn answer_value(ctx: &mut Ctx<'_>, key: &[u8]) -> CmdResult {
 }
 
 fn get(ctx: &mut Ctx<'_>, args: &[Arg<'_>]) -> CmdResult {
-    answer_value(ctx, &args[0].text()?)
+    answer_value(ctx, args[0].key(ctx)?)
 }
 
 fn mget(ctx: &mut Ctx<'_>, args: &[Arg<'_>]) -> CmdResult {
     wire::token(Token::Array(args.len() as u64), ctx.reply.output());
-    args.iter().try_for_each(|key| answer_value(ctx, &key.text()?))
+    args.iter().try_for_each(|key| answer_value(ctx, key.key(ctx)?))
 }
 
 fn exists(ctx: &mut Ctx<'_>, args: &[Arg<'_>]) -> CmdResult {
-    let key = args[0].text()?;
-    let exists = ctx.db.exists(ctx.db.key(&key));
+    let key = args[0].key(ctx)?;
+    let exists = ctx.db.exists(key);
     answer(ctx, exists)
 }
 
 fn set(ctx: &mut Ctx<'_>, args: &[Arg<'_>]) -> CmdResult {
-    Value::of(ctx, &args[1])?.store(ctx, &args[0].text()?, Ttl::Clear)?;
+    Value::of(ctx, &args[1])?.store(ctx, args[0].key(ctx)?, Ttl::Clear)?;
     answer(ctx, true)
 }
 
 fn setnx(ctx: &mut Ctx<'_>, args: &[Arg<'_>]) -> CmdResult {
-    let key = args[0].text()?;
+    let key = args[0].key(ctx)?;
     let value = Value::of(ctx, &args[1])?;
-    let is_absent = ctx.db.read_for_write(ctx.db.key(&key)).is_none();
+    let is_absent = ctx.db.read_for_write(key).is_none();
     if is_absent {
-        value.store(ctx, &key, Ttl::Clear)?;
+        value.store(ctx, key, Ttl::Clear)?;
     }
     answer(ctx, is_absent)
 }
@@ -229,31 +317,38 @@ fn setex(ctx: &mut Ctx<'_>, args: &[Arg<'_>]) -> CmdResult {
     if at <= ctx.now {
         return Err(CmdError::InvalidExpire("setex"));
     }
-    Value::of(ctx, &args[1])?.store(ctx, &args[0].text()?, Ttl::At(at))?;
+    Value::of(ctx, &args[1])?.store(ctx, args[0].key(ctx)?, Ttl::At(at))?;
     answer(ctx, true)
 }
 
 fn getset(ctx: &mut Ctx<'_>, args: &[Arg<'_>]) -> CmdResult {
-    let key = args[0].text()?;
+    let key = args[0].key(ctx)?;
     let value = Value::of(ctx, &args[1])?;
-    answer_value(ctx, &key)?;
-    value.store(ctx, &key, Ttl::Clear)
+    answer_value(ctx, key)?;
+    value.store(ctx, key, Ttl::Clear)
 }
 
 /// Flat pairs, or one dictionary.
 fn mset(ctx: &mut Ctx<'_>, args: &[Arg<'_>]) -> CmdResult {
-    let pairs = match args {
-        [dictionary] => dictionary.pairs(),
-        _ if args.len().is_multiple_of(2) => Some(args.to_vec()),
-        _ => None,
-    };
-    let pairs = pairs.ok_or(CmdError::Text("Wrong number of arguments for MSET"))?;
-    let mut parsed = Vec::with_capacity(pairs.len() / 2);
-    for pair in pairs.chunks_exact(2) {
-        parsed.push((pair[0].text()?, Value::of(ctx, &pair[1])?));
+    const WRONG_NUMBER: CmdError = CmdError::Text("Wrong number of arguments for MSET");
+    let mut parsed = Vec::with_capacity(args.len() / 2);
+    match args {
+        [dictionary] => {
+            let mut pairs = dictionary.pairs().ok_or(WRONG_NUMBER)?;
+            // The request was whole, so is the dictionary.
+            while let (Ok(Some(key)), Ok(Some(value))) = (pairs.next(), pairs.next()) {
+                parsed.push((key.key(ctx)?, Value::of(ctx, &value)?));
+            }
+        }
+        _ if args.len().is_multiple_of(2) => {
+            for pair in args.chunks_exact(2) {
+                parsed.push((pair[0].key(ctx)?, Value::of(ctx, &pair[1])?));
+            }
+        }
+        _ => return Err(WRONG_NUMBER),
     }
     let count = parsed.len() as i64;
-    parsed.into_iter().try_for_each(|(key, value)| value.store(ctx, &key, Ttl::Clear))?;
+    parsed.into_iter().try_for_each(|(key, value)| value.store(ctx, key, Ttl::Clear))?;
     wire::int(count, ctx.reply.output());
     Ok(())
 }
@@ -263,37 +358,37 @@ fn delete(ctx: &mut Ctx<'_>, args: &[Arg<'_>]) -> CmdResult {
 }
 
 fn mdelete(ctx: &mut Ctx<'_>, args: &[Arg<'_>]) -> CmdResult {
-    let keys = keys(args)?;
-    let removed = keys.iter().filter(|key| ctx.delete(ctx.db.key(key))).count();
+    let keys = keys(ctx, args)?;
+    let removed = keys.into_iter().filter(|&key| ctx.delete(key)).count();
     wire::int(removed as i64, ctx.reply.output());
     Ok(())
 }
 
-fn keys<'b>(args: &[Arg<'b>]) -> Result<Vec<Cow<'b, [u8]>>, CmdError> {
-    args.iter().map(Arg::text).collect()
+fn keys<'b>(ctx: &Ctx<'_>, args: &[Arg<'b>]) -> Result<Vec<Key<'b>>, CmdError> {
+    args.iter().map(|arg| arg.key(ctx)).collect()
 }
 
 fn pop(ctx: &mut Ctx<'_>, args: &[Arg<'_>]) -> CmdResult {
-    let key = args[0].text()?;
-    answer_value(ctx, &key)?;
-    ctx.delete(ctx.db.key(&key));
+    let key = args[0].key(ctx)?;
+    answer_value(ctx, key)?;
+    ctx.delete(key);
     Ok(())
 }
 
 /// Nothing is removed where one of the values has no form here.
 fn mpop(ctx: &mut Ctx<'_>, args: &[Arg<'_>]) -> CmdResult {
-    let keys = keys(args)?;
-    for key in &keys {
-        if let Some(entry) = ctx.db.peek(ctx.db.key(key)) {
+    let keys = keys(ctx, args)?;
+    for &key in &keys {
+        if let Some(entry) = ctx.db.peek(key) {
             let has_form = entry.string().is_some() || entry.document().is_some();
             has_form.then_some(()).ok_or(CmdError::WrongType)?;
         }
     }
     wire::token(Token::Array(keys.len() as u64), ctx.reply.output());
     // One at a time: of a key named twice the second answer is null.
-    for key in &keys {
+    for &key in &keys {
         answer_value(ctx, key)?;
-        ctx.delete(ctx.db.key(key));
+        ctx.delete(key);
     }
     Ok(())
 }
@@ -347,40 +442,38 @@ enum Sign {
 
 /// INCR, INCRBY, DECR, DECRBY: an absent key is 0, the TTL stays, the result is a number.
 fn increment(ctx: &mut Ctx<'_>, args: &[Arg<'_>], sign: Sign) -> CmdResult {
-    let key = args[0].text()?;
+    let key = args[0].key(ctx)?;
     let by = match args.get(1) {
-        Some(arg) => Number::parse(&arg.text().map_err(|_| NO_NUMBER)?)?,
+        Some(arg) => Number::parse(arg.text().map_err(|_| NO_NUMBER)?)?,
         None => Number::Int(1),
     };
-    let hashed = ctx.db.key(&key);
-    let old = match ctx.db.string_for_write(hashed)? {
+    let old = match ctx.db.string_for_write(key)? {
         Some(string) => Number::parse(string.as_bytes(&mut itoa::Buffer::new()))?,
         None => Number::Int(0),
     };
     match old.plus(sign, by)? {
         Number::Int(sum) => {
-            ctx.db.set_scalar(hashed, NewString::Int(sum), Scalar::Number, Ttl::Keep)?;
+            ctx.db.set_scalar(key, NewString::Int(sum), Scalar::Number, Ttl::Keep)?;
             wire::int(sum, ctx.reply.output());
         }
         Number::Float(sum) => {
             let text = float_text(sum);
             let value = NewString::Bytes(text.as_bytes());
-            ctx.db.set_scalar(hashed, value, Scalar::Number, Ttl::Keep)?;
+            ctx.db.set_scalar(key, value, Scalar::Number, Ttl::Keep)?;
             wire::token(Token::Number(&text), ctx.reply.output());
         }
     }
-    ctx.changed(Event::IncrBy, &key);
+    ctx.changed(Event::IncrBy, key.bytes);
     Ok(())
 }
 
 /// Answers the new value, which keeps the type of the old one. Only strings can be appended to one another.
 fn append(ctx: &mut Ctx<'_>, args: &[Arg<'_>]) -> CmdResult {
     const INCOMPATIBLE: CmdError = CmdError::Text("Incompatible data-types");
-    let key = args[0].text()?;
-    let hashed = ctx.db.key(&key);
-    let Some(entry) = ctx.db.read_for_write(hashed) else {
-        Value::of(ctx, &args[1])?.store(ctx, &key, Ttl::Clear)?;
-        return answer_value(ctx, &key);
+    let key = args[0].key(ctx)?;
+    let Some(entry) = ctx.db.read_for_write(key) else {
+        Value::of(ctx, &args[1])?.store(ctx, key, Ttl::Clear)?;
+        return answer_value(ctx, key);
     };
     let scalar = entry.scalar();
     if entry.document().is_some() || scalar == Scalar::Number {
@@ -400,15 +493,15 @@ fn append(ctx: &mut Ctx<'_>, args: &[Arg<'_>]) -> CmdResult {
     if !is_compatible {
         return Err(INCOMPATIBLE);
     }
-    ctx.append(hashed, added)?;
-    ctx.db.set_type(hashed, scalar);
-    answer_value(ctx, &key)
+    ctx.append(key, added)?;
+    ctx.db.set_type(key, scalar);
+    answer_value(ctx, key)
 }
 
 /// When something ends that lasts so many seconds, in milliseconds since 1970.
 fn deadline(ctx: &Ctx<'_>, arg: &Arg<'_>, name: &'static str) -> Result<UnixMillis, CmdError> {
     let invalid = CmdError::InvalidExpire(name);
-    let millis = match Number::parse(&arg.text().map_err(|_| NO_NUMBER)?)? {
+    let millis = match Number::parse(arg.text().map_err(|_| NO_NUMBER)?)? {
         Number::Int(seconds) => seconds.checked_mul(1000),
         Number::Float(seconds) => {
             let millis = (seconds * 1000.0).ceil();
@@ -419,9 +512,9 @@ fn deadline(ctx: &Ctx<'_>, arg: &Arg<'_>, name: &'static str) -> Result<UnixMill
 }
 
 fn expire(ctx: &mut Ctx<'_>, args: &[Arg<'_>]) -> CmdResult {
-    let key = args[0].text()?;
+    let key = args[0].key(ctx)?;
     let at = deadline(ctx, &args[1], "expire")?;
-    let is_set = ctx.expire(ctx.db.key(&key), at)?;
+    let is_set = ctx.expire(key, at)?;
     answer(ctx, is_set)
 }
 
@@ -432,15 +525,13 @@ fn len(ctx: &mut Ctx<'_>, _args: &[Arg<'_>]) -> CmdResult {
 
 fn flush(ctx: &mut Ctx<'_>, _args: &[Arg<'_>]) -> CmdResult {
     let dropped = ctx.db.len() as i64;
-    let detached = ctx.db.flush();
-    ctx.flushed(detached);
+    ctx.empty(ctx.db_index());
     wire::int(dropped, ctx.reply.output());
     Ok(())
 }
 
 fn flushall(ctx: &mut Ctx<'_>, _args: &[Arg<'_>]) -> CmdResult {
-    let all: Vec<_> = ctx.dbs().map(|db| db.flush()).collect();
-    all.into_iter().for_each(|detached| ctx.flushed(detached));
+    (0..ctx.db_count()).for_each(|index| ctx.empty(index));
     answer(ctx, true)
 }
 

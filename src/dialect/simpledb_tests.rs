@@ -444,7 +444,7 @@ fn depth_and_elements_are_limited() {
     many.extend(b":1\r\n".repeat(count as usize));
     assert_eq!(splitter.split(&many, &limits), Split::Frame(many.len()));
     let mut out = crate::proto::reply::Output::default();
-    super::run(&mut door.engine, &mut door.session, &many, &mut out);
+    super::run(&mut door.engine, &mut door.session, &many, None, &mut out);
     assert_eq!(text(&out.to_bytes()), "-ERR value has too many elements\r\n");
 }
 

@@ -1,6 +1,6 @@
 //! What the tests of all dialects share: one engine, and bytes cut at every position.
 use crate::base::clock::Clock;
-use crate::dialect::{Dialect, FrameLimits, Split, Splitter, run};
+use crate::dialect::{Dialect, FrameLimits, Split, Splitter, first_key, run};
 use crate::engine::config::{Config, Opt};
 use crate::engine::engine::Engine;
 use crate::engine::session::{Address, Session};
@@ -14,6 +14,7 @@ pub(crate) struct Door {
     pub(crate) dialect: Dialect,
     pub(crate) engine: Engine,
     pub(crate) session: Session,
+    has_hashed: bool,
 }
 
 impl Door {
@@ -23,7 +24,7 @@ impl Door {
         let engine = Engine::new(config, Clock::real(), Some(1));
         let mut session = Session::new(Address::InProcess, 0);
         session.is_authenticated = true;
-        Door { dialect, engine, session }
+        Door { dialect, engine, session, has_hashed: false }
     }
 
     /// Sends pieces one after the other, as a connection would; all answers. Ends at what closes it.
@@ -38,7 +39,7 @@ impl Door {
                         assert!(0 < len && len <= unread.len());
                         let frame: Vec<u8> = unread.drain(..len).collect();
                         let before = out.len();
-                        run(self.dialect, &mut self.engine, &mut self.session, &frame, &mut out);
+                        self.run(&frame, &mut out);
                         assert!(out.len() > before, "no answer to {frame:?}");
                         if self.session.closes_after_reply {
                             return out.to_bytes();
@@ -53,6 +54,14 @@ impl Door {
             }
         }
         out.to_bytes()
+    }
+
+    /// Runs a frame as `net` does: every second time its first key has been hashed before.
+    fn run(&mut self, frame: &[u8], out: &mut Output) {
+        self.has_hashed = !self.has_hashed;
+        let key = first_key(self.dialect, frame).filter(|_| self.has_hashed);
+        let hash = key.map(|key| self.engine.hasher.hash(key));
+        run(self.dialect, &mut self.engine, &mut self.session, frame, hash, out);
     }
 
     pub(crate) fn send(&mut self, bytes: &[u8]) -> Vec<u8> {

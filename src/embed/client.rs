@@ -10,9 +10,9 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
+use crate::embed::address::Address;
 use crate::embed::error::Error;
 use crate::embed::reply::Reply;
-use crate::embed::server::Address;
 
 /// A connection to a server of Redis's protocol.
 ///

@@ -16,6 +16,13 @@ pub enum Error {
         /// Why, in the words of a configuration file's error.
         reason: String,
     },
+    /// An address to listen at that makes no sense.
+    Address {
+        /// As it was given.
+        address: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
     /// The server could not listen.
     Listen {
         /// Where.
@@ -35,6 +42,7 @@ impl fmt::Display for Error {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Error::Config { option, reason } => write!(out, "option {option}: {reason}"),
+            Error::Address { address, reason } => write!(out, "address {address:?}: {reason}"),
             Error::Listen { address, error } => write!(out, "listening on {address}: {error}"),
             Error::Io(error) => error.fmt(out),
             Error::Command(message) => out.write_str(message),
@@ -47,7 +55,10 @@ impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Error::Listen { error, .. } | Error::Io(error) => Some(error),
-            Error::Config { .. } | Error::Command(_) | Error::Unexpected(_) => None,
+            Error::Config { .. }
+            | Error::Address { .. }
+            | Error::Command(_)
+            | Error::Unexpected(_) => None,
         }
     }
 }

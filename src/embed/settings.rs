@@ -12,7 +12,7 @@ use crate::engine::engine::Engine;
 /// Options that [`ServerBuilder::listen`] decides.
 ///
 /// [`ServerBuilder::listen`]: crate::embed::ServerBuilder::listen
-const DECIDED: &[Opt] = &[Opt::Port, Opt::Bind, Opt::UnixSocket];
+const DECIDED: &[Opt] = &[Opt::Port, Opt::Bind, Opt::UnixSocket, Opt::Listen];
 
 /// Collected by a builder.
 #[derive(Clone, Debug, Default)]

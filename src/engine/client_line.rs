@@ -76,7 +76,7 @@ pub fn line(
 fn flags(session: &Session) -> String {
     let properties = [
         ('O', session.is_monitor),
-        ('b', matches!(session.waiting, Some(Waiting::Pause | Waiting::Room))),
+        ('b', matches!(session.waiting, Some(Waiting::Pause | Waiting::Keys | Waiting::Room))),
         ('c', session.closes_after_reply),
         ('A', session.is_killed),
         ('U', matches!(session.address, Address::Unix(_))),

@@ -89,6 +89,28 @@ impl Clients {
 }
 
 impl Shared {
+    /// Cuts a client that is sent more than `client-output-buffer-limit` allows.
+    pub fn cut_for_output(&mut self, slot: usize) {
+        if let Some(session) = self.clients.checkout(slot) {
+            self.note_output_limit(&session);
+            self.clients.checkin(slot, session);
+        }
+        self.kill_client(slot);
+    }
+
+    /// The line Redis writes when it cuts a client that does not read.
+    pub fn note_output_limit(&mut self, session: &Session) {
+        self.stats.output_buffer_disconnections += 1;
+        log::warn!(
+            "Client id={} addr={} name={} db={} scheduled to be closed ASAP for overcoming of \
+             output buffer limits.",
+            session.id,
+            session.address.peer(),
+            session.name.escape_ascii(),
+            session.db
+        );
+    }
+
     /// Has the network layer close a client at once, as CLIENT KILL does; nothing of it runs any more.
     /// False where it is gone, closing already, or the one whose command runs.
     pub fn kill_client(&mut self, slot: usize) -> bool {

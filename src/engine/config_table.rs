@@ -442,6 +442,8 @@ options! {
         "Microseconds to look for requests before sleeping: lower latency for more CPU time.";
     MaxStallUs "max-stall-us": int(1, 1_000_000, 500), 0, Now,
         "Microseconds which one piece of work may hold the loop before it is sliced.";
+    StallLogSlowerThanUs "stall-log-slower-than-us": int(0, 3_600_000_000, 0), 0, Now,
+        "Microseconds above which a turn of the loop is kept for STALLS GET; 0: `max-stall-us`.";
     Seed "seed": checked_unset(check::seed), IMMUTABLE, Now,
         "Number which all random choices follow from, so that a trace repeats; not set: from the system.";
     TestMode "test-mode": flag(false), IMMUTABLE, Now,

@@ -98,6 +98,9 @@ fn parse_flag(text: &[u8]) -> Result<bool, String> {
     }
 }
 
+/// Choices that Redis 7.0 does not have.
+const OUR_CHOICES: &[&str] = &["allkeys-s3fifo"];
+
 fn parse_choice(known: Words, many: bool, words: &[&[u8]]) -> Result<i64, String> {
     let find = |word: &&[u8]| {
         known.iter().find(|(name, _)| name.as_bytes().eq_ignore_ascii_case(word)).map(|pair| pair.1)
@@ -105,7 +108,9 @@ fn parse_choice(known: Words, many: bool, words: &[&[u8]]) -> Result<i64, String
     let fits = !words.is_empty() && (many || words.len() == 1);
     let values: Option<Vec<i64>> = words.iter().map(find).collect();
     let Some(values) = values.filter(|_| fits) else {
-        let names: Vec<&str> = known.iter().map(|(name, _)| *name).collect();
+        // In Redis's words, which know nothing of what we add to its choices.
+        let names = known.iter().map(|(name, _)| *name).filter(|name| !OUR_CHOICES.contains(name));
+        let names: Vec<&str> = names.collect();
         return Err(format!("argument(s) must be one of the following: {}", names.join(", ")));
     };
     let value = values.iter().fold(0, |bits, value| bits | value);

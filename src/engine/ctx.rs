@@ -44,6 +44,23 @@ impl<'a> Ctx<'a> {
         self.engine.stats.dirty += u64::from(!is_first_half);
     }
 
+    /// Empties a database: each key counts as a change, and the graveyard frees them when there is time. Jobs that use
+    /// what it held go on with that. O(1).
+    pub fn empty(&mut self, index: usize) {
+        let is_used = self.engine.jobs.uses(index);
+        let Some(db) = self.db_at(index) else { return };
+        if !is_used {
+            let detached = db.flush();
+            return self.flushed(detached);
+        }
+        let keys = db.len();
+        let fresh = db.successor();
+        let old = std::mem::replace(db, fresh);
+        self.engine.stats.dirty += keys as u64;
+        let Shared { jobs, outbox, .. } = &mut *self.engine;
+        jobs.keep_for_jobs(index, old, &mut outbox.wakes);
+    }
+
     /// Takes over what a database held that the command emptied: each key counts as a change, and the
     /// graveyard frees them when there is time.
     pub fn flushed(&mut self, detached: Detached) {

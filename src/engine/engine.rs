@@ -15,9 +15,11 @@ use crate::engine::debug_settings::DebugSettings;
 use crate::engine::evict::Eviction;
 use crate::engine::graveyard::Graveyard;
 use crate::engine::host::Host;
+use crate::engine::jobs::Jobs;
 use crate::engine::latency::LatencyMonitor;
 use crate::engine::outbox::Outbox;
 use crate::engine::slowlog::SlowLog;
+use crate::engine::stalls::{self, Stalls};
 use crate::engine::stats::Stats;
 use crate::engine::table::{CommandId, CommandTable};
 use crate::engine::verbs::VerbIds;
@@ -31,8 +33,8 @@ pub struct Engine {
     pub hasher: KeyHasher,
     /// Everything but databases.
     pub shared: Shared,
-    /// Database and budget state of the expiry cycle.
-    pub(super) expiry: crate::engine::background::ExpiryCycle,
+    /// Where active expiry stands.
+    pub(super) expiry: crate::engine::expiry::ExpiryCycle,
     pub(super) trim: crate::engine::trim::Trim,
 }
 
@@ -54,6 +56,8 @@ pub struct Shared {
     pub slowlog: SlowLog,
     /// The latency monitor.
     pub latency: LatencyMonitor,
+    /// Where the time of the loop goes.
+    pub stalls: Stalls,
     /// Time.
     pub clock: Clock,
     /// Every random choice comes from here, so a seed repeats it.
@@ -62,6 +66,8 @@ pub struct Shared {
     pub monitors: Vec<usize>,
     /// CLIENT PAUSE, while it lasts.
     pub pause: Option<Pause>,
+    /// Long commands under way, and who waits for them.
+    pub jobs: Jobs,
     /// Detached databases and values, freed in slices.
     pub graveyard: Graveyard,
     /// What the network layer does for commands at once (ports, limits); absent in process.
@@ -93,10 +99,16 @@ pub struct Watch {
     pub slow_ticks: u64,
     /// `latency-monitor-threshold`
     pub spike_ticks: u64,
-    /// The smaller of both: one comparison for a command that was neither.
+    /// From here on a command may be to blame for a stall.
+    pub culprit_ticks: u64,
+    /// The smallest of these: one comparison for a command that was none of it.
     pub least_ticks: u64,
+    /// `stall-log-slower-than-us`, for whole turns.
+    pub stall_ticks: u64,
     /// `latency-tracking`
     pub is_tracking: bool,
+    /// `max-stall-us`
+    pub slice_ticks: u64,
     /// Whether a password is set.
     pub needs_password: bool,
 }
@@ -138,6 +150,7 @@ impl Engine {
                 outbox: Outbox::default(),
                 slowlog: SlowLog::default(),
                 latency: LatencyMonitor::default(),
+                stalls: Stalls::default(),
                 started_ms: clock.unix_ms(),
                 clock,
                 run_id: random.hex_id(),
@@ -145,6 +158,7 @@ impl Engine {
                 random,
                 monitors: Vec::new(),
                 pause: None,
+                jobs: Jobs::default(),
                 graveyard: Graveyard::default(),
                 host: None,
                 is_active_expire_on: true,
@@ -155,8 +169,11 @@ impl Engine {
                 watch: Watch {
                     slow_ticks: u64::MAX,
                     spike_ticks: u64::MAX,
+                    culprit_ticks: u64::MAX,
                     least_ticks: u64::MAX,
+                    stall_ticks: u64::MAX,
                     is_tracking: false,
+                    slice_ticks: 0,
                     needs_password: false,
                 },
                 config,
@@ -195,7 +212,10 @@ impl Engine {
     /// The beginning of a turn: reads the clock.
     #[inline]
     pub fn begin_turn(&mut self) {
+        let now = self.shared.clock.ticks();
+        self.shared.stalls.begin_turn(now);
         self.shared.clock.refresh();
+        self.shared.jobs.begin_turn(self.shared.watch.slice_ticks);
         self.begin_eviction_turn();
         if let Some(pause) = self.shared.pause
             && pause.until_ms <= self.shared.clock.unix_ms()
@@ -206,7 +226,7 @@ impl Engine {
 
     /// CLIENT PAUSE is over: keys may expire again.
     #[cold]
-    fn end_pause(&mut self) {
+    pub fn end_pause(&mut self) {
         self.shared.pause = None;
         self.dbs.iter_mut().for_each(|db| db.keeps_expired = false);
     }
@@ -226,11 +246,19 @@ impl Shared {
         };
         let slow_ticks = never_below(slow_us, 0, 1_000);
         let spike_ticks = never_below(spike_ms, 1, 1_000_000);
+        let threshold_us = match config.size(Opt::StallLogSlowerThanUs) {
+            0 => config.size(Opt::MaxStallUs),
+            threshold_us => threshold_us,
+        };
+        let (stall_ticks, culprit_ticks) = stalls::thresholds(&self.clock, threshold_us);
         self.watch = Watch {
             slow_ticks,
             spike_ticks,
-            least_ticks: slow_ticks.min(spike_ticks),
+            culprit_ticks,
+            least_ticks: slow_ticks.min(spike_ticks).min(culprit_ticks),
+            stall_ticks,
             is_tracking: config.flag(Opt::LatencyTracking),
+            slice_ticks: self.clock.ticks_of(config.size(Opt::MaxStallUs) * 1000),
             needs_password: !config.text(Opt::RequirePass).is_empty(),
         };
         self.is_lfu = matches!(
@@ -263,6 +291,13 @@ impl Shared {
     pub fn count_call(&mut self, id: CommandId, ticks: u64) {
         let nanos = self.watch.is_tracking.then(|| self.clock.nanos(ticks));
         self.stats.count_call(id, ticks, nanos);
+    }
+
+    /// Counts `calls` runs of a command at once, each of which took this long.
+    #[inline]
+    pub fn count_calls(&mut self, id: CommandId, calls: u32, ticks: u64) {
+        let nanos = self.watch.is_tracking.then(|| self.clock.nanos(ticks));
+        self.stats.count_calls(id, calls, ticks, nanos);
     }
 
     /// Whether CLIENT PAUSE holds commands back that may (or may not) write.

@@ -23,6 +23,8 @@ pub enum CmdError {
     InvalidExpire(&'static str),
     /// Wrong number of arguments for this command (full name).
     Arity(&'static str),
+    /// No error: the command goes on as a job, and its reply comes later.
+    Parked,
     /// Any other fixed text, code included.
     Text(&'static str),
     /// Any other text, code included.
@@ -51,6 +53,8 @@ impl CmdError {
                     format!("ERR wrong number of arguments for '{command}' command").into_bytes(),
                 );
             }
+            // Never shown: whoever runs a handler takes the job.
+            CmdError::Parked => "ERR the command goes on as a job",
             CmdError::Text(text) => text,
             CmdError::Owned(text) => return Cow::Borrowed(text),
         };

@@ -3,12 +3,16 @@
 //! Freeing a million entries takes a tenth of a second, so it happens in slices between turns.
 use std::collections::VecDeque;
 
+use crate::base::pieces::{Garbage, Progress};
+use crate::proto::reply::Output;
 use crate::store::Detached;
 
 /// Detached databases, oldest first.
 #[derive(Default)]
 pub struct Graveyard {
     detached: VecDeque<Detached>,
+    /// Anything else that may take long to free: replies nobody will read, requests of jobs.
+    garbage: Vec<Box<dyn Garbage + Send>>,
     /// Databases' entries freed so far (INFO `lazyfreed_objects`).
     pub freed: u64,
 }
@@ -19,9 +23,21 @@ impl Graveyard {
         self.detached.push_back(detached);
     }
 
+    /// Takes over a reply whose client is gone. A small one is freed at once.
+    pub fn bury_output(&mut self, output: Output) {
+        if output.is_big() {
+            self.bury_garbage(Box::new(output));
+        }
+    }
+
+    /// Takes over anything that may take long to free.
+    pub fn bury_garbage(&mut self, garbage: Box<dyn Garbage + Send>) {
+        self.garbage.push(garbage);
+    }
+
     /// Whether nothing is left to free.
     pub fn is_empty(&self) -> bool {
-        self.detached.is_empty()
+        self.detached.is_empty() && self.garbage.is_empty()
     }
 
     /// Entries still to be freed (INFO `lazyfree_pending_objects`).
@@ -41,6 +57,12 @@ impl Graveyard {
 
     /// Frees about `items` entries; true once nothing is left.
     pub fn free_slice(&mut self, items: usize) -> bool {
+        if let Some(garbage) = self.garbage.last_mut() {
+            if garbage.free_slice(items) == Progress::Done {
+                self.garbage.pop();
+            }
+            return self.is_empty();
+        }
         if let Some(oldest) = self.detached.front_mut() {
             // Pages are freed, not single entries, so they are counted once all are gone.
             let keys = oldest.keys();
@@ -49,6 +71,6 @@ impl Graveyard {
                 self.detached.pop_front();
             }
         }
-        self.detached.is_empty()
+        self.is_empty()
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Fields of features that do not exist yet have the value a fresh Redis shows (0, `no`, an empty list), so
 //! that tools which read them go on; nothing is made up. Ours beside them: `rufous_version`, `server_name`,
-//! `loop_turns`, `loop_max_turn_us`.
+//! `loop_turns`, `loop_max_stall_us`, and the section `loop`, which only INFO loop, all and everything show.
 //!
 //! `info` has the frame and the small sections, `info_memory` the memory figures (MEMORY reads them too),
 //! `info_load` what is counted per command, error and database. Cost: O(commands + clients).
@@ -12,6 +12,7 @@ use std::io::Write;
 use crate::base::sys::{self, CpuOf};
 use crate::engine::config::Opt;
 use crate::engine::ctx::Ctx;
+use crate::engine::session::Waiting;
 use crate::engine::{info_load, info_memory};
 
 /// The version of Redis whose behaviour is offered; clients choose by it.
@@ -36,6 +37,7 @@ const SECTIONS: &[Section] = &[
     ("commandstats", false, info_load::command_stats),
     ("errorstats", true, info_load::error_stats),
     ("latencystats", false, info_load::latency_stats),
+    ("loop", false, info_load::turns),
     ("cluster", true, cluster),
     ("keyspace", true, info_load::keyspace),
 ];
@@ -190,7 +192,7 @@ fn clients(ctx: &mut Ctx<'_>, text: &mut InfoText) {
     let (mut waiting, mut input_max, mut output_max) = (0, 0, 0);
     for (_, session) in shared.clients.iter().filter(|(_, session)| !session.is_killed) {
         connected += 1;
-        waiting += usize::from(session.waiting.is_some());
+        waiting += usize::from(matches!(session.waiting, Some(Waiting::Pause | Waiting::Keys)));
         let io = &session.io;
         input_max = input_max.max(io.query_bytes + io.query_free_bytes);
         output_max = output_max.max(io.reply_bytes + io.reply_block_bytes);
@@ -295,7 +297,7 @@ mod tests {
         let default = sections("");
         assert_eq!(default, sections("cpu default"));
         assert!(!default.contains(&"commandstats") && !default.contains(&"latencystats"));
-        assert_eq!(default.len(), SECTIONS.len() - 2);
+        assert_eq!(default.len(), SECTIONS.len() - 3);
     }
 
     #[test]

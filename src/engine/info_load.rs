@@ -3,6 +3,7 @@ use crate::engine::config::Opt;
 use crate::engine::ctx::Ctx;
 use crate::engine::engine::Shared;
 use crate::engine::info::{InfoText, safe_name};
+use crate::engine::stalls::{Durations, Phase};
 use crate::engine::stats::{CommandStats, Metric};
 
 /// Section `stats`.
@@ -54,8 +55,9 @@ pub(super) fn stats(ctx: &mut Ctx<'_>, text: &mut InfoText) {
     ]);
     text.field("client_query_buffer_limit_disconnections", stats.query_buffer_disconnections);
     text.field("client_output_buffer_limit_disconnections", stats.output_buffer_disconnections);
-    text.field("loop_turns", stats.turns);
-    text.field("loop_max_turn_us", stats.turn_max_us);
+    let turns = shared.stalls.turns();
+    text.field("loop_turns", turns.histogram.count());
+    text.field("loop_max_stall_us", turns.nanos_max / 1000);
 }
 
 const STATS_OF_ABSENT_FEATURES: &[&str] = &[
@@ -77,6 +79,38 @@ const STATS_OF_ABSENT_FEATURES: &[&str] = &[
     "tracking_total_prefixes",
     "unexpected_error_replies",
 ];
+
+/// Section `loop`: turns of the event loop, whole and by phase, without waiting; microseconds.
+pub(super) fn turns(ctx: &mut Ctx<'_>, text: &mut InfoText) {
+    let shared = &*ctx.engine;
+    let stalls = &shared.stalls;
+    text.title("Loop");
+    text.field("loop_budget_us", shared.config.size(Opt::MaxStallUs));
+    text.field("loop_stalls", stalls.count());
+    text.field("jobs_running", shared.jobs.len());
+    text.field("jobs_ended", shared.jobs.ended);
+    text.field("clients_waiting_for_keys", shared.jobs.clients_waiting());
+    durations(text, "loop_turn", stalls.turns());
+    for &phase in Phase::ALL {
+        durations(text, &format!("loop_phase_{}", phase.name()), stalls.phase(phase));
+    }
+}
+
+fn durations(text: &mut InfoText, name: &str, durations: &Durations) {
+    let percentile = |percent| durations.histogram.percentile(percent) as f64 / 1000.0;
+    text.field(
+        name,
+        format_args!(
+            "turns={},usec={},p50={:.3},p99={:.3},p99.9={:.3},max={:.3}",
+            durations.histogram.count(),
+            durations.nanos_total / 1000,
+            percentile(50.0),
+            percentile(99.0),
+            percentile(99.9),
+            durations.nanos_max as f64 / 1000.0,
+        ),
+    );
+}
 
 /// Every command and subcommand with its counters.
 fn counted(shared: &Shared) -> impl Iterator<Item = (&'static str, &CommandStats)> {

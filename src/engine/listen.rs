@@ -33,19 +33,22 @@ pub enum ListenPlace {
 }
 
 impl ListenAddress {
-    /// Reads one address. The error is the reason, for the user.
+    /// Reads one address. The error is a line for the user.
     pub fn parse(text: &str) -> Result<ListenAddress, String> {
-        let wrong = |why: &str| format!("Invalid listen address '{text}': {why}");
-        let (scheme, rest) =
-            text.split_once("://").ok_or_else(|| wrong("it has to be <dialect>://host:port"))?;
+        Self::read(text).map_err(|why| format!("Invalid listen address '{text}': {why}"))
+    }
+
+    /// Reads one address. The error is the reason alone.
+    pub fn read(text: &str) -> Result<ListenAddress, &'static str> {
+        let (scheme, rest) = text.split_once("://").ok_or("it has to be <dialect>://host:port")?;
         let (name, is_unix) = match scheme.strip_suffix("+unix") {
             Some(name) => (name, true),
             None => (scheme, false),
         };
         let dialect = Dialect::named(name)
-            .ok_or_else(|| wrong("the dialect is none of resp, simpledb, msgpack, kvstore"))?;
-        let place = if is_unix { unix(rest) } else { tcp(rest) };
-        Ok(ListenAddress { dialect, place: place.map_err(wrong)? })
+            .ok_or("the dialect is none of resp, simpledb, msgpack, kvstore")?;
+        let place = if is_unix { unix(rest) } else { ListenPlace::tcp(rest) };
+        Ok(ListenAddress { dialect, place: place? })
     }
 }
 
@@ -56,19 +59,22 @@ fn unix(path: &str) -> Result<ListenPlace, &'static str> {
     Ok(ListenPlace::Unix(PathBuf::from(path)))
 }
 
-fn tcp(text: &str) -> Result<ListenPlace, &'static str> {
-    let (host, port) = text.rsplit_once(':').ok_or("the port is missing")?;
-    let is_number = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
-    let port = port.parse().ok().filter(|_| is_number).ok_or("the port is not 0 to 65535")?;
-    let host = match host.strip_prefix('[') {
-        Some(rest) => rest.strip_suffix(']').ok_or("the bracket is not closed")?,
-        None if host.contains(':') => return Err("IPv6 addresses stand in brackets"),
-        None => host,
-    };
-    if host.is_empty() {
-        return Err("the host is missing");
+impl ListenPlace {
+    /// Reads `host:port`. The error is the reason.
+    pub fn tcp(text: &str) -> Result<ListenPlace, &'static str> {
+        let (host, port) = text.rsplit_once(':').ok_or("the port is missing")?;
+        let is_number = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+        let port = port.parse().ok().filter(|_| is_number).ok_or("the port is not 0 to 65535")?;
+        let host = match host.strip_prefix('[') {
+            Some(rest) => rest.strip_suffix(']').ok_or("the bracket is not closed")?,
+            None if host.contains(':') => return Err("IPv6 addresses stand in brackets"),
+            None => host,
+        };
+        if host.is_empty() {
+            return Err("the host is missing");
+        }
+        Ok(ListenPlace::Tcp { host: host.to_owned(), port })
     }
-    Ok(ListenPlace::Tcp { host: host.to_owned(), port })
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! What the engine asks of the network layer, collected while commands run and carried out after each.
 use std::sync::Arc;
 
+use crate::proto::reply::Output;
+
 /// Messages and requests to the network layer.
 #[derive(Debug, Default)]
 pub struct Outbox {
@@ -8,6 +10,10 @@ pub struct Outbox {
     pub messages: Vec<(usize, Arc<[u8]>)>,
     /// Clients to be closed at once (CLIENT KILL), by slot.
     pub kills: Vec<usize>,
+    /// Clients whose command waited for a key and may run now, by slot.
+    pub wakes: Vec<usize>,
+    /// Replies of commands that ran as jobs, with the slots of their clients.
+    pub replies: Vec<(usize, Output)>,
     /// The server is to end.
     pub shutdown: Option<Shutdown>,
 }
@@ -23,6 +29,10 @@ impl Outbox {
     /// Whether nothing waits: the usual case, tested after every command.
     #[inline]
     pub fn is_empty(&self) -> bool {
-        self.messages.is_empty() && self.kills.is_empty() && self.shutdown.is_none()
+        self.messages.is_empty()
+            && self.kills.is_empty()
+            && self.wakes.is_empty()
+            && self.replies.is_empty()
+            && self.shutdown.is_none()
     }
 }

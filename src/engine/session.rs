@@ -33,6 +33,8 @@ pub struct Session {
     pub replies: Replies,
     /// Why it waits, if it does.
     pub waiting: Option<Waiting>,
+    /// Its place in the order of those who wait for keys; 0: it waits for none.
+    pub ticket: u64,
     /// Wall time of its arrival, in milliseconds since 1970.
     pub created_ms: i64,
     /// Wall time of its last command, in milliseconds since 1970.
@@ -72,6 +74,10 @@ pub enum Replies {
 pub enum Waiting {
     /// CLIENT PAUSE holds its command back.
     Pause,
+    /// Jobs hold keys that its command needs.
+    Keys,
+    /// Its command runs as a job.
+    Job,
     /// Its command may add data, and memory is too far above `maxmemory`.
     Room,
 }
@@ -188,6 +194,7 @@ impl Session {
             is_no_touch: false,
             replies: Replies::On,
             waiting: None,
+            ticket: 0,
             created_ms: now_ms,
             active_ms: now_ms,
             last_command: None,

@@ -92,6 +92,11 @@ pub mod flag {
     /// Internal to Redis, not for clients; COMMAND DOCS prints it among its `doc_flags`.
     pub const SYSCMD: u32 = 1 << 23;
 
+    /// Looks at all keys of its database at once; only ours, never printed.
+    pub const READS_ALL: u32 = 1 << 24;
+    /// Its keys may be in another database than the selected one; only ours, never printed.
+    pub const OTHER_DB: u32 = 1 << 25;
+
     /// Names in the order COMMAND prints them; bits that are not here it keeps to itself.
     pub const NAMES: &[(u32, &str)] = &[
         (WRITE, "write"),

@@ -63,10 +63,6 @@ pub struct Stats {
     pub eviction_exceeded_us: u64,
     /// Highest `used_memory` seen, in bytes.
     pub peak_memory_bytes: usize,
-    /// Turns of the event loop.
-    pub turns: u64,
-    /// Longest turn of the event loop, without waiting, in microseconds.
-    pub turn_max_us: u64,
     /// By command id.
     pub commands: Vec<CommandStats>,
     rates: [Rate; 3],
@@ -111,6 +107,19 @@ impl Stats {
         }
     }
 
+    /// Counts `calls` runs of a command at once, each of which took `ticks`, or `nanos` where durations are kept.
+    #[inline]
+    pub fn count_calls(&mut self, id: CommandId, calls: u32, ticks: u64, nanos: Option<u64>) {
+        self.commands_processed += u64::from(calls);
+        let Some(command) = self.commands.get_mut(id.index()) else { return };
+        command.calls += u64::from(calls);
+        command.ticks += ticks * u64::from(calls);
+        if let Some(nanos) = nanos {
+            let histogram = command.histogram.get_or_insert_with(Box::<Histogram>::default);
+            histogram.record_many(nanos, calls);
+        }
+    }
+
     /// Counts that a command which ran answered an error.
     pub fn count_failure(&mut self, id: CommandId, message: &[u8]) {
         if let Some(command) = self.commands.get_mut(id.index()) {
@@ -135,7 +144,6 @@ impl Stats {
     pub fn reset(&mut self) {
         let mut fresh = Stats::new(self.commands.len());
         fresh.dirty = self.dirty;
-        fresh.turns = self.turns;
         fresh.peak_memory_bytes = self.peak_memory_bytes;
         fresh.rate_time_ms = self.rate_time_ms;
         *self = fresh;

@@ -9,6 +9,7 @@
 //! Cost above the verb: two reads of the processor's counter and some additions.
 use crate::base::hash::{Key, KeyHasher};
 use crate::base::number::parse_i64;
+use crate::base::probes;
 use crate::base::time::UnixMillis;
 use crate::engine::config::Opt;
 use crate::engine::ctx::{CmdResult, Ctx, Event, OtherDbs};
@@ -100,8 +101,11 @@ impl Engine {
         let started = shared.clock.ticks();
         let reply = Reply::new(out, session.resp);
         let mut ctx = Ctx { db, others, reply, client: session, engine: shared, now };
+        probes::command_begin(|| verb.name());
         let result = body(&mut ctx);
-        let ticks = self.shared.clock.ticks().saturating_sub(started);
+        let clock = &self.shared.clock;
+        let ticks = clock.ticks().saturating_sub(started);
+        probes::command_end(|| verb.name(), || clock.nanos(ticks));
         if result.is_err() {
             out.rewind(mark);
         }
@@ -145,6 +149,7 @@ impl Shared {
             monitor::feed(self, session, list.args());
         }
         if ticks >= self.watch.least_ticks {
+            self.note_culprit(session, id, list.args(), ticks);
             self.record_slow(session, list.args(), command, ticks);
         }
     }

@@ -4,11 +4,11 @@
 //! for a window of requests the buckets of their first keys are prefetched, then the entries, then they run in
 //! order. It works across a pipeline and across connections alike.
 use std::ops::Range;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::base::block::Block;
 use crate::command::execute::{Outcome, Request};
-use crate::dialect;
+use crate::dialect::{self, Dialect};
 use crate::engine::engine::Engine;
 use crate::engine::evict::Room;
 use crate::engine::session::{Replies, Session, Waiting};
@@ -41,7 +41,7 @@ pub struct Entry {
     pub blocks: Range<u32>,
     /// Looked up just before its window runs.
     pub command: Option<Found>,
-    /// Hash of its first key, likewise.
+    /// Hash of its first key, likewise; of a frame under the index 1.
     pub hint: HashHint,
 }
 
@@ -64,6 +64,12 @@ pub enum Source {
     WaitedFrame(u32),
     /// It is no request of another dialect; the answer is in that list.
     Fatal(u32),
+}
+
+impl Source {
+    fn is_frame(self) -> bool {
+        matches!(self, Source::Frame | Source::OwnFrame | Source::WaitedFrame(_))
+    }
 }
 
 /// What the requests of a turn point into.
@@ -116,13 +122,9 @@ fn parts_elsewhere<'b>(
     let bytes = entry.spans.start as usize..entry.spans.end as usize;
     match (entry.source, &conn.partial) {
         (Source::Waited(index), _) => batch.waited[index as usize].parts(),
-        (Source::Own, Some(partial)) => {
-            // Spans name blocks by their place in the whole list.
-            let blocks = &partial.blocks[..entry.blocks.end as usize];
-            (&partial.buffer, &partial.spans[bytes], blocks)
-        }
+        (Source::Own, Some(partial)) => partial.request(entry.spans.clone(), entry.blocks.clone()),
         (Source::Frame, _) => (&arena[bytes], &[], &[]),
-        (Source::OwnFrame, Some(partial)) => (&partial.buffer[bytes], &[], &[]),
+        (Source::OwnFrame, Some(partial)) => (partial.frame(entry.spans.clone()), &[], &[]),
         (Source::WaitedFrame(index) | Source::Fatal(index), _) => {
             (batch.waited[index as usize].parts().0, &[], &[])
         }
@@ -149,6 +151,9 @@ impl Reactor {
         }
         self.leave_connection();
         self.drop_consumed();
+        for args in self.batch.waited.drain(..).filter(OwnedArgs::is_big) {
+            self.engine.shared.graveyard.bury_garbage(Box::new(args));
+        }
         self.batch.entries = entries;
         self.batch.clear();
     }
@@ -159,6 +164,15 @@ impl Reactor {
         let Reactor { engine, conns, batch, arena, .. } = self;
         for entry in window.iter_mut() {
             let Some(conn) = conns.get(entry.conn) else { continue };
+            if entry.source != Source::Arena && entry.source.is_frame() {
+                let (frame, _, _) = parts_elsewhere(entry, arena, batch, conn);
+                if let Some(key) = dialect::first_key(conn.dialect, frame) {
+                    let hash = engine.hasher.hash(key);
+                    entry.hint = HashHint { index: 1, hash };
+                    engine.dbs[conn.db].prefetch_bucket(hash);
+                }
+                continue;
+            }
             let (buffer, spans, blocks) = parts(entry, arena, batch, conn);
             let list = ArgList::new(buffer, spans, blocks, &engine.hasher, HashHint::default());
             let args = list.args();
@@ -217,8 +231,7 @@ impl Reactor {
             current.is_postponing = true;
         }
         if current.is_postponing {
-            let (buffer, spans, blocks) = parts(entry, arena, batch, conn);
-            let kept = keep(engine, entry.source, buffer, spans, blocks);
+            let kept = keep(engine, entry, arena, batch, conn);
             conn.postponed.push_back(kept);
             return;
         }
@@ -234,12 +247,20 @@ impl Reactor {
         }
         let request = Request { buffer, spans, blocks, command: entry.command, hint: entry.hint };
         let outcome = engine.execute(&mut current.session, request, &mut current.output, started);
-        if outcome == Outcome::Postponed {
-            let kept = keep(engine, entry.source, buffer, spans, blocks);
-            conn.postponed.push_back(kept);
-            current.is_postponing = true;
-            current.is_paused = true;
-            return;
+        match outcome {
+            Outcome::Done => {}
+            Outcome::Postponed => {
+                let kept = keep(engine, entry, arena, batch, conn);
+                conn.postponed.push_back(kept);
+                (current.is_postponing, current.is_waiting) = (true, true);
+                return;
+            }
+            Outcome::Running => {
+                if let Postponed::Command(args) = keep(engine, entry, arena, batch, conn) {
+                    engine.shared.jobs.give_args(args);
+                }
+                (current.is_postponing, current.is_waiting) = (true, true);
+            }
         }
         cut_above_limit(engine, current, conn);
     }
@@ -258,26 +279,16 @@ impl Reactor {
             session.closes_after_reply = true;
             return;
         }
-        let shared = &engine.shared;
-        if shared.pause.is_some() && shared.is_paused(dialect::may_write(conn.dialect, frame)) {
-            session.waiting = Some(Waiting::Pause);
-            let kept = keep(engine, entry.source, frame, &[], &[]);
-            conn.postponed.push_back(kept);
-            current.is_postponing = true;
-            current.is_paused = true;
-            return;
-        }
-        session.waiting = None;
         engine.make_room(session.db);
-        if engine.shared.eviction.room == Room::Wait && dialect::may_write(conn.dialect, frame) {
-            session.waiting = Some(Waiting::Room);
-            let kept = keep(engine, entry.source, frame, &[], &[]);
+        session.waiting = frame_waits_for(engine, session, conn.dialect, frame);
+        if session.waiting.is_some() {
+            let kept = keep(engine, entry, arena, batch, conn);
             conn.postponed.push_back(kept);
-            current.is_postponing = true;
-            current.is_paused = true;
+            (current.is_postponing, current.is_waiting) = (true, true);
             return;
         }
-        dialect::run(conn.dialect, engine, session, frame, &mut current.output);
+        let first_hash = (entry.hint.index != 0).then_some(entry.hint.hash);
+        dialect::run(conn.dialect, engine, session, frame, first_hash, &mut current.output);
         *started = engine.shared.clock.ticks();
         cut_above_limit(engine, current, conn);
     }
@@ -285,11 +296,11 @@ impl Reactor {
     /// Says that somebody makes a browser talk to us, at most once a minute.
     #[cold]
     fn note_attack(&mut self, key: usize) {
-        let is_recent = |at: Instant| at.elapsed() < ATTACK_LOG_PAUSE;
-        if self.attack_logged_at.is_some_and(is_recent) {
+        let now = self.engine.shared.clock.monotonic();
+        if self.attack_logged_at.is_some_and(|at| now < at + ATTACK_LOG_PAUSE) {
             return;
         }
-        self.attack_logged_at = Some(Instant::now());
+        self.attack_logged_at = Some(now);
         let current = self.current.as_ref().filter(|current| current.conn == key);
         let peer = current.map(|current| current.session.address.peer().to_string());
         log::warn!(
@@ -319,7 +330,7 @@ impl Reactor {
             hard_limit_bytes,
             share_until,
             is_postponing: false,
-            is_paused: false,
+            is_waiting: false,
         });
     }
 
@@ -336,12 +347,14 @@ impl Reactor {
             conn.is_dirty = true;
             self.dirty.push(current.conn);
         }
-        if current.is_paused && !conn.is_waiting {
+        if current.is_waiting && !conn.is_waiting {
             conn.is_waiting = true;
-            self.waiting.push(current.conn);
+            if matches!(current.session.waiting, Some(Waiting::Pause | Waiting::Room)) {
+                self.paused.push(current.conn);
+            }
         }
         self.engine.shared.clients.checkin(conn.client, current.session);
-        if current.is_postponing && !current.is_paused {
+        if current.is_postponing && !current.is_waiting {
             self.make_ready(current.conn);
         }
     }
@@ -349,8 +362,10 @@ impl Reactor {
     /// Drops from partial buffers what has been executed.
     fn drop_consumed(&mut self) {
         while let Some(key) = self.consumed.pop() {
-            if let Some(conn) = self.conns.get_mut(key) {
-                conn.drop_executed();
+            if let Some(conn) = self.conns.get_mut(key)
+                && let Some(big) = conn.drop_executed()
+            {
+                self.engine.shared.graveyard.bury_garbage(Box::new(big));
             }
         }
     }
@@ -370,8 +385,31 @@ pub struct Current {
     pub share_until: u64,
     /// A request of it had to wait, so the rest waits too.
     pub is_postponing: bool,
-    /// It waits for a pause to end.
-    pub is_paused: bool,
+    /// Its command waits for a pause to end or for keys, or runs as a job: `Session::waiting` says which.
+    pub is_waiting: bool,
+}
+
+/// What keeps a request of another dialect from running now, if anything: the same that keeps commands.
+fn frame_waits_for(
+    engine: &mut Engine,
+    session: &mut Session,
+    dialect: Dialect,
+    frame: &[u8],
+) -> Option<Waiting> {
+    let shared = &engine.shared;
+    let is_paused = shared.pause.is_some() && shared.is_paused(dialect::may_write(dialect, frame));
+    let lacks_room = shared.eviction.room == Room::Wait && dialect::may_write(dialect, frame);
+    if is_paused || lacks_room {
+        engine.unclaim(session);
+        return Some(if is_paused { Waiting::Pause } else { Waiting::Room });
+    }
+    if engine.shared.jobs.is_active() {
+        let places = dialect::places(dialect, frame, &engine.hasher, session.db);
+        if !engine.claim(session, places) {
+            return Some(Waiting::Keys);
+        }
+    }
+    None
 }
 
 /// Whether an unknown command is a line of HTTP: a web page can make a browser on this machine send requests
@@ -388,26 +426,43 @@ fn is_http(buffer: &[u8], spans: &[Span], blocks: &[Block], engine: &Engine) -> 
 fn cut_above_limit(engine: &mut Engine, current: &Current, conn: &mut Conn) {
     if current.hard_limit_bytes != 0 && current.output.len() > current.hard_limit_bytes {
         conn.is_dead = true;
-        super::flush::log_output_limit(engine, &current.session);
+        engine.shared.note_output_limit(&current.session);
     }
 }
 
-/// A request as something that outlives the turn.
+/// A request as something that outlives the turn. A big one, or one that waits again, is moved out of where it is;
+/// others are copied.
 #[cold]
 fn keep(
     engine: &Engine,
-    source: Source,
-    buffer: &[u8],
-    spans: &[Span],
-    blocks: &[Block],
+    entry: &Entry,
+    arena: &[u8],
+    batch: &mut Batch,
+    conn: &mut Conn,
 ) -> Postponed {
-    match source {
-        Source::Error(error) => return Postponed::Error(error),
-        Source::Frame | Source::OwnFrame | Source::WaitedFrame(_) => {
-            return Postponed::Frame(OwnedArgs::from_parts([buffer]));
+    let waited = &mut batch.waited;
+    let mut take =
+        |index: u32| waited.get_mut(index as usize).map(std::mem::take).unwrap_or_default();
+    match (entry.source, &mut conn.partial) {
+        (Source::Error(error), _) => return Postponed::Error(error),
+        (Source::Waited(index), _) => return Postponed::Command(take(index)),
+        (Source::WaitedFrame(index), _) => return Postponed::Frame(take(index)),
+        (Source::Fatal(index), _) => return Postponed::Fatal(take(index)),
+        (Source::Own, Some(partial)) => {
+            if let Some(args) = partial.take_request(entry.spans.clone(), entry.blocks.clone()) {
+                return Postponed::Command(args);
+            }
         }
-        Source::Fatal(_) => return Postponed::Fatal(OwnedArgs::from_parts([buffer])),
-        Source::Arena | Source::Own | Source::Waited(_) => {}
+        (Source::OwnFrame, Some(partial)) => {
+            if let Some(frame) = partial.take_frame(entry.spans.clone()) {
+                return Postponed::Frame(frame);
+            }
+        }
+        (Source::Arena | Source::Frame | Source::Own | Source::OwnFrame, _) => {}
+    }
+    let (buffer, spans, blocks) = parts(entry, arena, batch, conn);
+    if matches!(entry.source, Source::Frame | Source::OwnFrame) {
+        return Postponed::Frame(OwnedArgs::from_parts([buffer]));
     }
     let list = ArgList::new(buffer, spans, blocks, &engine.hasher, HashHint::default());
     Postponed::Command(OwnedArgs::copy_of(list.args()))

@@ -3,11 +3,12 @@
 //! An idle connection owns no buffer: requests are read into the turn's arena, and only an unfinished one moves
 //! to a [`Partial`]; replies go to a buffer lent from a pool until they have left.
 use std::collections::VecDeque;
+use std::ops::Range;
 
 use crate::base::block::Block;
 use crate::dialect::{Dialect, Splitter};
 use crate::net::transport::Transport;
-use crate::proto::args::{OwnedArgs, Span};
+use crate::proto::args::{BIG_BYTES, OwnedArgs, Span};
 use crate::proto::error::ProtocolError;
 use crate::proto::reply::Output;
 use crate::proto::request::Parser;
@@ -40,7 +41,7 @@ pub struct Conn {
     pub is_writable: bool,
     /// It stands in the ready queue.
     pub is_ready: bool,
-    /// It stands in the list of those that wait for a pause to end.
+    /// Its command waits, or runs as a job: nothing of it is read or run meanwhile.
     pub is_waiting: bool,
     /// It stands in the list of those to flush.
     pub is_dirty: bool,
@@ -75,9 +76,12 @@ pub struct Partial {
     pub growing: Option<Growing>,
     /// What belongs to finished requests, which run in this turn.
     pub finished: Finished,
+    /// What was taken out from the front since the requests of this turn were noted, which therefore are so much
+    /// nearer to it now.
+    pub taken: Finished,
 }
 
-/// How much of a [`Partial`] belongs to finished requests.
+/// The front of a [`Partial`], such as what belongs to finished requests.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Finished {
     /// Bytes of the buffer.
@@ -140,16 +144,40 @@ impl Conn {
         self.partial.as_ref().map_or(0, |partial| partial.bytes())
     }
 
-    /// Its finished requests have run: what is left stays, and no buffer stays for nothing.
-    pub fn drop_executed(&mut self) {
-        if let Some(partial) = &mut self.partial {
-            partial.drop_finished();
-            if partial.is_empty() {
-                self.partial = None;
+    /// Its finished requests have run: what is left stays, and no buffer stays for nothing. What is big is returned,
+    /// to be freed in pieces.
+    pub fn drop_executed(&mut self) -> Option<OwnedArgs> {
+        let partial = self.partial.as_mut()?;
+        let big = partial.drop_finished();
+        if partial.is_empty() {
+            self.partial = None;
+        }
+        big
+    }
+
+    /// What a connection that closes leaves behind: received and not executed, or not sent. To be freed in pieces
+    /// where it is big.
+    pub fn into_remains(self) -> (Vec<OwnedArgs>, Output) {
+        let Conn { partial, postponed, output, .. } = self;
+        let unfinished = partial.map(|partial| partial.into_args());
+        let waiting = postponed.into_iter().filter_map(Postponed::into_args);
+        (unfinished.into_iter().chain(waiting).filter(OwnedArgs::is_big).collect(), output)
+    }
+}
+
+impl Postponed {
+    fn into_args(self) -> Option<OwnedArgs> {
+        match self {
+            Postponed::Command(args) | Postponed::Frame(args) | Postponed::Fatal(args) => {
+                Some(args)
             }
+            Postponed::Error(_) => None,
         }
     }
 }
+
+/// A request shorter than this is rather copied than taken out of its buffer.
+const TAKEN_BYTES_MIN: usize = 64 * 1024;
 
 impl Partial {
     /// Bytes it holds.
@@ -159,9 +187,93 @@ impl Partial {
         self.buffer.len() + blocks + growing
     }
 
-    /// Drops what belongs to finished requests.
-    pub fn drop_finished(&mut self) {
-        let Finished { bytes, spans, blocks } = std::mem::take(&mut self.finished);
+    /// The bytes, spans and blocks of a finished request of this turn, by the places it was noted with. Nothing, if it
+    /// was taken out.
+    pub fn request(&self, spans: Range<u32>, blocks: Range<u32>) -> (&[u8], &[Span], &[Block]) {
+        let spans = shifted(&spans, self.taken.spans).and_then(|spans| self.spans.get(spans));
+        let blocks = shifted(&blocks, self.taken.blocks);
+        // Spans name blocks by their place in the whole list.
+        let blocks = blocks.and_then(|blocks| self.blocks.get(..blocks.end));
+        (&self.buffer, spans.unwrap_or(&[]), blocks.unwrap_or(&[]))
+    }
+
+    /// As [`Partial::request`], of a dialect that is not RESP.
+    pub fn frame(&self, bytes: Range<u32>) -> &[u8] {
+        let bytes = shifted(&bytes, self.taken.bytes);
+        bytes.and_then(|bytes| self.buffer.get(bytes)).unwrap_or(&[])
+    }
+
+    /// Takes a big finished request out with its buffers; what follows it is copied to new ones. `None`: it is not
+    /// so big, or what follows is longer; then copy it. The requests before it must have run.
+    pub fn take_request(&mut self, spans: Range<u32>, blocks: Range<u32>) -> Option<OwnedArgs> {
+        let spans = shifted(&spans, self.taken.spans)?;
+        let blocks = shifted(&blocks, self.taken.blocks)?;
+        let own = self.spans.get(spans.clone())?;
+        // Blocks stand nowhere in the buffer: the last argument that is none ends what has to stay with it.
+        let end = own.iter().rev().find_map(|span| span.buffer_end())?;
+        let start = own.iter().find_map(|span| span.buffer_start())?;
+        let size = end - start + size_of_val(own);
+        if size < TAKEN_BYTES_MIN || self.buffer.len() - end > size.max(BIG_BYTES) {
+            return None;
+        }
+        let front = Finished { bytes: end, spans: spans.end, blocks: blocks.end };
+        Some(self.take_front(front).without_first(spans.start, blocks.start))
+    }
+
+    /// As [`Partial::take_request`], of a dialect that is not RESP: the frame as the only argument, which must be
+    /// the first in the buffer.
+    pub fn take_frame(&mut self, bytes: Range<u32>) -> Option<OwnedArgs> {
+        let bytes = shifted(&bytes, self.taken.bytes)?;
+        let is_worth_it = bytes.len() >= TAKEN_BYTES_MIN
+            && self.buffer.len().saturating_sub(bytes.end) <= bytes.len().max(BIG_BYTES);
+        if bytes.start != 0 || !is_worth_it {
+            return None;
+        }
+        let front = Finished { bytes: bytes.end, ..Finished::default() };
+        let (mut buffer, spans, blocks) = self.cut(front);
+        buffer.truncate(bytes.end);
+        drop((spans, blocks));
+        Some(OwnedArgs::from_buffer(buffer, vec![Span::new(0, bytes.end)], Vec::new()))
+    }
+
+    fn take_front(&mut self, front: Finished) -> OwnedArgs {
+        let (buffer, spans, blocks) = self.cut(front);
+        OwnedArgs::from_buffer(buffer, spans, blocks)
+    }
+
+    /// Cuts the front off, and remembers how much that was.
+    fn cut(&mut self, front: Finished) -> (Vec<u8>, Vec<Span>, Vec<Block>) {
+        let rest = self.buffer[front.bytes..].to_vec();
+        let buffer = std::mem::replace(&mut self.buffer, rest);
+        let rest = self.spans[front.spans..].iter();
+        let rest = rest.map(|span| span.shifted_back(front.bytes, front.blocks)).collect();
+        let mut spans = std::mem::replace(&mut self.spans, rest);
+        spans.truncate(front.spans);
+        let rest = self.blocks.split_off(front.blocks);
+        let blocks = std::mem::replace(&mut self.blocks, rest);
+        self.parser.shift_back(front.bytes);
+        for (part, sign) in [(&mut self.finished, -1isize), (&mut self.taken, 1)] {
+            part.bytes = part.bytes.saturating_add_signed(sign * front.bytes as isize);
+            part.spans = part.spans.saturating_add_signed(sign * front.spans as isize);
+            part.blocks = part.blocks.saturating_add_signed(sign * front.blocks as isize);
+        }
+        (buffer, spans, blocks)
+    }
+
+    /// Drops what belongs to finished requests; what is big of it is returned.
+    pub fn drop_finished(&mut self) -> Option<OwnedArgs> {
+        let finished = std::mem::take(&mut self.finished);
+        self.taken = Finished::default();
+        let blocks = self.blocks.get(..finished.blocks).unwrap_or(&[]);
+        let is_big = finished.bytes > BIG_BYTES
+            || finished.spans * size_of::<Span>() > BIG_BYTES
+            || blocks.iter().any(|block| block.capacity() > BIG_BYTES);
+        if is_big {
+            let big = self.take_front(finished);
+            self.taken = Finished::default();
+            return Some(big).filter(OwnedArgs::is_big);
+        }
+        let Finished { bytes, spans, blocks } = finished;
         self.buffer.drain(..bytes);
         self.spans.drain(..spans);
         self.blocks.drain(..blocks);
@@ -169,6 +281,14 @@ impl Partial {
             *span = span.shifted_back(bytes, blocks);
         }
         self.parser.shift_back(bytes);
+        None
+    }
+
+    /// What it holds, not as arguments but to be freed.
+    fn into_args(self) -> OwnedArgs {
+        let Partial { buffer, spans, mut blocks, growing, .. } = self;
+        blocks.extend(growing.map(|growing| Block::new(growing.bytes)));
+        OwnedArgs::from_buffer(buffer, spans, blocks)
     }
 
     /// Whether nothing is left in it.
@@ -176,3 +296,12 @@ impl Partial {
         self.buffer.is_empty() && self.growing.is_none() && self.parser.is_at_start()
     }
 }
+
+/// A range of places after so many were taken out from the front; `None` if it was among them.
+fn shifted(range: &Range<u32>, taken: usize) -> Option<Range<usize>> {
+    Some((range.start as usize).checked_sub(taken)?..(range.end as usize).checked_sub(taken)?)
+}
+
+#[cfg(test)]
+#[path = "conn_tests.rs"]
+mod tests;

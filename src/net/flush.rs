@@ -4,8 +4,7 @@
 //! the socket does not take stays, and goes on with the next writable event.
 use std::io::{ErrorKind, IoSlice, Write};
 
-use crate::engine::engine::Engine;
-use crate::engine::session::{IoFigures, Session};
+use crate::engine::session::{IoFigures, Waiting};
 use crate::net::conn::Conn;
 use crate::net::reactor::Reactor;
 use crate::proto::reply::Output;
@@ -63,6 +62,9 @@ impl Reactor {
                 Err(_) => return conn.is_dead = true,
             }
         }
+        if conn.output.has_spent() {
+            self.engine.shared.graveyard.bury_garbage(Box::new(conn.output.take_spent()));
+        }
         if conn.output.is_empty() {
             conn.over_soft_limit_ms = 0;
             self.return_output(key);
@@ -89,6 +91,8 @@ impl Reactor {
         if self.output_pool.len() < POOL_MAX && capacity <= POOLED_BYTES_MAX {
             output.clear();
             self.output_pool.push(output);
+        } else {
+            self.engine.shared.graveyard.bury_output(output);
         }
     }
 
@@ -117,7 +121,7 @@ impl Reactor {
             conn.is_dead = true;
             let client = conn.client;
             if let Some(session) = self.engine.shared.clients.checkout(client) {
-                log_output_limit(&mut self.engine, &session);
+                self.engine.shared.note_output_limit(&session);
                 self.engine.shared.clients.checkin(client, session);
             }
         }
@@ -140,11 +144,19 @@ impl Reactor {
         let outbox = &mut self.engine.shared.outbox;
         let messages = std::mem::take(&mut outbox.messages);
         let kills = std::mem::take(&mut outbox.kills);
+        let wakes = std::mem::take(&mut outbox.wakes);
+        let replies = std::mem::take(&mut outbox.replies);
         if let Some(shutdown) = outbox.shutdown.take() {
             self.shutdown = Some(shutdown);
         }
         for (client, message) in messages {
             self.deliver(client, &message);
+        }
+        for (client, reply) in replies {
+            self.answer(client, reply);
+        }
+        for client in wakes {
+            self.wake(client);
         }
         for client in kills {
             let Some(session) = self.engine.shared.clients.get_mut(client) else { continue };
@@ -154,6 +166,32 @@ impl Reactor {
                 conn.is_dead = true;
                 self.mark_dirty(key);
             }
+        }
+    }
+
+    /// A job has ended: its reply leaves, and its client goes on.
+    fn answer(&mut self, client: usize, reply: Output) {
+        let Some(session) = self.engine.shared.clients.get(client) else { return };
+        let key = session.connection;
+        let Some(conn) = self.conns.get_mut(key) else { return };
+        conn.output.append(reply);
+        conn.is_closing |= session.closes_after_reply;
+        conn.is_waiting = false;
+        self.mark_dirty(key);
+        self.make_ready(key);
+        self.check_output_limit(key);
+    }
+
+    /// A client that waited for keys looks again.
+    fn wake(&mut self, client: usize) {
+        let Some(session) = self.engine.shared.clients.get(client) else { return };
+        if session.waiting != Some(Waiting::Keys) {
+            return;
+        }
+        let key = session.connection;
+        if let Some(conn) = self.conns.get_mut(key) {
+            conn.is_waiting = false;
+            self.make_ready(key);
         }
     }
 
@@ -200,19 +238,6 @@ fn figures(conn: &Conn) -> IoFigures {
         figures.reply_block_bytes = conn.output.block_bytes();
     }
     figures
-}
-
-/// The line Redis writes when it cuts a client that does not read.
-pub fn log_output_limit(engine: &mut Engine, session: &Session) {
-    engine.shared.stats.output_buffer_disconnections += 1;
-    log::warn!(
-        "Client id={} addr={} name={} db={} scheduled to be closed ASAP for overcoming of output \
-         buffer limits.",
-        session.id,
-        session.address.peer(),
-        session.name.escape_ascii(),
-        session.db
-    );
 }
 
 /// Sends what the socket takes, up to the bound of a turn.

@@ -179,16 +179,21 @@ pub fn listen_tcp(config: &Config) -> Result<Vec<Listener>, ListenError> {
 
 /// Opens the `listen` lines, all or none.
 pub fn listen_doors(config: &Config) -> Result<Vec<Listener>, ListenError> {
-    let backlog = config.int(Opt::TcpBacklog) as i32;
-    let permissions = config.int(Opt::UnixSocketPerm).max(0) as u32;
-    let open = |address: ListenAddress| {
-        let listener = match &address.place {
-            ListenPlace::Tcp { host, port } => Listener::tcp(resolve(host, *port)?, backlog)?,
-            ListenPlace::Unix(path) => Listener::unix(path, permissions)?,
-        };
-        Ok(listener.door(address.dialect))
-    };
+    let open =
+        |address: ListenAddress| Ok(listen_at(&address.place, config)?.door(address.dialect));
     config.listen().map(open).collect()
+}
+
+/// Listens for clients of RESP at one place, with the options that sockets of its kind have.
+pub fn listen_at(place: &ListenPlace, config: &Config) -> Result<Listener, ListenError> {
+    match place {
+        ListenPlace::Tcp { host, port } => {
+            Listener::tcp(resolve(host, *port)?, config.int(Opt::TcpBacklog) as i32)
+        }
+        ListenPlace::Unix(path) => {
+            Listener::unix(path, config.int(Opt::UnixSocketPerm).max(0) as u32)
+        }
+    }
 }
 
 /// The address does not exist here (and the directive allows for that).

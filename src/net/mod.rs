@@ -7,5 +7,7 @@ pub mod host;
 pub mod listener;
 pub mod reactor;
 mod read;
+#[doc(hidden)]
+pub mod simulated;
 mod timers;
 mod transport;

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use mio::{Events, Poll, Token, Waker};
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -21,12 +21,13 @@ use crate::engine::config_choice::LogLevel;
 use crate::engine::engine::Engine;
 use crate::engine::outbox::Shutdown;
 use crate::engine::session::{Address, Session};
+use crate::engine::stalls::Phase;
 use crate::net::batch::{Batch, Current, SHARE_NANOS};
 use crate::net::conn::Conn;
 use crate::net::host::{LISTENER_TOKEN, Listeners, NetHost};
 use crate::net::listener::Listener;
 use crate::net::timers::Timers;
-use crate::net::transport::Transport;
+use crate::net::transport::{Readiness, Transport};
 use crate::proto::limits::BUFFER_BYTES_MAX;
 use crate::proto::reply::Output;
 
@@ -42,6 +43,8 @@ const EVENTS_MAX: usize = 1024;
 const ACCEPTS_MAX: usize = 1000;
 /// Pause after the system ran out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Kinds of background work that share a turn's slice.
+const BACKGROUND_KINDS: usize = 3;
 const SIGNAL_TOKEN: usize = usize::MAX;
 const ALARM_TOKEN: usize = usize::MAX - 2;
 const STOP_TOKEN: usize = usize::MAX - 3;
@@ -59,7 +62,7 @@ pub struct Reactor {
     /// Connections whose output was cut at the bound of a turn.
     pub(super) unsent: Vec<usize>,
     /// Connections whose requests wait for a pause to end.
-    pub(super) waiting: Vec<usize>,
+    pub(super) paused: Vec<usize>,
     /// Connections whose partial buffers hold executed requests.
     pub(super) consumed: Vec<usize>,
     /// What the turn has received.
@@ -82,11 +85,15 @@ pub struct Reactor {
     pub(super) bulk_bytes_max: i64,
     busy_poll: Duration,
     slice_us: u64,
-    /// When the log last spoke of HTTP.
-    pub(super) attack_logged_at: Option<Instant>,
+    /// When the log last spoke of HTTP, by `Clock::monotonic`.
+    pub(super) attack_logged_at: Option<Duration>,
     /// Time of one connection in one turn.
     pub(super) share_ticks: u64,
     background: Work,
+    /// Whether keys are due that the last slice of expiry did not come to.
+    expiry: Work,
+    /// The kind of background work that comes first in the next turn.
+    background_first: usize,
     pub(super) shutdown: Option<Shutdown>,
     signals: Option<Signals>,
     /// Carries out `loglevel`, where the program has a logger of its own.
@@ -98,7 +105,8 @@ pub struct Reactor {
 #[derive(Default)]
 struct Arrivals {
     is_pending: bool,
-    resume_at: Option<Instant>,
+    /// By `Clock::monotonic`.
+    resume_at: Option<Duration>,
     is_logged: bool,
 }
 
@@ -115,7 +123,7 @@ impl Reactor {
             ready: VecDeque::new(),
             dirty: Vec::new(),
             unsent: Vec::new(),
-            waiting: Vec::new(),
+            paused: Vec::new(),
             consumed: Vec::new(),
             arena: vec![0; ARENA_BYTES],
             arena_used: 0,
@@ -132,6 +140,8 @@ impl Reactor {
             share_ticks: 0,
             attack_logged_at: None,
             background: Work::Done,
+            expiry: Work::Done,
+            background_first: 0,
             shutdown: None,
             signals: None,
             set_log_level: None,
@@ -190,41 +200,68 @@ impl Reactor {
     /// One turn: wait, then each phase once.
     fn turn(&mut self, events: &mut Events) -> io::Result<()> {
         self.wait(events)?;
-        let started = self.engine.shared.clock.ticks();
+        self.serve(|reactor| reactor.take_events(events));
+        Ok(())
+    }
+
+    /// The phases of a turn after the wait; `take_events` says what the wait has brought. Those which find nothing to
+    /// do most of the time (accept, background work) end themselves where they did something.
+    pub(super) fn serve(&mut self, take_events: impl FnOnce(&mut Reactor)) {
         self.engine.begin_turn();
-        self.take_events(events);
+        take_events(self);
+        for key in std::mem::take(&mut self.unsent) {
+            self.mark_dirty(key);
+        }
+        self.count_waiting();
+        self.end_phase(Phase::Events);
         self.accept_pending();
         // Those ready now, a share at a time: while the later ones run, the first replies are on their
         // way and their clients at work. Who becomes ready meanwhile waits for the next turn.
         let mut left = self.ready.len();
         while left > 0 {
             left -= self.read_ready(left.min(SHARE_CONNECTIONS));
+            self.end_phase(Phase::Read);
             self.execute_batch();
             self.arena_used = 0;
+            self.end_phase(Phase::Execute);
             self.flush_dirty();
+            self.end_phase(Phase::Flush);
         }
         self.run_timers();
-        self.background = self.run_background();
+        self.end_phase(Phase::Timers);
+        self.run_background();
         // What timers have closed or cut, and what goes on where the last turn's bound stopped it.
-        self.flush_dirty();
-        self.count_turn(started);
-        Ok(())
+        if !self.dirty.is_empty() {
+            self.flush_dirty();
+            self.end_phase(Phase::Flush);
+        }
+        self.engine.shared.end_turn();
+    }
+
+    /// Whether something is left that no event will tell of, so that the next turn must not wait.
+    pub(super) fn has_work(&self) -> bool {
+        !self.ready.is_empty()
+            || !self.unsent.is_empty()
+            || self.background == Work::Left
+            || self.expiry == Work::Left
+            || self.engine.shared.jobs.is_runnable()
+            || (self.arrivals.is_pending && self.arrivals.resume_at.is_none())
     }
 
     /// Waits for events, at most until the next timer.
     fn wait(&mut self, events: &mut Events) -> io::Result<()> {
-        let has_work = !self.ready.is_empty()
-            || !self.unsent.is_empty()
-            || self.background == Work::Left
-            || (self.arrivals.is_pending && self.arrivals.resume_at.is_none());
-        if has_work {
+        // After a turn that took too long, only those who sent something meanwhile are counted as waiting.
+        if self.has_work() || self.engine.shared.stalls.is_open() {
             return self.poll_once(events, Some(Duration::ZERO));
         }
+        let clock = &self.engine.shared.clock;
+        self.timers.expect_expiry(self.engine.next_expiry_ms(), clock);
+        let timeout = self.timers.poll_timeout(clock);
         if !self.busy_poll.is_zero() {
-            let until = Instant::now() + self.busy_poll;
+            let until = self.engine.shared.clock.monotonic() + self.busy_poll;
             loop {
                 self.poll_once(events, Some(Duration::ZERO))?;
-                if !events.is_empty() || Instant::now() >= until {
+                if !events.is_empty() || self.engine.shared.clock.monotonic() >= until {
                     break;
                 }
             }
@@ -232,7 +269,6 @@ impl Reactor {
                 return Ok(());
             }
         }
-        let timeout = self.timers.poll_timeout();
         self.poll_once(events, timeout)
     }
 
@@ -268,26 +304,36 @@ impl Reactor {
                 self.arrivals.is_pending = true;
                 continue;
             }
-            let (key, generation) = (token & 0xffff_ffff, (token >> 32) as u32);
-            // An event of a connection closed earlier in this turn must not reach its successor.
-            let Some(conn) = self.conns.get_mut(key).filter(|conn| conn.generation == generation)
-            else {
-                continue;
-            };
-            if event.is_readable() || event.is_read_closed() || event.is_error() {
-                conn.is_readable = true;
-                conn.is_hung_up |= event.is_read_closed() || event.is_error();
-                if !conn.is_ready {
-                    conn.is_ready = true;
-                    self.ready.push_back(key);
-                }
-            }
-            if event.is_writable() && !conn.is_writable {
-                conn.is_writable = true;
-                self.mark_dirty(key);
+            self.take_event(
+                token,
+                Readiness {
+                    is_readable: event.is_readable(),
+                    is_hung_up: event.is_read_closed() || event.is_error(),
+                    is_writable: event.is_writable(),
+                },
+            );
+        }
+    }
+
+    /// The poll tells of a connection.
+    #[inline]
+    pub(super) fn take_event(&mut self, token: usize, readiness: Readiness) {
+        let (key, generation) = (token & 0xffff_ffff, (token >> 32) as u32);
+        // An event of a connection closed earlier in this turn must not reach its successor.
+        let Some(conn) = self.conns.get_mut(key).filter(|conn| conn.generation == generation)
+        else {
+            return;
+        };
+        if readiness.is_readable || readiness.is_hung_up {
+            conn.is_readable = true;
+            conn.is_hung_up |= readiness.is_hung_up;
+            if !conn.is_ready {
+                conn.is_ready = true;
+                self.ready.push_back(key);
             }
         }
-        for key in std::mem::take(&mut self.unsent) {
+        if readiness.is_writable && !conn.is_writable {
+            conn.is_writable = true;
             self.mark_dirty(key);
         }
     }
@@ -311,12 +357,17 @@ impl Reactor {
             return;
         }
         if let Some(resume_at) = self.arrivals.resume_at {
-            if Instant::now() < resume_at {
+            if self.engine.shared.clock.monotonic() < resume_at {
                 return;
             }
             self.arrivals.resume_at = None;
         }
         self.arrivals.is_pending = false;
+        self.accept_arrivals();
+        self.end_phase(Phase::Accept);
+    }
+
+    fn accept_arrivals(&mut self) {
         let keepalive = self.engine.shared.config.int(Opt::TcpKeepalive).max(0) as u64;
         let mut accepted = 0;
         let listeners = self.listeners.clone();
@@ -348,12 +399,13 @@ impl Reactor {
             self.arrivals.is_logged = true;
         }
         self.arrivals.is_pending = true;
-        self.arrivals.resume_at = Some(Instant::now() + ACCEPT_PAUSE);
-        self.timers.no_later_than(ACCEPT_PAUSE);
+        let clock = &self.engine.shared.clock;
+        self.arrivals.resume_at = Some(clock.monotonic() + ACCEPT_PAUSE);
+        self.timers.no_later_than(ACCEPT_PAUSE, clock);
     }
 
     /// A new client, unless a limit refuses it.
-    fn arrive(&mut self, mut transport: Transport, address: Address, dialect: Dialect) {
+    pub(super) fn arrive(&mut self, mut transport: Transport, address: Address, dialect: Dialect) {
         let shared = &mut self.engine.shared;
         if let Some(refusal) = refusal(shared, &address) {
             use std::io::Write;
@@ -396,6 +448,7 @@ impl Reactor {
     pub(super) fn close(&mut self, key: usize) {
         let Some(mut conn) = self.conns.try_remove(key) else { return };
         let _ = conn.transport.deregister(self.poll.registry());
+        self.engine.forget_client(conn.client);
         let shared = &mut self.engine.shared;
         if log::log_enabled!(log::Level::Debug)
             && let Some(session) = shared.clients.get(conn.client)
@@ -406,6 +459,9 @@ impl Reactor {
         }
         shared.clients.remove(conn.client);
         shared.monitors.retain(|&client| client != conn.client);
+        let (requests, output) = conn.into_remains();
+        requests.into_iter().for_each(|args| shared.graveyard.bury_garbage(Box::new(args)));
+        shared.graveyard.bury_output(output);
     }
 
     /// Puts a connection in the queue of those to read.
@@ -439,24 +495,67 @@ impl Reactor {
         self.timers.set_hz(config.int(Opt::Hz));
     }
 
-    fn run_background(&mut self) -> Work {
-        if self.background == Work::Done && !self.timers.take_background_due() {
-            let has_dead = !self.engine.shared.graveyard.is_empty();
-            if !has_dead && !self.engine.is_expiry_hot() && !self.engine.is_evicting() {
-                return Work::Done;
+    /// Work that no single request waits for, in one slice for all kinds of it: first come the jobs, then expiry, then
+    /// what is to be freed, and who was first is last the next time.
+    fn run_background(&mut self) {
+        let is_tick = self.timers.take_background_due();
+        let has_due = is_tick || self.expiry == Work::Left || self.engine.is_expiry_due();
+        let shared = &self.engine.shared;
+        let has_jobs = !shared.jobs.is_empty();
+        let has_dead = is_tick
+            || self.background == Work::Left
+            || !shared.graveyard.is_empty()
+            || self.engine.is_evicting();
+        if !(has_jobs || has_due || has_dead) {
+            return;
+        }
+        let started = shared.clock.ticks();
+        for turn in 0..BACKGROUND_KINDS {
+            let clock = &self.engine.shared.clock;
+            let spent_us = clock.nanos(clock.ticks().saturating_sub(started)) / 1000;
+            let left_us = self.slice_us.saturating_sub(spent_us);
+            let has_time = turn == 0 || left_us > 0;
+            match (self.background_first + turn) % BACKGROUND_KINDS {
+                0 if has_jobs => {
+                    if has_time {
+                        self.engine.run_jobs(left_us);
+                    }
+                    self.end_phase(Phase::Jobs);
+                }
+                1 if has_due => {
+                    self.expiry = match has_time {
+                        true => self.engine.expire_as_time_passes(left_us),
+                        false => Work::Left,
+                    };
+                    self.end_phase(Phase::Expiry);
+                }
+                2 if has_dead => {
+                    self.background = match has_time {
+                        true => self.engine.background(left_us),
+                        false => Work::Left,
+                    };
+                    self.end_phase(Phase::Background);
+                }
+                _ => {}
             }
         }
-        let expiry = self.engine.expire_as_time_passes(self.slice_us);
-        let rest = self.engine.background(self.slice_us);
-        if expiry == Work::Left || rest == Work::Left { Work::Left } else { Work::Done }
+        self.background_first = (self.background_first + 1) % BACKGROUND_KINDS;
+        if !self.engine.shared.outbox.is_empty() {
+            self.carry_out();
+        }
     }
 
-    fn count_turn(&mut self, started: u64) {
-        let clock = &self.engine.shared.clock;
-        let turn_us = clock.nanos(clock.ticks().saturating_sub(started)) / 1000;
-        let stats = &mut self.engine.shared.stats;
-        stats.turns += 1;
-        stats.turn_max_us = stats.turn_max_us.max(turn_us);
+    /// All since the last phase ended was `phase`.
+    #[inline]
+    fn end_phase(&mut self, phase: Phase) {
+        self.engine.shared.end_phase(phase);
+    }
+
+    /// After a turn that took too long: who had sent something when it was over.
+    fn count_waiting(&mut self) {
+        if self.engine.shared.stalls.is_open() {
+            self.engine.shared.close_stall(self.ready.len());
+        }
     }
 
     /// Takes over what CONFIG SET changed.

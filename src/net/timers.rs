@@ -1,15 +1,17 @@
-//! What happens at times: rates, idle clients, the end of a pause.
+//! What happens at times: rates, idle clients, the end of a pause, keys that expire.
 //!
-//! One tick per `hz`; each does a bounded piece of every duty. Where the system has an alarm the
+//! One tick per `hz`; each does a bounded piece of every duty. Between ticks the poll wakes when a key is due.
+//! Where the system has an alarm the
 //! poll can wait for, a turn that is not due costs no look at the clock.
 use std::io;
 use std::os::fd::AsRawFd;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use mio::event::Source;
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 
+use crate::base::clock::Clock;
 use crate::base::sys::Alarm;
 use crate::engine::config::Opt;
 use crate::net::reactor::Reactor;
@@ -19,33 +21,35 @@ const RATES_EVERY: Duration = Duration::from_millis(100);
 /// Connections looked at in one tick.
 const CONNECTIONS_PER_TICK: usize = 500;
 
-/// When the next tick is due.
+/// When the next tick is due. Moments are those of `Clock::monotonic`.
 #[derive(Debug)]
 pub struct Timers {
-    next: Instant,
+    next: Duration,
     every: Duration,
-    rates_at: Instant,
+    rates_at: Duration,
     /// Where the sweep over connections stands.
     sweep: usize,
     is_background_due: bool,
-    /// Wakes the poll at `next`; `None` where the system has none.
+    /// When the next key is due: in milliseconds of the engine's clock, and by ours.
+    expiry: Option<(i64, Duration)>,
+    /// Wakes the poll at the earlier of `next` and `expiry`; `None` where the system has none.
     alarm: Option<Alarm>,
     /// What the alarm is set to.
-    alarm_at: Option<Instant>,
+    alarm_at: Option<Duration>,
     /// The alarm has rung.
     has_rung: bool,
 }
 
 impl Default for Timers {
     fn default() -> Timers {
-        let now = Instant::now();
-        let every = Duration::from_millis(100);
         Timers {
-            next: now,
-            every,
-            rates_at: now,
+            // Both are due at once.
+            next: Duration::ZERO,
+            every: Duration::from_millis(100),
+            rates_at: Duration::ZERO,
             sweep: 0,
             is_background_due: false,
+            expiry: None,
             alarm: None,
             alarm_at: None,
             has_rung: false,
@@ -73,23 +77,49 @@ impl Timers {
     }
 
     /// How long the poll may wait: for ever where the alarm will wake it.
-    pub fn poll_timeout(&mut self) -> Option<Duration> {
-        if self.alarm_at == Some(self.next) {
+    pub fn poll_timeout(&mut self, clock: &Clock) -> Option<Duration> {
+        let wake_at = self.wake_at();
+        if self.alarm_at == Some(wake_at) {
             return None;
         }
-        let until_next = self.next.saturating_duration_since(Instant::now());
+        let until_then = wake_at.saturating_sub(clock.monotonic());
         match &self.alarm {
-            Some(alarm) if alarm.set(until_next).is_ok() => {
-                self.alarm_at = Some(self.next);
+            Some(alarm) if alarm.set(until_then).is_ok() => {
+                self.alarm_at = Some(wake_at);
                 None
             }
-            _ => Some(until_next),
+            _ => Some(until_then),
         }
     }
 
+    /// When the poll is to wake.
+    fn wake_at(&self) -> Duration {
+        self.expiry.map_or(self.next, |(_, due_at)| due_at.min(self.next))
+    }
+
+    /// A key is due at `due_ms` of the engine's clock. Costs a look at the system's clock when that is another moment
+    /// than last time.
+    pub fn expect_expiry(&mut self, due_ms: Option<i64>, clock: &Clock) {
+        let Some(due_ms) = due_ms else {
+            self.expiry = None;
+            return;
+        };
+        if self.expiry.is_none_or(|(known_ms, _)| known_ms != due_ms) {
+            let delay_us = due_ms.saturating_mul(1000).saturating_sub(clock.unix_us()).max(0);
+            // Ticks come earlier than this bound.
+            let delay = Duration::from_micros(delay_us as u64).min(Duration::from_secs(60));
+            self.expiry = Some((due_ms, clock.monotonic() + delay));
+        }
+    }
+
+    /// How long until the next tick.
+    pub fn until_next(&self, clock: &Clock) -> Duration {
+        self.next.saturating_sub(clock.monotonic())
+    }
+
     /// Something is due in `delay`, if not earlier.
-    pub fn no_later_than(&mut self, delay: Duration) {
-        self.next = self.next.min(Instant::now() + delay);
+    pub fn no_later_than(&mut self, delay: Duration, clock: &Clock) {
+        self.next = self.next.min(clock.monotonic() + delay);
     }
 
     /// Whether a tick has asked for background work since the last call.
@@ -103,18 +133,21 @@ impl Reactor {
     pub(super) fn run_timers(&mut self) {
         self.take_changes();
         self.end_pause();
-        // While the alarm is set to the next tick, the time until then needs no watching.
-        let is_watched = self.timers.alarm_at == Some(self.timers.next);
+        // While the alarm is set to the next tick or earlier, the time until then needs no watching.
+        let is_watched = self.timers.alarm_at.is_some_and(|alarm_at| alarm_at <= self.timers.next);
         if is_watched && !std::mem::take(&mut self.timers.has_rung) {
             return;
         }
-        let now = Instant::now();
+        let now = self.engine.shared.clock.monotonic();
         if now < self.timers.next {
-            // Should an alarm ever ring early, it is set again.
+            // It rang for a key, or early: it is set again.
             self.timers.alarm_at = None;
             return;
         }
         self.timers.next = now + self.timers.every;
+        // The engine's clock may have been set meanwhile: work out anew when that moment is. And an alarm that
+        // has rung watches nothing.
+        (self.timers.expiry, self.timers.alarm_at) = (None, None);
         if self.engine.shared.debug.is_cron_paused {
             return;
         }
@@ -130,7 +163,7 @@ impl Reactor {
 
     /// Once CLIENT PAUSE is over, those who waited go on.
     fn end_pause(&mut self) {
-        if self.waiting.is_empty() && self.engine.shared.pause.is_none() {
+        if self.paused.is_empty() && self.engine.shared.pause.is_none() {
             return;
         }
         let shared = &mut self.engine.shared;
@@ -139,11 +172,12 @@ impl Reactor {
             let left_ms = pause.until_ms - now_ms;
             if left_ms > 0 {
                 let left = Duration::from_millis(left_ms as u64);
-                return self.timers.no_later_than(left);
+                return self.timers.no_later_than(left, &shared.clock);
             }
-            shared.pause = None;
+            // CLOCK has moved time beyond its end within this turn.
+            self.engine.end_pause();
         }
-        for key in std::mem::take(&mut self.waiting) {
+        for key in std::mem::take(&mut self.paused) {
             let Some(conn) = self.conns.get_mut(key) else { continue };
             conn.is_waiting = false;
             self.make_ready(key);

@@ -7,6 +7,7 @@ use mio::net::{TcpStream, UnixStream};
 use mio::{Interest, Registry, Token};
 
 use crate::base::sys;
+use crate::net::simulated::SimulatedSocket;
 
 /// A connection's socket.
 #[derive(Debug)]
@@ -15,6 +16,19 @@ pub enum Transport {
     Tcp(TcpStream),
     /// A Unix domain socket.
     Unix(UnixStream),
+    /// A pipe in memory, of a simulation.
+    Simulated(SimulatedSocket),
+}
+
+/// What an event says of a socket.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Readiness {
+    /// There is something to read.
+    pub is_readable: bool,
+    /// The peer has closed its side, or the connection is broken.
+    pub is_hung_up: bool,
+    /// There is room to write.
+    pub is_writable: bool,
 }
 
 impl Transport {
@@ -32,6 +46,7 @@ impl Transport {
         match self {
             Transport::Tcp(stream) => stream,
             Transport::Unix(stream) => stream,
+            Transport::Simulated(socket) => socket,
         }
     }
 
@@ -40,15 +55,17 @@ impl Transport {
         let file = match &*self {
             Transport::Tcp(stream) => stream.as_fd(),
             Transport::Unix(stream) => stream.as_fd(),
+            Transport::Simulated(socket) => return socket.read_to_spare(into, limit),
         };
         sys::read_to_spare(file, into, limit)
     }
 
-    /// File descriptor, as CLIENT LIST shows it.
+    /// File descriptor, as CLIENT LIST shows it; -1 where there is none.
     pub fn fd(&self) -> RawFd {
         match self {
             Transport::Tcp(stream) => stream.as_raw_fd(),
             Transport::Unix(stream) => stream.as_raw_fd(),
+            Transport::Simulated(_) => -1,
         }
     }
 }
@@ -59,6 +76,7 @@ impl Read for Transport {
         match self {
             Transport::Tcp(stream) => stream.read(into),
             Transport::Unix(stream) => stream.read(into),
+            Transport::Simulated(socket) => socket.read(into),
         }
     }
 }
@@ -69,6 +87,7 @@ impl Write for Transport {
         match self {
             Transport::Tcp(stream) => stream.write(bytes),
             Transport::Unix(stream) => stream.write(bytes),
+            Transport::Simulated(socket) => socket.write(bytes),
         }
     }
 
@@ -76,6 +95,7 @@ impl Write for Transport {
         match self {
             Transport::Tcp(stream) => stream.write_vectored(parts),
             Transport::Unix(stream) => stream.write_vectored(parts),
+            Transport::Simulated(socket) => socket.write_vectored(parts),
         }
     }
 

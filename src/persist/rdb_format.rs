@@ -14,7 +14,8 @@
 //!
 //! Writers append to a buffer and give byte for byte what Redis 7.0 gives. The [`Reader`] checks
 //! every step against the bytes that are really there, so no input can make it panic, and nothing is
-//! allocated before it is known that the input can fill it. Both are pure functions of their input.
+//! allocated before it is known that the input can fill it. Both are pure functions of their input. Long strings
+//! are written and read in pieces by `dump_pieces`.
 use std::borrow::Cow;
 
 use crate::base::crc::crc64;
@@ -23,23 +24,23 @@ use crate::base::{lzf, number};
 /// Version of the format that is written, and the newest one that is read.
 pub const VERSION: u16 = 10;
 /// Bytes behind the value in a DUMP payload: version and checksum.
-const FOOTER_BYTES: usize = 10;
+pub(super) const FOOTER_BYTES: usize = 10;
 /// Longest text that may be a 32-bit integer.
 const INTEGER_TEXT_MAX: usize = 11;
 /// Strings up to this length are never compressed.
-const UNCOMPRESSED_MAX: usize = 20;
+pub(super) const UNCOMPRESSED_MAX: usize = 20;
 /// Compression has to save this many bytes.
-const COMPRESSION_GAIN_MIN: usize = 4;
+pub(super) const COMPRESSION_GAIN_MIN: usize = 4;
 
 const LENGTH_14_BIT: u8 = 0b0100_0000;
 const LENGTH_32_BIT: u8 = 0x80;
 const LENGTH_64_BIT: u8 = 0x81;
-const ENCODED: u8 = 0b1100_0000;
+pub(super) const ENCODED: u8 = 0b1100_0000;
 const LOW_6_BITS: u8 = 0b0011_1111;
 const ENCODING_INT8: u8 = 0;
 const ENCODING_INT16: u8 = 1;
 const ENCODING_INT32: u8 = 2;
-const ENCODING_LZF: u8 = 3;
+pub(super) const ENCODING_LZF: u8 = 3;
 
 /// What stands before a part of an RDB file that is no key.
 pub mod opcode {

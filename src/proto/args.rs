@@ -6,6 +6,7 @@
 //! [`Args`].
 use crate::base::block::Block;
 use crate::base::hash::{Key, KeyHasher};
+use crate::base::pieces::{FREE_PIECE_BYTES, Garbage, Progress, free_buffer};
 
 /// Place of one argument: a range of the buffer, or the index of a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +40,18 @@ impl Span {
             return Span { len: self.len - blocks as u32, ..self };
         }
         Span { start: self.start - bytes as u32, ..self }
+    }
+
+    /// Where the argument begins in the buffer; `None` if it is a block.
+    #[inline]
+    pub fn buffer_start(self) -> Option<usize> {
+        (self.start != Span::IN_BLOCK).then_some(self.start as usize)
+    }
+
+    /// Where the argument ends in the buffer; `None` if it is a block.
+    #[inline]
+    pub fn buffer_end(self) -> Option<usize> {
+        (self.start != Span::IN_BLOCK).then_some(self.start as usize + self.len as usize)
     }
 }
 
@@ -170,11 +183,16 @@ impl<'b> Args<'b> {
     }
 }
 
+/// A buffer larger than this is not freed at once.
+pub const BIG_BYTES: usize = 2 * FREE_PIECE_BYTES;
+
 /// Arguments that outlive their request, in one buffer.
 #[derive(Clone, Debug, Default)]
 pub struct OwnedArgs {
     buffer: Vec<u8>,
     spans: Vec<Span>,
+    /// Spans before the first argument: they belonged to earlier requests of a buffer that was taken over.
+    spans_skipped: usize,
     blocks: Vec<Block>,
 }
 
@@ -189,6 +207,21 @@ impl OwnedArgs {
             }
         }
         owned
+    }
+
+    /// Takes over the buffers of a request: `spans` of `buffer`, or of `blocks`. Copies nothing.
+    pub fn from_buffer(buffer: Vec<u8>, spans: Vec<Span>, blocks: Vec<Block>) -> OwnedArgs {
+        OwnedArgs { buffer, spans, spans_skipped: 0, blocks }
+    }
+
+    /// Without the first `count` arguments and `blocks` blocks, which were those of earlier requests. O(blocks).
+    #[must_use]
+    pub fn without_first(mut self, count: usize, blocks: usize) -> OwnedArgs {
+        self.spans_skipped = (self.spans_skipped + count).min(self.spans.len());
+        let nothing = Block::default();
+        // Their places stay, since spans name blocks by them; what they hold may be somebody's to change.
+        self.blocks.iter_mut().take(blocks).for_each(|block| *block = nothing.clone());
+        self
     }
 
     /// Copies a list of strings.
@@ -215,19 +248,47 @@ impl OwnedArgs {
 
     /// Buffer, spans and blocks.
     pub fn parts(&self) -> (&[u8], &[Span], &[Block]) {
-        (&self.buffer, &self.spans, &self.blocks)
+        (&self.buffer, self.spans(), &self.blocks)
+    }
+
+    fn spans(&self) -> &[Span] {
+        self.spans.get(self.spans_skipped..).unwrap_or(&[])
+    }
+
+    /// Whether it is to be freed in pieces. O(blocks).
+    pub fn is_big(&self) -> bool {
+        let is_big =
+            |block: &Block| block.capacity() > BIG_BYTES && Block::strong_count(block) == 1;
+        self.buffer.capacity() > BIG_BYTES
+            || self.spans.capacity() * size_of::<Span>() > BIG_BYTES
+            || self.blocks.iter().any(is_big)
     }
 
     /// Lends the arguments.
     pub fn lend<'b>(&'b self, hasher: &'b KeyHasher) -> ArgList<'b> {
-        ArgList::new(&self.buffer, &self.spans, &self.blocks, hasher, HashHint::default())
+        ArgList::new(&self.buffer, self.spans(), &self.blocks, hasher, HashHint::default())
     }
 
     /// Empties it, keeping its memory.
     pub fn clear(&mut self) {
         self.buffer.clear();
         self.spans.clear();
+        self.spans_skipped = 0;
         self.blocks.clear();
+    }
+}
+
+impl Garbage for OwnedArgs {
+    fn free_slice(&mut self, units: usize) -> Progress {
+        for _ in 0..units {
+            let is_done = self.blocks.free_slice(1).is_done()
+                && free_buffer(&mut self.spans, 1).is_done()
+                && self.buffer.free_slice(1).is_done();
+            if is_done {
+                return Progress::Done;
+            }
+        }
+        Progress::More
     }
 }
 

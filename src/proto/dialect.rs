@@ -1,7 +1,7 @@
 //! The names of the wire protocols, as `listen` and CLIENT-visible places write them.
 
 /// A wire protocol a front door can speak.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Dialect {
     /// Redis clients: RESP2 and RESP3.
     #[default]

@@ -3,5 +3,6 @@ pub mod args;
 pub mod dialect;
 pub mod error;
 pub mod limits;
+pub mod output;
 pub mod reply;
 pub mod request;

@@ -4,11 +4,12 @@
 //! [`Reply`] is the writer a handler sees. It never fails: output grows, and the connection checks its limit
 //! after each command. Whether the client speaks RESP2 or RESP3 is decided here and nowhere else.
 //! Formats: <https://redis.io/docs/latest/develop/reference/protocol-spec/>.
-use std::collections::VecDeque;
+use std::ops::Range;
 
 use crate::base::block::Block;
 use crate::base::number;
-use crate::proto::limits::REPLY_BLOCK_BYTES;
+use crate::proto::limits::{RANGE_COPY_MAX, REPLY_BLOCK_BYTES};
+pub use crate::proto::output::{Insert, Mark, Output};
 
 /// Protocol version a connection has chosen by HELLO.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -18,184 +19,6 @@ pub enum Resp {
     V2,
     /// RESP3.
     V3,
-}
-
-/// Bytes on their way to one client: text, and references to big values between its parts. A queue: replies are
-/// appended, and what the socket took is dropped from the front ([`Output::consume`]).
-#[derive(Debug, Default)]
-pub struct Output {
-    /// Everything that was copied.
-    bytes: Vec<u8>,
-    /// Bytes of it that have left.
-    bytes_gone: usize,
-    /// Values by reference, each leaving after `bytes[..at]`. Invariant: `at` never falls, and the first one's is
-    /// not below `bytes_gone`.
-    blocks: VecDeque<Insert>,
-    /// Total length of `blocks`.
-    block_bytes: usize,
-    /// Bytes of the first block that have left.
-    block_gone: usize,
-}
-
-/// One value by reference.
-#[derive(Clone, Debug)]
-pub struct Insert {
-    /// It follows this many bytes of text.
-    pub at: usize,
-    /// The value.
-    pub block: Block,
-}
-
-/// A place to which an [`Output`] can be cut back.
-#[derive(Clone, Copy, Debug)]
-pub struct Mark {
-    bytes: usize,
-    blocks: usize,
-}
-
-/// Text that has left is moved out of the buffer once it is at least this long and half of it.
-const GONE_BYTES_MIN: usize = 64 * 1024;
-
-impl Output {
-    /// Copied bytes that have not left.
-    #[inline]
-    pub fn bytes(&self) -> &[u8] {
-        &self.bytes[self.bytes_gone..]
-    }
-
-    /// The buffer itself, for encoders that are not RESP: only to be appended to.
-    #[inline]
-    pub fn bytes_mut(&mut self) -> &mut Vec<u8> {
-        &mut self.bytes
-    }
-
-    /// Values by reference that have not left entirely.
-    #[inline]
-    pub fn blocks(&self) -> &VecDeque<Insert> {
-        &self.blocks
-    }
-
-    /// Their total length.
-    pub fn block_bytes(&self) -> usize {
-        self.block_bytes
-    }
-
-    /// Bytes that will leave, blocks included. O(1).
-    #[inline]
-    pub fn len(&self) -> usize {
-        self.bytes.len() - self.bytes_gone + self.block_bytes - self.block_gone
-    }
-
-    /// Whether nothing waits here.
-    #[inline]
-    pub fn is_empty(&self) -> bool {
-        self.bytes.len() == self.bytes_gone && self.blocks.is_empty()
-    }
-
-    /// Bytes of memory its buffer holds.
-    #[inline]
-    pub fn capacity(&self) -> usize {
-        self.bytes.capacity()
-    }
-
-    /// Remembers the end.
-    #[inline]
-    pub fn mark(&self) -> Mark {
-        Mark { bytes: self.bytes.len(), blocks: self.blocks.len() }
-    }
-
-    /// Drops what came after `mark`; nothing may have been consumed since.
-    pub fn rewind(&mut self, mark: Mark) {
-        self.bytes.truncate(mark.bytes);
-        while self.blocks.len() > mark.blocks {
-            if let Some(insert) = self.blocks.pop_back() {
-                self.block_bytes -= insert.block.len();
-            }
-        }
-    }
-
-    /// Whether something came after `mark`.
-    #[inline]
-    pub fn grew_since(&self, mark: Mark) -> bool {
-        self.bytes.len() != mark.bytes
-    }
-
-    /// What waits, in order, as slices. O(1) each.
-    pub fn parts(&self) -> impl Iterator<Item = &[u8]> {
-        let mut from = self.bytes_gone;
-        let mut block_from = self.block_gone;
-        let ahead = self.blocks.iter().flat_map(move |insert| {
-            let text = &self.bytes[from..insert.at];
-            from = insert.at;
-            [text, &insert.block[std::mem::take(&mut block_from)..]]
-        });
-        let last = self.blocks.back().map_or(self.bytes_gone, |insert| insert.at);
-        ahead.chain([&self.bytes[last..]]).filter(|part| !part.is_empty())
-    }
-
-    /// The first `count` bytes have left: gives up the blocks behind them, and in time the text. Amortized O(1)
-    /// per byte ever appended.
-    pub fn consume(&mut self, count: usize) {
-        let mut left = count.min(self.len());
-        while let Some(insert) = self.blocks.front() {
-            let text = (insert.at - self.bytes_gone).min(left);
-            self.bytes_gone += text;
-            left -= text;
-            let missing = insert.block.len() - self.block_gone;
-            if left < missing || self.bytes_gone < insert.at {
-                self.block_gone += left;
-                return self.drop_text();
-            }
-            left -= missing;
-            self.block_gone = 0;
-            self.block_bytes -= insert.block.len();
-            self.blocks.pop_front();
-        }
-        self.bytes_gone += left;
-        self.drop_text();
-    }
-
-    /// Moves text that has left out of the buffer, so that a client always a little behind costs no memory.
-    fn drop_text(&mut self) {
-        let gone = self.bytes_gone;
-        if gone == self.bytes.len() && self.blocks.is_empty() {
-            self.bytes.clear();
-            self.bytes_gone = 0;
-        } else if gone >= GONE_BYTES_MIN && gone >= self.bytes.len() / 2 {
-            self.bytes.drain(..gone);
-            self.bytes_gone = 0;
-            self.blocks.iter_mut().for_each(|insert| insert.at -= gone);
-            if self.bytes.capacity() > 4 * self.bytes.len().max(GONE_BYTES_MIN) {
-                self.bytes.shrink_to(2 * self.bytes.len());
-            }
-        }
-    }
-
-    /// Everything as one string: for embedding and tests. Copies.
-    pub fn to_bytes(&self) -> Vec<u8> {
-        let mut all = Vec::with_capacity(self.len());
-        self.parts().for_each(|part| all.extend_from_slice(part));
-        all
-    }
-
-    /// Empties it, keeping its memory.
-    #[inline]
-    pub fn clear(&mut self) {
-        self.bytes.clear();
-        self.blocks.clear();
-        self.bytes_gone = 0;
-        self.block_bytes = 0;
-        self.block_gone = 0;
-    }
-
-    /// Appends a value by reference.
-    pub fn push_block(&mut self, block: Block) {
-        if block.is_empty() {
-            return;
-        }
-        self.block_bytes += block.len();
-        self.blocks.push_back(Insert { at: self.bytes.len(), block });
-    }
 }
 
 /// Writes replies of one command in the protocol version of its client.
@@ -231,7 +54,7 @@ impl<'o> Reply<'o> {
     /// Bytes that are a reply already.
     #[inline]
     pub fn raw(&mut self, encoded: &[u8]) {
-        self.out.bytes.extend_from_slice(encoded);
+        self.out.bytes_mut().extend_from_slice(encoded);
     }
 
     /// `+OK`.
@@ -252,9 +75,9 @@ impl<'o> Reply<'o> {
     /// An error: its code, a space, its text. Line ends become spaces, as in Redis.
     pub fn error(&mut self, text: &[u8]) {
         self.raw(b"-");
-        let start = self.out.bytes.len();
+        let start = self.out.bytes_mut().len();
         self.raw(text);
-        for byte in &mut self.out.bytes[start..] {
+        for byte in &mut self.out.bytes_mut()[start..] {
             if matches!(byte, b'\r' | b'\n') {
                 *byte = b' ';
             }
@@ -300,24 +123,18 @@ impl<'o> Reply<'o> {
 
     #[inline]
     fn header(&mut self, kind: u8, number: i64) {
-        let mut digits = itoa::Buffer::new();
-        let digits = digits.format(number).as_bytes();
-        let mut line = [0u8; 24];
-        line[0] = kind;
-        line[1..=digits.len()].copy_from_slice(digits);
-        line[digits.len() + 1] = b'\r';
-        line[digits.len() + 2] = b'\n';
-        self.out.bytes.extend_from_slice(&line[..digits.len() + 3]);
+        let (line, len) = header_line(kind, number);
+        self.raw(&line[..len]);
     }
 
     /// A string, by copy.
     #[inline]
     pub fn bulk(&mut self, bytes: &[u8]) {
-        let buffer = &mut self.out.bytes;
+        let buffer = self.out.bytes_mut();
         // One reservation for header, bytes and line end: the three pushes after it cannot reallocate.
         buffer.reserve(bytes.len() + 26);
         self.header(b'$', bytes.len() as i64);
-        let buffer = &mut self.out.bytes;
+        let buffer = self.out.bytes_mut();
         buffer.extend_from_slice(bytes);
         buffer.extend_from_slice(b"\r\n");
     }
@@ -329,6 +146,19 @@ impl<'o> Reply<'o> {
         }
         self.header(b'$', block.len() as i64);
         self.out.push_block(block.clone());
+        self.raw(b"\r\n");
+    }
+
+    /// Part of a big string: by reference where it is much of it, or so long that a copy takes time. A short part is
+    /// copied, since a block that is on its way cannot be edited in place.
+    pub fn bulk_range(&mut self, block: &Block, range: Range<usize>) {
+        let range = range.start..range.end.min(block.len());
+        let is_much = range.len() >= REPLY_BLOCK_BYTES && range.len() >= block.len() / 16;
+        if !is_much && range.len() < RANGE_COPY_MAX {
+            return self.bulk(block.get(range).unwrap_or(&[]));
+        }
+        self.header(b'$', range.len() as i64);
+        self.out.push_range(block.clone(), range);
         self.raw(b"\r\n");
     }
 
@@ -439,12 +269,20 @@ impl<'o> Reply<'o> {
     }
 
     fn close(&mut self, open: Mark, kind: u8, count: usize) {
-        let end = self.out.bytes.len();
-        self.header(kind, count as i64);
-        let header_len = self.out.bytes.len() - end;
-        self.out.bytes[open.bytes..].rotate_right(header_len);
-        for insert in self.out.blocks.range_mut(open.blocks..) {
-            insert.at += header_len;
-        }
+        let (line, len) = header_line(kind, count as i64);
+        self.out.insert(open, &line[..len]);
     }
+}
+
+/// The line that begins a reply, and how long it is.
+#[inline]
+fn header_line(kind: u8, number: i64) -> ([u8; 24], usize) {
+    let mut digits = itoa::Buffer::new();
+    let digits = digits.format(number).as_bytes();
+    let mut line = [0u8; 24];
+    line[0] = kind;
+    line[1..=digits.len()].copy_from_slice(digits);
+    line[digits.len() + 1] = b'\r';
+    line[digits.len() + 2] = b'\n';
+    (line, digits.len() + 3)
 }

@@ -8,12 +8,10 @@
 use super::OutOfMemory;
 use crate::base::block::Block;
 use crate::base::memory::allocation_bytes;
-use std::sync::Arc;
+use crate::base::pieces::Garbage as _;
 
 /// Cells of one chunk (4 KiB).
 const CHUNK: usize = 256;
-/// Bytes of a large block given back per step of freeing.
-const FREE_STEP_BYTES: usize = 1 << 20;
 const NONE: u32 = u32::MAX;
 
 enum Cell {
@@ -167,20 +165,13 @@ impl Graveyard {
     /// still holds is freed by the reply.
     pub(crate) fn free_slice(&mut self, budget: usize) -> bool {
         for _ in 0..budget {
-            let Some(block) = self.blocks.pop() else { return true };
-            self.bytes -= block_bytes(&block);
-            let Ok(mut bytes) = Arc::try_unwrap(block) else { continue };
-            if bytes.capacity() > 2 * FREE_STEP_BYTES {
-                let rest = bytes.capacity() - FREE_STEP_BYTES;
-                let place = bytes.as_ptr();
-                bytes.truncate(rest);
-                bytes.shrink_to(rest);
-                // An allocator that shrinks by copying (a checking one does) would copy the whole
-                // block for every step: there it is freed at once. A vector shorter than its buffer
-                // shrinks to its length: make sure of progress either way.
-                if bytes.as_ptr() == place && bytes.capacity() <= rest {
-                    self.bury(Arc::new(bytes));
-                }
+            let Some(block) = self.blocks.last_mut() else { return true };
+            let before_bytes = block_bytes(block);
+            if block.free_slice(1).is_done() {
+                self.bytes -= before_bytes;
+                self.blocks.pop();
+            } else {
+                self.bytes -= before_bytes - block_bytes(block);
             }
         }
         self.blocks.is_empty()

@@ -26,6 +26,9 @@ impl Db {
             };
             self.move_entry(source, target, size);
             self.table.replace(slot, target.raw());
+            if let Some(expiry) = entry::expiry(self.heap.slot(target)) {
+                self.note_expiry(target.raw(), expiry, slot.bucket);
+            }
         }
         budget_moves
     }

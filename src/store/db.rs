@@ -4,7 +4,7 @@
 //! is too large for the heap. Every change of an entry passes one private door, `before_write`, and
 //! every move of an entry between buckets another, `before_move`: point-in-time iteration hangs
 //! there, so no change may bypass them. The other operations stand in files of their own:
-//! `db_string`, `scan`, `expire`, `compact`, `owned`, `flush`.
+//! `db_string`, `ahead`, `scan`, `expire`, `compact`, `owned`, `flush`.
 //!
 //! Promise: an expired entry is never seen (it is deleted on the way); a failed write changes
 //! nothing; time comes from `begin` alone. Cost: a lookup is two cache misses (bucket, entry); one
@@ -16,9 +16,12 @@ use super::blocks::{Blocks, Graveyard};
 use super::entry::{self, INLINE_KEY_MAX, Stored, StoredKey, TTL};
 use super::fifo::Fifo;
 use super::heap::{Handle, Heap, same_class};
-use super::sample::Walk;
+use super::holds::Holds;
+use super::sample::SampleWalk;
 use super::table::{Slot, Table};
 use super::view::{Clock, EntryRef, StringRef, key_bytes, key_equals};
+use super::walk::Walk;
+use super::wheel::Wheel;
 use crate::base::hash::{Key, KeyHasher};
 use crate::base::time::UnixMillis;
 use std::sync::Arc;
@@ -39,6 +42,16 @@ pub struct DbStats {
     pub expired: u64,
     /// Entries written or deleted.
     pub changes: u64,
+}
+
+impl DbStats {
+    /// Adds what another database counted.
+    pub fn add(&mut self, other: &DbStats) {
+        self.hits += other.hits;
+        self.misses += other.misses;
+        self.expired += other.expired;
+        self.changes += other.changes;
+    }
 }
 
 /// Where a database's memory is, in bytes.
@@ -76,6 +89,12 @@ pub struct Db {
     pub record_expired: bool,
     /// Keys that expired since somebody emptied the log.
     pub expired_log: Vec<Box<[u8]>>,
+    /// The keys that jobs hold.
+    pub holds: Holds,
+    /// Walks under way.
+    pub(super) walks: Vec<Walk>,
+    /// Walks ever begun.
+    pub(super) walk_count: u32,
     pub(super) hasher: KeyHasher,
     pub(super) table: Table,
     pub(super) heap: Heap,
@@ -88,9 +107,10 @@ pub struct Db {
     lfu_random: u64,
     /// Keys with a TTL.
     pub(super) expires: usize,
-    pub(super) expire_cursor: usize,
+    /// Which of them expire soon; absent while there is no key with a TTL.
+    pub(super) wheel: Option<Box<Wheel>>,
     pub(super) ttl_mean_ms: i64,
-    pub(super) walk: Walk,
+    pub(super) sample_walk: SampleWalk,
     pub(super) fifo: Fifo,
     pub(super) scratch: Vec<u8>,
 }
@@ -105,6 +125,9 @@ impl Db {
             keeps_expired: false,
             record_expired: false,
             expired_log: Vec::new(),
+            holds: Holds::default(),
+            walks: Vec::new(),
+            walk_count: 0,
             lfu_random: hasher.hash(b"lfu") | 1,
             hasher,
             table: Table::new(),
@@ -115,9 +138,9 @@ impl Db {
             clock: Clock { now: 0, lfu: false, lfu_decay_minutes: 1 },
             lfu_log_factor: 10,
             expires: 0,
-            expire_cursor: 0,
+            wheel: None,
             ttl_mean_ms: 0,
-            walk: Walk::default(),
+            sample_walk: SampleWalk::default(),
             fifo: Fifo::default(),
             scratch: Vec::new(),
         }
@@ -143,6 +166,17 @@ impl Db {
     pub fn set_lfu(&mut self, log_factor: u32, decay_minutes: u32) {
         self.lfu_log_factor = log_factor;
         self.clock.lfu_decay_minutes = decay_minutes;
+    }
+
+    /// An empty database with the settings of this one; what happens in it is counted anew.
+    #[must_use]
+    pub fn successor(&self) -> Db {
+        let mut next = Db::new(self.hasher.clone());
+        (next.now_ms, next.clock, next.lfu_log_factor) =
+            (self.now_ms, self.clock, self.lfu_log_factor);
+        (next.keeps_expired, next.record_expired) = (self.keeps_expired, self.record_expired);
+        next.set_fifo(self.fifo.is_on);
+        next
     }
 
     /// Has entries carry what S3-FIFO needs in place of a time or a count of accesses.
@@ -188,18 +222,6 @@ impl Db {
         }
     }
 
-    /// Asks the processor for the bucket of a key that will be looked up soon.
-    #[inline]
-    pub fn prefetch_bucket(&self, hash: u64) {
-        self.table.prefetch_bucket(hash);
-    }
-
-    /// Asks the processor for the entry of a key whose bucket has been prefetched.
-    #[inline]
-    pub fn prefetch_entry(&self, hash: u64) {
-        self.table.candidates(hash, |handle| self.heap.prefetch(Handle::from_raw(handle)));
-    }
-
     // --- reads ---
 
     /// The entry of a key, for a command that reads it: counts a hit or a miss and notes the
@@ -229,14 +251,6 @@ impl Db {
         let slot = self.locate(key)?;
         self.touch(slot);
         Some(self.entry(slot.handle))
-    }
-
-    /// The string of a key, read as by `read`.
-    #[inline(always)]
-    pub fn string(&mut self, key: Key<'_>) -> Result<Option<StringRef<'_>>, WrongType> {
-        let Some(slot) = self.locate_counted(key) else { return Ok(None) };
-        self.touch(slot);
-        self.entry(slot.handle).string().ok_or(WrongType).map(Some)
     }
 
     /// The string of a key, read as by `read_for_write`.
@@ -298,7 +312,8 @@ impl Db {
     pub fn free_slice(&mut self, budget: usize) -> bool {
         let values = self.graveyard.free_slice(budget);
         let pages = self.heap.release(budget);
-        values && pages
+        let holds = self.holds.free_slice();
+        values && pages && holds
     }
 
     /// Frees at most `budget` deleted large values, or megabytes of them.
@@ -341,7 +356,7 @@ impl Db {
     }
 
     #[inline(always)]
-    fn locate_counted(&mut self, key: Key<'_>) -> Option<Slot> {
+    pub(super) fn locate_counted(&mut self, key: Key<'_>) -> Option<Slot> {
         let slot = self.locate(key);
         match slot {
             Some(_) => self.stats.hits += 1,
@@ -354,10 +369,16 @@ impl Db {
     /// count rises).
     #[inline(always)]
     pub(super) fn touch(&mut self, slot: Slot) {
+        self.touch_entry(Handle::from_raw(slot.handle));
+    }
+
+    /// As `touch`, for one whose place in the table nobody has looked up.
+    #[inline(always)]
+    pub(super) fn touch_entry(&mut self, handle: Handle) {
         if self.no_touch {
             return;
         }
-        let bytes = self.heap.slot_mut(Handle::from_raw(slot.handle));
+        let bytes = self.heap.slot_mut(handle);
         let header = entry::header(bytes);
         let field = if self.fifo.is_on {
             Fifo::hit(entry::clock(header))
@@ -388,14 +409,18 @@ impl Db {
     /// The door: called before an entry of `bucket` is added, changed or deleted.
     #[inline]
     pub(super) fn before_write(&mut self, bucket: usize) {
-        let _ = bucket;
         self.stats.changes += 1;
+        if !self.walks.is_empty() {
+            self.show_to_walks(bucket);
+        }
     }
 
     /// The side door: called before entries leave `bucket` for another one.
     #[inline]
     fn before_move(&mut self, bucket: usize) {
-        let _ = bucket;
+        if !self.walks.is_empty() {
+            self.show_to_walks(bucket);
+        }
     }
 
     /// Puts a value in the place of the one in `slot`, or makes a new entry. `header` brings kind,
@@ -434,11 +459,14 @@ impl Db {
         let handle = Handle::from_raw(slot.handle);
         let bytes = self.heap.slot(handle);
         let key_end = entry::key_end(bytes);
-        let had_ttl = entry::header(bytes) & TTL != 0;
+        let old_expiry = entry::expiry(bytes);
         let size = entry::size_for(key_end, expiry.is_some(), value);
         if same_class(entry::size(bytes), size) {
             self.before_write(slot.bucket);
             entry::write_value(self.heap.slot_mut(handle), header, key_end, expiry, value);
+            if let Some(expiry) = expiry {
+                self.note_expiry_again(slot, old_expiry, expiry);
+            }
         } else {
             let fresh = self.heap.alloc(size)?;
             self.before_write(slot.bucket);
@@ -446,10 +474,16 @@ impl Db {
             entry::write_value(self.heap.slot_mut(fresh), header, key_end, expiry, value);
             self.heap.free(handle);
             self.table.replace(slot, fresh.raw());
+            if let Some(expiry) = expiry {
+                self.note_expiry(fresh.raw(), expiry, slot.bucket);
+            }
         }
-        if had_ttl != expiry.is_some() {
+        if old_expiry.is_some() != expiry.is_some() {
             self.table.set_ttl_bit(slot, expiry.is_some());
-            self.expires = if had_ttl { self.expires - 1 } else { self.expires + 1 };
+            self.expires = match expiry {
+                Some(_) => self.expires + 1,
+                None => self.expires - 1,
+            };
         }
         Ok(())
     }
@@ -461,7 +495,7 @@ impl Db {
         expiry: Option<UnixMillis>,
         value: Stored<'_>,
     ) -> Result<(), OutOfMemory> {
-        if self.keeps_expired {
+        if self.keeps_expired || !self.holds.is_empty() {
             self.drop_kept(key);
         }
         let stored_key = if key.bytes.len() <= INLINE_KEY_MAX {
@@ -493,12 +527,16 @@ impl Db {
         let bytes = self.heap.slot_mut(handle);
         entry::write_key(bytes, key);
         entry::write_value(bytes, header, key_end, expiry, value);
-        self.before_write(self.table.bucket_of(hash));
+        let bucket = self.table.bucket_of(hash);
+        self.before_write(bucket);
         if let Err(error) = self.table.insert(hash, handle.raw(), expiry.is_some()) {
             self.heap.free(handle);
             return Err(error);
         }
-        self.expires += usize::from(expiry.is_some());
+        if let Some(expiry) = expiry {
+            self.expires += 1;
+            self.note_expiry(handle.raw(), expiry, bucket);
+        }
         self.grow();
         Ok(())
     }
@@ -537,6 +575,7 @@ impl Db {
             let Some((target, source)) = self.table.shrinks() else { return };
             self.before_move(source);
             self.before_move(target);
+            self.before_merge(target, source);
             self.table.shrink();
         }
     }

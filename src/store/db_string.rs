@@ -20,7 +20,7 @@ pub(super) const PLAIN: u32 = Kind::String as u32;
 /// Longest text that can be a canonical i64.
 const INT_TEXT_MAX: usize = 20;
 /// A block that grows gets as much room again, up to this.
-const GROWTH_BYTES_MAX: usize = 1 << 20;
+pub(super) const GROWTH_BYTES_MAX: usize = 1 << 20;
 
 /// A string to be stored.
 #[derive(Clone, Debug)]
@@ -223,7 +223,7 @@ impl Db {
         Ok(replaced)
     }
 
-    fn string_length(&mut self, slot: Slot) -> Result<usize, WrongType> {
+    pub(super) fn string_length(&mut self, slot: Slot) -> Result<usize, WrongType> {
         self.touch(slot);
         self.entry(slot.handle).string().map(|string| string.len()).ok_or(WrongType)
     }

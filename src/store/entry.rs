@@ -174,11 +174,46 @@ pub(crate) fn inline_key_equals(entry: &[u8], key: &[u8]) -> Option<bool> {
     let length = entry[4];
     if length < KEY_LENGTH_U16 {
         let length = usize::from(length);
-        return Some(length == key.len() && &entry[KEY_AT..KEY_AT + length] == key);
+        return Some(length == key.len() && equal(&entry[KEY_AT..KEY_AT + length], key));
     }
     match key_of(entry) {
         StoredKey::Inline(own) => Some(own == key),
         StoredKey::Block(_) => None,
+    }
+}
+
+/// Where the text stands in the entry of a plain string, which is most of what caches hold: short key, no TTL, short
+/// value that is bytes. `None` for any other entry, one of another key, and a free slot.
+#[inline(always)]
+pub(crate) fn plain_string(entry: &[u8], key: &[u8]) -> Option<(usize, usize)> {
+    let (head, rest) = entry.split_first_chunk::<KEY_AT>()?;
+    let is_plain = header(head) & (KIND_MASK | INT | BIG | TTL | TYPED) == Kind::String as u32;
+    if !is_plain || head[4] >= KEY_LENGTH_U16 || usize::from(head[4]) != key.len() {
+        return None;
+    }
+    let (own_key, rest) = rest.split_at_checked(key.len())?;
+    if !equal(own_key, key) {
+        return None;
+    }
+    let (&first, rest) = rest.split_first()?;
+    let at = KEY_AT + key.len() + 1;
+    if first < 128 {
+        return Some((at, usize::from(first)));
+    }
+    Some((at + 1, usize::from(first & 0x7f) << 8 | usize::from(*rest.first()?)))
+}
+
+/// Whether two slices of one length are equal; those of 4 to 32 bytes, which most keys are, without a call of
+/// `memcmp`: by two words that overlap.
+#[inline(always)]
+fn equal(a: &[u8], b: &[u8]) -> bool {
+    match a.len() {
+        4..8 => a.first_chunk::<4>() == b.first_chunk() && a.last_chunk::<4>() == b.last_chunk(),
+        8..=16 => a.first_chunk::<8>() == b.first_chunk() && a.last_chunk::<8>() == b.last_chunk(),
+        17..=32 => {
+            a.first_chunk::<16>() == b.first_chunk() && a.last_chunk::<16>() == b.last_chunk()
+        }
+        _ => a == b,
     }
 }
 

@@ -51,3 +51,16 @@ proptest! {
         prop_assert_eq!(canonical_int(text.as_bytes()), expected);
     }
 }
+
+#[test]
+fn keys_of_any_length_are_compared_to_their_last_byte() {
+    for len in 0..70 {
+        let key: Vec<u8> = (0..len).map(|n| n as u8).collect();
+        assert!(equal(&key, &key.clone()));
+        for place in 0..len {
+            let mut other = key.clone();
+            other[place] ^= 1;
+            assert!(!equal(&key, &other), "{len} bytes, differing at {place}");
+        }
+    }
+}

@@ -4,8 +4,11 @@ use super::blocks::{Blocks, Graveyard};
 use super::db::Db;
 use super::heap::Heap;
 use super::table::Table;
+use super::wheel::Wheel;
 use std::mem;
 
+/// Chunks of the wheel freed per item of budget (about 3 us).
+const CHUNKS_PER_ITEM: usize = 64;
 /// Heap pages given back per item of budget (about 10 us).
 const PAGES_PER_ITEM: usize = 1;
 
@@ -15,6 +18,7 @@ pub struct Detached {
     heap: Heap,
     blocks: Blocks,
     graveyard: Graveyard,
+    wheel: Option<Box<Wheel>>,
     keys: usize,
 }
 
@@ -23,12 +27,13 @@ impl Db {
     pub fn flush(&mut self) -> Detached {
         let keys = self.len();
         self.stats.changes += keys as u64;
-        (self.expires, self.expire_cursor, self.ttl_mean_ms) = (0, 0, 0);
+        (self.expires, self.ttl_mean_ms) = (0, 0);
         Detached {
             table: mem::take(&mut self.table),
             heap: mem::replace(&mut self.heap, Heap::new()),
             blocks: mem::replace(&mut self.blocks, Blocks::new()),
             graveyard: mem::replace(&mut self.graveyard, Graveyard::new()),
+            wheel: self.wheel.take(),
             keys,
         }
     }
@@ -56,6 +61,11 @@ impl Detached {
     /// Frees about `budget_items` pages of 64 KiB or large values; true when nothing is left.
     pub fn free_slice(&mut self, budget_items: usize) -> bool {
         for _ in 0..budget_items {
+            let wheel = self.wheel.as_mut();
+            if !wheel.is_none_or(|wheel| wheel.dismantle(CHUNKS_PER_ITEM)) {
+                continue;
+            }
+            self.wheel = None;
             let done = self.graveyard.free_slice(1)
                 && !self.blocks.dismantle(&mut self.graveyard)
                 && self.heap.dismantle(PAGES_PER_ITEM)

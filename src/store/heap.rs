@@ -314,6 +314,20 @@ impl Heap {
         unsafe { std::slice::from_raw_parts_mut(self.base.add(offset), len) }
     }
 
+    /// Whether a handle that may be stale, or any number, is that of a slot in use now. True for a slot that was
+    /// freed and given out again, and never for a place within a slot.
+    #[inline]
+    pub(crate) fn is_live_slot(&self, handle: Handle) -> bool {
+        if handle.0 == 0 {
+            return false;
+        }
+        let Some(page) = self.pages.get(handle.page()) else { return false };
+        let Some(&slot_bytes) = CLASS_BYTES.get(usize::from(page.class)) else { return false };
+        let within = (handle.offset() % PAGE_BYTES) as u32;
+        let (index, rest) = (within / u32::from(slot_bytes), within % u32::from(slot_bytes));
+        rest == 0 && index < u32::from(page.used) && self.slot(handle)[..4] != [0; 4]
+    }
+
     /// Copies `len` bytes between two slots, each from its own distance.
     pub(crate) fn copy(
         &mut self,

@@ -137,3 +137,26 @@ proptest! {
         prop_assert_eq!(heap.spare.len() + heap.released.len(), heap.pages.len());
     }
 }
+
+#[test]
+fn stale_handles_are_told_apart() {
+    let mut heap = Heap::new();
+    assert!(!heap.is_live_slot(Handle::from_raw(1)), "no page yet");
+    let small: Vec<_> = (0..2000).map(|_| heap.alloc(56).unwrap()).collect();
+    small.iter().for_each(|&handle| fill(&mut heap, handle, 56, 1));
+    assert!(small.iter().all(|&handle| heap.is_live_slot(handle)));
+    let count = |heap: &Heap| {
+        let all = (0..=2 * COMMIT_BYTES / UNIT_BYTES).chain([u32::MAX as usize]);
+        all.filter(|&raw| heap.is_live_slot(Handle::from_raw(raw as u32))).count()
+    };
+    assert_eq!(count(&heap), 2000, "places within slots and never used slots are none");
+    small[..1500].iter().for_each(|&handle| heap.free(handle));
+    assert_eq!(count(&heap), 500);
+    // The emptied page serves another size: old handles point between its slots.
+    let large: Vec<_> = (0..300).map(|_| heap.alloc(200).unwrap()).collect();
+    large.iter().for_each(|&handle| fill(&mut heap, handle, 200, 3));
+    assert_eq!(count(&heap), 800);
+    small[1500..].iter().chain(&large).for_each(|&handle| heap.free(handle));
+    while !heap.release(4) {}
+    assert_eq!(count(&heap), 0);
+}

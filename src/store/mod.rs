@@ -7,6 +7,8 @@
 use std::fmt;
 
 mod access;
+mod ahead;
+mod big_string;
 mod blocks;
 mod compact;
 mod db;
@@ -16,24 +18,31 @@ mod expire;
 mod fifo;
 mod flush;
 mod heap;
+mod holds;
 mod owned;
 mod sample;
 mod scan;
 mod table;
 mod typed;
 mod view;
+mod walk;
+mod wheel;
 
+pub use ahead::Lead;
+pub use big_string::BigEdit;
 pub use db::{Db, DbMemory, DbStats};
 pub use db_string::{NewString, Replaced, Ttl};
 pub use entry::Kind;
-pub use expire::ExpireProgress;
+pub use expire::{ExpireProgress, SweepProgress};
 pub use flush::Detached;
 pub use heap::Handle;
+pub use holds::{Hold, Holds};
 pub use owned::{OwnedEntry, OwnedValue};
 pub use sample::{Candidate, Evicted, Rank, SAMPLES_MAX, Sampled, Scope};
 pub use table::{Slot, Table};
 pub use typed::Scalar;
 pub use view::{EntryRef, StringRef};
+pub use walk::{Visitor, WalkId};
 
 /// Memory for the operation could not be had; nothing was changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -93,7 +93,7 @@ pub enum Evicted {
 
 /// Where the walk for rare entries stands.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Walk {
+pub(super) struct SampleWalk {
     next: usize,
     /// Buckets since an entry within the scope was met.
     fruitless: usize,
@@ -121,15 +121,15 @@ impl Db {
     ) -> Sampled {
         let buckets = self.table.buckets();
         if self.is_empty() || scope == Scope::Volatile && self.expires == 0 {
-            self.walk = Walk::default();
+            self.sample_walk = SampleWalk::default();
             return Sampled::Nothing;
         }
         // Whole buckets: were so many taken of each, entries of full ones would live longer than
         // others, and those ever fuller.
         let wanted = wanted.clamp(1, SAMPLES_MAX);
-        let mut bucket = match self.walk.fruitless {
+        let mut bucket = match self.sample_walk.fruitless {
             0 => ((u128::from(random) * buckets as u128) >> 64) as usize,
-            _ => self.walk.next % buckets,
+            _ => self.sample_walk.next % buckets,
         };
         let (mut handles, mut walked) = (Handles::new(), 0);
         while handles.count < wanted && walked < BUCKETS_PER_CALL.min(buckets) {
@@ -157,12 +157,12 @@ impl Db {
                 found.push(Candidate { score, hash, handle });
             }
         }
-        self.walk.next = bucket;
-        self.walk.fruitless = if met == 0 { self.walk.fruitless + walked } else { 0 };
+        self.sample_walk.next = bucket;
+        self.sample_walk.fruitless = if met == 0 { self.sample_walk.fruitless + walked } else { 0 };
         if met > 0 {
             Sampled::Some
-        } else if self.walk.fruitless > buckets {
-            self.walk = Walk::default();
+        } else if self.sample_walk.fruitless > buckets {
+            self.sample_walk = SampleWalk::default();
             Sampled::Nothing
         } else {
             Sampled::NoneYet
@@ -207,13 +207,6 @@ impl Db {
         }
         self.remove_slot(slot);
         Evicted::Yes
-    }
-
-    /// Whether a command that is not finished holds the keys of this hash: they must stay.
-    #[inline]
-    fn is_held(&self, hash: u64) -> bool {
-        let _ = hash;
-        false
     }
 
     fn hash_of(&self, handle: u32) -> u64 {

@@ -79,6 +79,18 @@ impl Bucket {
         }
     }
 
+    /// Calls `visit` with each handle whose tag is `tag`; whether there was one.
+    #[inline(always)]
+    fn visit_tagged(&self, tag: u8, mut visit: impl FnMut(u32)) -> bool {
+        let mut mask = self.matches(tag);
+        let is_any = mask != 0;
+        while mask != 0 {
+            visit(self.handles[mask.trailing_zeros() as usize]);
+            mask &= mask - 1;
+        }
+        is_any
+    }
+
     /// Number of entries; they fill the first slots.
     #[inline(always)]
     fn count(&self) -> usize {
@@ -628,17 +640,41 @@ impl Table {
         }
     }
 
-    /// Calls `warm` with the handles in the first bucket of a hash that carry its tag.
+    /// The first handle in the first bucket of a hash that carries its tag; 0 for none. Most often the one sought.
+    #[inline(always)]
+    pub fn first_candidate(&self, hash: u64) -> u32 {
+        if self.main.len == 0 {
+            return 0;
+        }
+        let bucket = self.main.get(self.bucket_of(hash));
+        let position = (bucket.matches(tag_of(hash)) | 1 << SLOTS).trailing_zeros() as usize;
+        bucket.handles.get(position).copied().unwrap_or(0)
+    }
+
+    /// Calls `warm` with the handles in the first bucket of a hash that carry its tag. Where none does and the chain
+    /// goes on, asks the processor to fetch the next bucket and says true: `candidates_behind` goes on there.
     #[inline]
-    pub fn candidates(&self, hash: u64, mut warm: impl FnMut(u32)) {
+    pub fn candidates(&self, hash: u64, warm: impl FnMut(u32)) -> bool {
+        if self.main.len == 0 {
+            return false;
+        }
+        let bucket = self.main.get(self.bucket_of(hash));
+        if bucket.visit_tagged(tag_of(hash), warm) || bucket.link == 0 {
+            return false;
+        }
+        prefetch(self.overflow.address(bucket.link as usize - 1).cast());
+        true
+    }
+
+    /// Calls `warm` with the handles in the second bucket of a hash's chain that carry its tag.
+    #[inline]
+    pub fn candidates_behind(&self, hash: u64, warm: impl FnMut(u32)) {
         if self.main.len == 0 {
             return;
         }
-        let bucket = self.main.get(self.bucket_of(hash));
-        let mut mask = bucket.matches(tag_of(hash));
-        while mask != 0 {
-            warm(bucket.handles[mask.trailing_zeros() as usize]);
-            mask &= mask - 1;
+        let link = self.main.get(self.bucket_of(hash)).link;
+        if link != 0 {
+            self.overflow.get(link as usize - 1).visit_tagged(tag_of(hash), warm);
         }
     }
 

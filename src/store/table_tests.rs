@@ -217,3 +217,33 @@ proptest! {
         prop_assert_eq!(stayed.difference(&seen).count(), 0);
     }
 }
+
+/// What the prefetcher is told before a lookup is nearly always what the lookup needs, wherever in a chain that is.
+#[test]
+fn candidates_are_found_in_both_of_the_first_buckets() {
+    let mut table = Table::new();
+    let spread = |handle: u32| u64::from(handle).wrapping_mul(0x9e37_79b9_7f4a_7c15).swap_bytes();
+    assert!(!table.candidates(1, |_| panic!("the table is empty")));
+    table.candidates_behind(1, |_| panic!("the table is empty"));
+    // Between two powers of two, where buckets that are not split yet have others behind them.
+    for handle in 1..=10_000 {
+        table.insert(spread(handle), handle, false).unwrap();
+        while table.grows().is_some() {
+            table.grow(|_| {}, spread);
+        }
+    }
+    let (mut first, mut behind) = (0, 0);
+    for handle in 1..=10_000 {
+        let hash = spread(handle);
+        let mut is_found = false;
+        let mut see = |other| is_found |= other == handle;
+        if table.candidates(hash, &mut see) {
+            table.candidates_behind(hash, &mut see);
+            behind += u32::from(is_found);
+        } else {
+            first += u32::from(is_found);
+        }
+    }
+    assert!(first + behind > 9_800, "{first} in the first bucket, {behind} behind it");
+    assert!(behind > 10, "{behind} behind the first bucket");
+}

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use rufous::{Clock, Engine, Reply};
 
+const PAUSED: &str = "ERR the engine is paused by CLIENT PAUSE";
 const NOW_MS: i64 = 1_700_000_000_000;
 
 fn engine() -> Engine {
@@ -125,9 +126,114 @@ fn a_value_is_borrowed_where_it_can_be() {
 }
 
 #[test]
+fn a_value_can_be_looked_at_and_copied() {
+    let mut engine = engine();
+    let big = vec![b'x'; 100_000];
+    engine.set(b"s", b"abc", None).unwrap();
+    engine.set(b"n", b"-42", None).unwrap();
+    engine.set(b"big", &big, None).unwrap();
+    let mut buffer = b"what was there".to_vec();
+    for (key, value) in [(b"s".as_slice(), b"abc".as_slice()), (b"n", b"-42"), (b"big", &big)] {
+        assert_eq!(engine.get_with(key, <[u8]>::to_vec).unwrap().unwrap(), value);
+        assert!(engine.get_into(key, &mut buffer).unwrap());
+        assert!(buffer == value);
+    }
+    assert_eq!(engine.get_with(b"none", <[u8]>::len).unwrap(), None);
+    assert!(!engine.get_into(b"none", &mut buffer).unwrap());
+    assert!(buffer.is_empty());
+}
+
+/// Most calls in quick succession are not timed; all of them are counted.
+#[test]
+fn every_call_is_counted_and_some_are_timed() {
+    let mut engine = Engine::new();
+    let field = |engine: &mut Engine, command: &str, name: &str| -> u64 {
+        let info = text(engine, "INFO commandstats");
+        let line = info.lines().find(|line| line.starts_with(&format!("cmdstat_{command}:")));
+        let mut fields = line.unwrap_or_default().split([':', ',']);
+        let found = fields.find_map(|field| field.strip_prefix(name)?.strip_prefix('='));
+        found.map_or(0, |number| number.parse().unwrap())
+    };
+    ask(&mut engine, "INCR no:integer");
+    ask(&mut engine, "APPEND no:integer x");
+    let mut gets = 0;
+    // Counted however far a streak has come when somebody looks.
+    for calls in [1, 2, 3, 7, 8, 9, 15, 16, 17, 30, 31, 100, 1000, 30_000] {
+        for n in 0..calls {
+            engine.get(format!("key:{n}").as_bytes()).unwrap();
+            engine.set(b"k", b"v", None).unwrap();
+        }
+        gets += calls;
+        assert_eq!(field(&mut engine, "get", "calls"), gets);
+        assert_eq!(field(&mut engine, "set", "calls"), gets);
+    }
+    for _ in 0..50 {
+        assert!(engine.incr(b"no:integer", 1).is_err());
+    }
+    assert_eq!(field(&mut engine, "incrby", "calls"), 50);
+    assert_eq!(field(&mut engine, "incrby", "failed_calls"), 50);
+    let usec = field(&mut engine, "get", "usec");
+    assert!(usec > 0, "no time was noted for {gets} calls");
+    let all = text(&mut engine, "INFO stats");
+    let misses = format!("keyspace_misses:{gets}\r\n");
+    assert!(all.contains(&misses), "{all}");
+    let histogram = ask(&mut engine, "LATENCY HISTOGRAM get");
+    let shown = format!("{histogram:?}");
+    assert!(shown.contains(&format!("Int({gets})")), "{shown}");
+    // What was not counted before is not counted after either.
+    (0..20).for_each(|_| drop(engine.get(b"k").unwrap()));
+    ask(&mut engine, "CONFIG RESETSTAT");
+    assert_eq!(field(&mut engine, "get", "calls"), 0);
+}
+
+/// Who looks at short durations, or at every command, sees every call.
+#[test]
+fn every_call_is_timed_where_somebody_watches() {
+    let mut engine = Engine::builder()
+        .config("slowlog-log-slower-than", "0")
+        .config("slowlog-max-len", "1000")
+        .build()
+        .unwrap();
+    for n in 0..100u32 {
+        engine.get(&n.to_be_bytes()).unwrap();
+    }
+    assert_eq!(ask(&mut engine, "SLOWLOG LEN"), Reply::Int(100));
+    ask(&mut engine, "CONFIG SET slowlog-log-slower-than 10000");
+    for n in 0..100u32 {
+        engine.get(&n.to_be_bytes()).unwrap();
+    }
+    ask(&mut engine, "CONFIG SET slowlog-log-slower-than 0");
+    let before = ask(&mut engine, "SLOWLOG LEN").as_int().unwrap();
+    for n in 0..100u32 {
+        engine.get(&n.to_be_bytes()).unwrap();
+    }
+    assert!(ask(&mut engine, "SLOWLOG LEN").as_int().unwrap() >= before + 100);
+    let mut engine = Engine::new();
+    (0..100).for_each(|_| drop(engine.get(b"k").unwrap()));
+    ask(&mut engine, "MONITOR");
+    (0..100).for_each(|_| drop(engine.get(b"k").unwrap()));
+    assert_eq!(engine.messages().len(), 100);
+}
+
+/// A caller who pauses in the midst of many calls does not read a key that is long dead.
+#[test]
+fn time_goes_on_between_calls() {
+    let mut engine = Engine::new();
+    for round in 0..20u32 {
+        engine.set(b"k", b"v", Some(Duration::from_millis(20))).unwrap();
+        for _ in 0..100 + round {
+            engine.get(b"none").unwrap();
+        }
+        std::thread::sleep(Duration::from_millis(35));
+        assert_eq!(engine.get(b"k").unwrap(), None, "round {round}");
+    }
+}
+
+#[test]
 fn many_keys_are_read_in_order() {
     let mut engine = engine();
-    let keys: Vec<Vec<u8>> = (0..1000u32).map(|n| format!("key:{n}").into_bytes()).collect();
+    // Enough for buckets with others behind them.
+    let keys: Vec<Vec<u8>> = (0..5003u32).map(|n| format!("key:{n}").into_bytes()).collect();
     for key in keys.iter().step_by(2) {
         engine.set(key, key, None).unwrap();
     }
@@ -140,8 +246,10 @@ fn many_keys_are_read_in_order() {
             next += 1;
         })
         .unwrap();
-    assert_eq!(next, 1000);
-    assert!(text(&mut engine, "INFO stats").contains("keyspace_hits:500\r\nkeyspace_misses:500"));
+    assert_eq!(next, 5003);
+    let stats = text(&mut engine, "INFO stats");
+    assert!(stats.contains("keyspace_hits:2502\r\nkeyspace_misses:2501"), "{stats}");
+    engine.get_many(&[], |_, _| panic!("nobody asked")).unwrap();
 }
 
 #[test]
@@ -170,6 +278,37 @@ fn what_would_wait_is_refused() {
     engine.advance(Duration::from_millis(1001));
     engine.set(b"k", b"v", None).unwrap();
     assert!(matches!(ask(&mut engine, "SHUTDOWN"), Reply::Error(_)));
+}
+
+/// No typed call goes around the gate, however it is timed.
+#[test]
+fn every_typed_call_passes_the_gate() {
+    let mut engine = Engine::new();
+    for n in 0..50i64 {
+        engine.set(b"k", b"1", None).unwrap();
+        assert_eq!(engine.incr(b"n", 1).unwrap(), n + 1);
+    }
+    ask(&mut engine, "CLIENT PAUSE 100000 ALL");
+    let ttl = Duration::from_secs(1);
+    for _ in 0..50 {
+        let refused = [
+            engine.get(b"k").map(drop).unwrap_err(),
+            engine.get_with(b"k", |_| ()).unwrap_err(),
+            engine.get_into(b"k", &mut Vec::new()).unwrap_err(),
+            engine.get_many(&[b"k"], |_, _| panic!("it is paused")).unwrap_err(),
+            engine.set(b"k", b"v", None).unwrap_err(),
+            engine.set(b"k", b"v", Some(ttl)).unwrap_err(),
+            engine.delete(b"k").unwrap_err(),
+            engine.incr(b"n", 1).unwrap_err(),
+            engine.expire(b"k", ttl).unwrap_err(),
+        ];
+        assert!(refused.iter().all(|error| error.to_string().contains("CLIENT PAUSE")));
+    }
+    assert_eq!(ask(&mut engine, "CLIENT UNPAUSE"), Reply::Error(PAUSED.to_owned()));
+    engine.advance(Duration::from_secs(101));
+    assert_eq!(engine.get(b"k").unwrap().as_deref(), Some(&b"1"[..]));
+    assert_eq!(engine.incr(b"n", 1).unwrap(), 51);
+    assert!(text(&mut engine, "INFO commandstats").contains("cmdstat_get:calls=1,"));
 }
 
 #[test]

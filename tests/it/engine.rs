@@ -9,7 +9,8 @@ use std::rc::Rc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rufous::base::clock::Clock;
-use rufous::command::execute::Request;
+use rufous::command::execute::{Outcome, Request};
+use rufous::engine::background::Work;
 use rufous::engine::config::{Config, Opt};
 use rufous::engine::engine::Engine;
 use rufous::engine::session::{self, Address};
@@ -185,6 +186,8 @@ fn a_script_plays_in_process() {
 /// Our engine, without the network layer around it.
 struct Rufous {
     engine: Engine,
+    /// Commands that ran as jobs.
+    jobs: usize,
 }
 
 impl Rufous {
@@ -195,7 +198,7 @@ impl Rufous {
         }
         let unix_ms = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_millis();
         let clock = Clock::manual(i64::try_from(unix_ms).expect("before the year 200,000,000"));
-        Rufous { engine: Engine::new(config, clock, Some(1)) }
+        Rufous { engine: Engine::new(config, clock, Some(1)), jobs: 0 }
     }
 
     /// Closes those that CLIENT KILL named.
@@ -226,9 +229,21 @@ impl Execute for Rufous {
         let request = Request { buffer, spans, blocks, command: None, hint };
         let mut output = Output::default();
         let mut started = self.engine.shared.clock.ticks();
-        self.engine.execute(&mut session, request, &mut output, &mut started);
+        let outcome = self.engine.execute(&mut session, request, &mut output, &mut started);
         session.is_killed |= session.closes_after_reply;
         self.engine.shared.clients.checkin(slot, session);
+        if outcome == Outcome::Running {
+            self.jobs += 1;
+            self.engine.shared.jobs.give_args(args.clone());
+            // To its very end: it lets go of its keys after the reply.
+            while self.engine.run_jobs(0) == Work::Left {}
+            assert!(self.engine.shared.jobs.is_empty(), "a job waits for ever");
+            for (client, reply) in std::mem::take(&mut self.engine.shared.outbox.replies) {
+                assert_eq!(client, slot);
+                output.append(reply);
+            }
+        }
+        assert!(self.engine.dbs.iter().all(|db| db.holds.is_empty() && !db.has_walks()));
         self.carry_out_kills();
         output.to_bytes()
     }
@@ -251,20 +266,37 @@ impl Execute for Rufous {
     }
 }
 
-#[test]
-fn our_engine_answers_in_process() {
+/// Plays the corpus on an engine whose jobs do `units` per slice; how many commands ran as jobs.
+fn play_all(units: Option<u64>) -> usize {
     let scratch = std::env::temp_dir();
-    let (mut compared, mut failures) = (0, Vec::new());
+    let (mut compared, mut jobs, mut failures) = (0, 0, Vec::new());
     for resp in [Resp::Two, Resp::Three] {
         for script in load_all() {
-            let mut target = InProcess::new(Rufous::start(&scratch));
+            let mut rufous = Rufous::start(&scratch);
+            rufous.engine.shared.jobs.force_units(units);
+            let mut target = InProcess::new(rufous);
             if concerns(&script, &target, resp) {
                 let outcome = play(&script, &mut target, resp);
                 compared += outcome.compared;
                 failures.extend(outcome.failures);
             }
+            jobs += target.engine.borrow().jobs;
         }
     }
     assert!(failures.is_empty(), "{} failures\n{}", failures.len(), failures.join("\n"));
     assert!(compared > 2000, "only {compared} replies compared");
+    jobs
+}
+
+#[test]
+fn our_engine_answers_in_process() {
+    assert_eq!(play_all(None), 0, "alone, everything runs at once");
+}
+
+/// Forced slicing: whatever can be a job is one, with a slice per unit of work, and no reply changes.
+#[test]
+fn our_engine_answers_in_slices() {
+    let jobs = play_all(Some(1));
+    assert!(jobs > 400, "only {jobs} jobs");
+    play_all(Some(3));
 }

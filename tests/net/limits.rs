@@ -195,7 +195,7 @@ fn too_many_clients() {
 }
 
 /// An address of this machine that is not a loopback one.
-fn own_address() -> Option<std::net::IpAddr> {
+pub fn own_address() -> Option<std::net::IpAddr> {
     let socket = std::net::UdpSocket::bind("0.0.0.0:0").ok()?;
     // Nothing is sent: connecting a datagram socket only asks for the route.
     socket.connect("192.0.2.77:9").ok()?;

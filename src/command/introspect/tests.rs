@@ -25,6 +25,12 @@ const ADDED: &[(&str, &str)] = &[
     ("delex", "of Redis 8.4"),
     ("digest", "of Redis 8.4"),
     ("msetex", "of Redis 8.4"),
+    ("stalls", "the stall ledger, which Redis does not have"),
+    ("stalls|get", "the stall ledger"),
+    ("stalls|help", "the stall ledger"),
+    ("stalls|histogram", "the stall ledger"),
+    ("stalls|len", "the stall ledger"),
+    ("stalls|reset", "the stall ledger"),
 ];
 
 /// Replies that differ from those of Redis 7.0.15, and why.

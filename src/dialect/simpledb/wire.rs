@@ -10,10 +10,10 @@
 //! [`split`] counts the values that are still to come and keeps no stack, so depth costs it nothing; the length of
 //! a string leads over its bytes without a look at them. Depth and number of elements of a value are limited where it
 //! is stored (`types::document`). Nothing is allocated here on the word of a client.
-use std::borrow::Cow;
-
+use crate::base::hash::Key;
 use crate::base::number::{canonical_i64, parse_i64};
-use crate::dialect::{FrameLimits, Split, push_value};
+use crate::dialect::{FrameLimits, Split, hashed, push_value};
+use crate::engine::ctx::Ctx;
 use crate::engine::error::CmdError;
 use crate::proto::limits::{ELEMENTS_MAX, INLINE_BYTES_MAX};
 use crate::proto::reply::Output;
@@ -59,6 +59,11 @@ pub fn split(state: &mut State, unread: &[u8], limits: &FrameLimits) -> Split {
 }
 
 fn advance(state: &mut State, unread: &[u8], bytes_max: usize) -> Result<usize, Stop> {
+    if state.at == 0
+        && let Some(end) = short_list_end(unread).filter(|&end| end <= bytes_max)
+    {
+        return Ok(end);
+    }
     let first = *unread.first().ok_or(Stop::Incomplete)?;
     if !is_type(first) {
         if !matches!(first, b' '..=b'~') {
@@ -112,6 +117,51 @@ fn advance(state: &mut State, unread: &[u8], bytes_max: usize) -> Result<usize, 
     Ok(state.at)
 }
 
+/// The end of a request that is whole and a list of a few short strings, as nearly all are; `None`: it has to be looked
+/// at properly. O(1).
+fn short_list_end(unread: &[u8]) -> Option<usize> {
+    let (count, mut rest) = short_list(unread)?;
+    for _ in 0..count {
+        (_, rest) = short_string(rest)?;
+    }
+    Some(unread.len() - rest.len())
+}
+
+/// The number of elements of a list of one to nine, and what follows its head.
+#[inline]
+fn short_list(bytes: &[u8]) -> Option<(usize, &[u8])> {
+    match bytes {
+        [b'*', count @ b'1'..=b'9', b'\r', b'\n', rest @ ..] => {
+            Some((usize::from(count - b'0'), rest))
+        }
+        _ => None,
+    }
+}
+
+/// A string of bytes whose head is short and which is all there, and what follows it.
+#[inline]
+fn short_string(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    if bytes.first() != Some(&b'$') {
+        return None;
+    }
+    let (length, head_bytes) = short_head(bytes)?;
+    let (body, rest) = bytes.get(head_bytes..)?.split_at_checked(length)?;
+    Some((body, rest.strip_prefix(b"\r\n")?))
+}
+
+/// The number of a head of up to two digits, and the bytes of its line; `None`: it is not of that form.
+#[inline]
+fn short_head(value: &[u8]) -> Option<(usize, usize)> {
+    let digit = |byte: u8| usize::from(byte - b'0');
+    match *value {
+        [_, ones @ b'0'..=b'9', b'\r', b'\n', ..] => Some((digit(ones), 4)),
+        [_, tens @ b'1'..=b'9', ones @ b'0'..=b'9', b'\r', b'\n', ..] => {
+            Some((digit(tens) * 10 + digit(ones), 5))
+        }
+        _ => None,
+    }
+}
+
 /// The line at `state.at` without its end; the state then stands behind it.
 fn next_line<'b>(state: &mut State, unread: &'b [u8]) -> Result<&'b [u8], Stop> {
     let from = state.searched_to.max(state.at);
@@ -160,7 +210,7 @@ fn head_of(line: &[u8]) -> Option<Head> {
 
 /// Reads values of a frame, front to back.
 #[derive(Clone, Copy, Debug)]
-struct Cursor<'b> {
+pub(super) struct Cursor<'b> {
     rest: &'b [u8],
 }
 
@@ -204,7 +254,7 @@ impl<'b> Cursor<'b> {
         while left > 0 {
             left = (left - 1).checked_add(members(self.token()?))?;
         }
-        Some(Arg { token, wire: &start[..start.len() - self.rest.len()] })
+        Some(Arg { token, wire: &start[..start.len() - self.rest.len()], hash: None })
     }
 }
 
@@ -227,45 +277,156 @@ pub(super) struct Arg<'b> {
     pub(super) token: Token<'b>,
     /// All its bytes, as they came.
     wire: &'b [u8],
+    /// Hash of its text, where it has been computed.
+    hash: Option<u64>,
 }
 
 const BAD_REQUEST: &str = "bad request";
+const MISSING_COMMAND: &str = "Missing command";
 
-/// The words or values of a request, the command's name first. Allocates in proportion to what has arrived.
-pub(super) fn arguments(frame: &[u8]) -> Result<Vec<Arg<'_>>, &'static str> {
-    if frame.first().is_some_and(|&byte| !is_type(byte)) {
-        return words(frame);
-    }
-    let mut cursor = Cursor { rest: frame };
-    let arguments = match cursor.token().ok_or(BAD_REQUEST)? {
-        Token::Array(0) => return Err("Missing command"),
-        Token::Array(count) => {
-            (0..count).map(|_| cursor.value()).collect::<Option<Vec<_>>>().ok_or(BAD_REQUEST)?
-        }
-        Token::Simple(line) | Token::Bytes(line) => words(line)?,
-        Token::Text(line) => words(line.as_bytes())?,
-        _ => return Err("Request must be list or simple string."),
-    };
-    if cursor.rest.is_empty() { Ok(arguments) } else { Err(BAD_REQUEST) }
+/// The words or values of a request one after the other, the command's name first, without a list of them.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Parts<'b> {
+    Words(&'b [u8]),
+    Values { cursor: Cursor<'b>, left: u64 },
 }
 
-fn words(line: &[u8]) -> Result<Vec<Arg<'_>>, &'static str> {
-    let words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
-    let found: Vec<_> = words.map(|word| Arg { token: Token::Bytes(word), wire: word }).collect();
-    if found.is_empty() { Err("Missing command") } else { Ok(found) }
+impl<'b> Parts<'b> {
+    /// Those of a frame; the error is what the client is told.
+    pub(super) fn of(frame: &'b [u8]) -> Result<Parts<'b>, &'static str> {
+        if frame.first().is_some_and(|&byte| !is_type(byte)) {
+            return Ok(Parts::Words(frame));
+        }
+        let mut cursor = Cursor { rest: frame };
+        let line = match cursor.token().ok_or(BAD_REQUEST)? {
+            Token::Array(0) => return Err(MISSING_COMMAND),
+            Token::Array(left) => return Ok(Parts::Values { cursor, left }),
+            Token::Simple(line) | Token::Bytes(line) => line,
+            Token::Text(line) => line.as_bytes(),
+            _ => return Err("Request must be list or simple string."),
+        };
+        if cursor.rest.is_empty() { Ok(Parts::Words(line)) } else { Err(BAD_REQUEST) }
+    }
+
+    /// The next one; `None` at the end, an error where the rest is no value.
+    pub(super) fn next(&mut self) -> Result<Option<Arg<'b>>, &'static str> {
+        match self {
+            Parts::Words(line) => {
+                let from = line.trim_ascii_start();
+                let end = from.iter().position(u8::is_ascii_whitespace).unwrap_or(from.len());
+                let (word, rest) = from.split_at(end);
+                *line = rest;
+                Ok((end > 0).then_some(Arg { token: Token::Bytes(word), wire: word, hash: None }))
+            }
+            Parts::Values { cursor, left: 0 } => {
+                if cursor.rest.is_empty() {
+                    Ok(None)
+                } else {
+                    Err(BAD_REQUEST)
+                }
+            }
+            Parts::Values { cursor, left } => {
+                *left -= 1;
+                cursor.value().map(Some).ok_or(BAD_REQUEST)
+            }
+        }
+    }
+}
+
+/// Arguments that are kept without memory of their own: all that the scalar commands take, name included.
+const FEW: usize = 4;
+
+/// The text of the first argument of a list that begins with two short strings; `None`: it has to be looked for.
+pub(super) fn first_short(frame: &[u8]) -> Option<&[u8]> {
+    let (2.., rest) = short_list(frame)? else { return None };
+    let (_, rest) = short_string(rest)?;
+    short_string(rest).map(|(body, _)| body)
+}
+
+/// The words or values of a request as a list. Allocates for long ones only, in proportion to what has arrived.
+pub(super) struct Arguments<'b> {
+    few: [Arg<'b>; FEW],
+    /// All of them, once they are more than a few.
+    many: Vec<Arg<'b>>,
+    count: usize,
+}
+
+impl<'b> Arguments<'b> {
+    /// None yet.
+    #[inline]
+    pub(super) fn new() -> Arguments<'b> {
+        let none = Arg { token: Token::Null, wire: &[], hash: None };
+        Arguments { few: [none; FEW], many: Vec::new(), count: 0 }
+    }
+
+    /// Those of a frame, at least one; the error is what the client is told.
+    pub(super) fn read(&mut self, frame: &'b [u8]) -> Result<(), &'static str> {
+        if self.read_short(frame).is_some() {
+            return Ok(());
+        }
+        let mut parts = Parts::of(frame)?;
+        self.count = 0;
+        while let Some(arg) = parts.next()? {
+            self.push(arg);
+        }
+        if self.count == 0 { Err(MISSING_COMMAND) } else { Ok(()) }
+    }
+
+    /// As `read` for a list of a few short strings; `None`: it is something else.
+    #[inline]
+    fn read_short(&mut self, frame: &'b [u8]) -> Option<()> {
+        let (count, mut rest) = short_list(frame)?;
+        for place in self.few.get_mut(..count)? {
+            let (body, after) = short_string(rest)?;
+            let wire = &rest[..rest.len() - after.len()];
+            *place = Arg { token: Token::Bytes(body), wire, hash: None };
+            rest = after;
+        }
+        self.count = count;
+        rest.is_empty().then_some(())
+    }
+
+    /// Says the hash of the text of the first one after the name.
+    pub(super) fn set_first_hash(&mut self, hash: Option<u64>) {
+        let first = if self.many.is_empty() { self.few.get_mut(1) } else { self.many.get_mut(1) };
+        if let Some(first) = first {
+            first.hash = hash;
+        }
+    }
+
+    fn push(&mut self, arg: Arg<'b>) {
+        if let Some(place) = self.few.get_mut(self.count) {
+            *place = arg;
+        } else {
+            if self.many.is_empty() {
+                self.many.extend_from_slice(&self.few);
+            }
+            self.many.push(arg);
+        }
+        self.count += 1;
+    }
+
+    /// All of them, the command's name first.
+    pub(super) fn as_slice(&self) -> &[Arg<'b>] {
+        if self.many.is_empty() { &self.few[..self.count] } else { &self.many }
+    }
 }
 
 impl<'b> Arg<'b> {
     /// It as a key or a name: the text of any scalar.
-    pub(super) fn text(&self) -> Result<Cow<'b, [u8]>, CmdError> {
+    pub(super) fn text(&self) -> Result<&'b [u8], CmdError> {
         Ok(match self.token {
-            Token::Simple(bytes) | Token::Bytes(bytes) => Cow::Borrowed(bytes),
-            Token::Text(text) | Token::Json(text) | Token::Number(text) => {
-                Cow::Borrowed(text.as_bytes())
-            }
-            Token::Int(number) => Cow::Owned(number.to_string().into_bytes()),
+            Token::Simple(bytes) | Token::Bytes(bytes) => bytes,
+            Token::Text(text) | Token::Json(text) | Token::Number(text) => text.as_bytes(),
+            // Integers are canonical, so their text is the one that came: a type, digits, a line end.
+            Token::Int(_) => self.wire.get(1..).unwrap_or(&[]).trim_ascii_end(),
             _ => return Err(CmdError::Text("ERR key must be a string or a number")),
         })
+    }
+
+    /// It as a key.
+    pub(super) fn key(&self, ctx: &Ctx<'_>) -> Result<Key<'b>, CmdError> {
+        Ok(hashed(ctx, self.text()?, self.hash))
     }
 
     /// The bytes under which a nested value is stored.
@@ -278,11 +439,11 @@ impl<'b> Arg<'b> {
         writer.finish().map_err(refusal)
     }
 
-    /// Keys and values of a dictionary; `None` for anything else.
-    pub(super) fn pairs(&self) -> Option<Vec<Arg<'b>>> {
+    /// Keys and values of a dictionary in turn; `None` for anything else.
+    pub(super) fn pairs(&self) -> Option<Parts<'b>> {
         let mut cursor = Cursor { rest: self.wire };
         match cursor.token()? {
-            head @ Token::Dict(_) => (0..members(head)).map(|_| cursor.value()).collect(),
+            head @ Token::Dict(_) => Some(Parts::Values { cursor, left: members(head) }),
             _ => None,
         }
     }

@@ -1,0 +1,437 @@
+//! Jobs and the checklist: what a command waits for, how it becomes a job, and how jobs go on between turns.
+//!
+//! The order for one command: `claim` (may it run beside the jobs there are?) → handler → `park` (it turned out long)
+//! → slices by `Engine::run_jobs` → `finish` (reply, statistics). A parked job holds its keys from the moment its
+//! handler returned, so nothing can come between; one with very many keys takes them first, and begins its work only
+//! with all of them.
+use crate::base::probes;
+use crate::command::execute::{self, Ran};
+use crate::command::keys::ranges_of;
+use crate::command::spec::flag;
+use crate::engine::background::Work;
+use crate::engine::ctx::{Ctx, OtherDbs};
+use crate::engine::engine::{Engine, Shared};
+use crate::engine::error::CmdError;
+use crate::engine::jobs::{
+    Budget, Job, KeyRange, Parking, Phase, Place, Running, Step, TAKERS, UNITS_AT_ONCE, WHOLE,
+};
+use crate::engine::session::{Session, Waiting};
+use crate::engine::table::Found;
+use crate::proto::args::{Args, OwnedArgs};
+use crate::proto::reply::{Output, Reply};
+use crate::store::{Db, Hold};
+
+/// Keys taken or let go of between two looks at the clock.
+const KEYS_PER_STEP: usize = 64;
+
+/// Number of the job that a command is before it is one.
+const NO_JOB: u32 = 0;
+
+/// Whether a command may run beside the jobs under way. If not, its client is queued at everything it needs.
+#[cold]
+pub(super) fn claim(
+    dbs: &[Db],
+    shared: &mut Shared,
+    session: &mut Session,
+    found: Found,
+    args: Args<'_>,
+) -> bool {
+    let places = places_of(dbs.len(), session, found, args);
+    claim_places(dbs, shared, session, places)
+}
+
+/// As [`claim`], for what needs these places.
+fn claim_places(
+    dbs: &[Db],
+    shared: &mut Shared,
+    session: &mut Session,
+    places: Vec<(Place, Hold)>,
+) -> bool {
+    let ticket = if session.ticket == 0 { u64::MAX } else { session.ticket };
+    let is_free = places.iter().all(|&((db, hash), hold)| {
+        let is_held = dbs.get(db).is_some_and(|db| !db.holds.is_free_for(hash, hold, NO_JOB));
+        !is_held && !shared.jobs.is_ahead((db, hash), hold, ticket)
+    });
+    if is_free {
+        unqueue(shared, session);
+        return true;
+    }
+    if session.ticket == 0 {
+        session.ticket = shared.jobs.new_ticket();
+        let slot = shared.clients.slot_of(session.id);
+        shared.jobs.wait(slot.unwrap_or(usize::MAX), session.ticket, places);
+    }
+    session.waiting = Some(Waiting::Keys);
+    false
+}
+
+/// The client waits for no key any longer; those behind it look again.
+pub fn unqueue(shared: &mut Shared, session: &mut Session) {
+    if session.ticket != 0 {
+        let Shared { jobs, outbox, .. } = shared;
+        jobs.stop_waiting(std::mem::take(&mut session.ticket), &mut outbox.wakes);
+    }
+}
+
+/// What a command needs, and how. Of one with very many keys only the whole: as a job it takes them itself.
+fn places_of(
+    db_count: usize,
+    session: &Session,
+    Found { command, .. }: Found,
+    args: Args<'_>,
+) -> Vec<(Place, Hold)> {
+    let mut places = Vec::new();
+    if command.flags & flag::READS_ALL != 0 {
+        // Against what is half done, which holds the whole as a reader among its like.
+        places.push(((session.db, WHOLE), Hold::Write));
+    }
+    let ranges = ranges_of(command, args);
+    let count: usize = ranges.iter().map(|range| range.count).sum();
+    if count == 0 && command.flags & flag::OTHER_DB != 0 {
+        // SWAPDB.
+        places.extend((0..db_count).map(|db| ((db, TAKERS), Hold::Write)));
+    }
+    if count > UNITS_AT_ONCE {
+        places.push(((session.db, TAKERS), Hold::Read));
+        if ranges.iter().any(|range| range.hold == Hold::Write) {
+            places.push(((session.db, WHOLE), Hold::Read));
+        }
+        return places;
+    }
+    let reaches_others = command.flags & flag::OTHER_DB != 0;
+    for (index, hold) in keys_in(&ranges) {
+        let hash = args.key(index).hash;
+        if reaches_others {
+            places.extend((0..db_count).map(|db| ((db, hash), hold)));
+        } else {
+            places.push(((session.db, hash), hold));
+        }
+    }
+    places
+}
+
+/// What the handler of a command that goes on as a job leaves behind.
+pub(super) struct Parked<'o> {
+    /// Its first step.
+    pub(super) ran: Ran,
+    /// Unix time of its beginning in milliseconds.
+    pub(super) now: i64,
+    /// The client's output; what the command wrote there moves to the job.
+    pub(super) out: &'o mut Output,
+}
+
+/// Makes a job of the command whose handler has just returned [`CmdError::Parked`]. The caller of the command gives
+/// it the request ([`Jobs::give_args`]).
+///
+/// [`Jobs::give_args`]: crate::engine::jobs::Jobs::give_args
+#[cold]
+pub(super) fn park(
+    dbs: &mut [Db],
+    shared: &mut Shared,
+    session: &mut Session,
+    args: Args<'_>,
+    Parked { ran, now, out }: Parked<'_>,
+) {
+    let Some(Parking { job, has_many_keys }) = shared.jobs.take_parking() else { return };
+    session.waiting = Some(Waiting::Job);
+    shared.note_culprit(session, ran.id, args, ran.turn_ticks);
+    let keys = ranges_of(ran.command, args);
+    let is_writer = keys.iter().any(|range| range.hold == Hold::Write);
+    let mut running = Box::new(Running {
+        id: shared.jobs.new_id(),
+        ticket: shared.jobs.new_ticket(),
+        job,
+        args: OwnedArgs::default(),
+        found: Found { id: ran.id, command: ran.command, first_key: 0 },
+        session: Box::new(session.clone()),
+        client: shared.clients.slot_of(session.id).unwrap_or(usize::MAX),
+        db: session.db,
+        limbo: None,
+        keys,
+        is_partial: has_many_keys && is_writer,
+        now,
+        ticks: ran.ticks,
+        slice_ticks: 0,
+        out: out.split_off(ran.mark),
+        phase: Phase::Take(0),
+        is_blocked: false,
+        is_orphan: false,
+    });
+    if running.is_partial {
+        hold(dbs, &running, WHOLE, Hold::Read);
+    }
+    if has_many_keys {
+        hold(dbs, &running, TAKERS, Hold::Read);
+    } else {
+        // Nobody else has run since the claim: all of them are free.
+        for (index, how) in keys_in(&running.keys) {
+            hold(dbs, &running, args.key(index).hash, how);
+        }
+        running.phase = Phase::Work;
+    }
+    shared.jobs.add(running);
+}
+
+impl Engine {
+    /// Whether a request that needs these places and is no command may run beside the jobs under way. If not, its
+    /// client is queued at all of them: run it again when it is woken.
+    #[cold]
+    pub fn claim(&mut self, session: &mut Session, places: Vec<(Place, Hold)>) -> bool {
+        claim_places(&self.dbs, &mut self.shared, session, places)
+    }
+
+    /// A client whose request has to wait for something else waits for no key meanwhile.
+    #[cold]
+    pub fn unclaim(&mut self, session: &mut Session) {
+        unqueue(&mut self.shared, session);
+    }
+
+    /// Goes on with the jobs, the one whose turn it is first, for at most about `budget_us` microseconds.
+    pub fn run_jobs(&mut self, budget_us: u64) -> Work {
+        let clock = &self.shared.clock;
+        let until = clock.ticks().saturating_add(clock.ticks_of(budget_us.saturating_mul(1000)));
+        while let Some(mut running) = self.shared.jobs.take_next() {
+            let started = self.shared.clock.ticks();
+            running.slice_ticks = started;
+            let mut budget = self.shared.jobs.budget(until, &self.shared.clock);
+            self.shared.jobs.exchange(&running, &mut self.dbs);
+            let is_over = self.advance(&mut running, &mut budget);
+            self.shared.jobs.exchange(&running, &mut self.dbs);
+            let ticks = self.shared.clock.ticks() - started;
+            running.ticks += ticks;
+            self.note_slice(&running, ticks);
+            if is_over {
+                self.forget_job(*running);
+            } else {
+                self.shared.jobs.add(running);
+            }
+            if self.shared.clock.ticks() >= until || self.shared.jobs.is_forced() {
+                break;
+            }
+        }
+        if self.shared.jobs.is_runnable() { Work::Left } else { Work::Done }
+    }
+
+    /// Tells tracers and the stall ledger of a slice.
+    fn note_slice(&mut self, running: &Running, ticks: u64) {
+        let shared = &mut self.shared;
+        let id = running.found.id;
+        probes::job_slice(|| shared.table.full_name(id), || shared.clock.nanos(ticks));
+        if ticks >= shared.watch.culprit_ticks {
+            let list = running.args.lend(&self.hasher);
+            shared.note_culprit(&running.session, id, list.args(), ticks);
+        }
+    }
+
+    /// One slice of one job; true once nothing of it is left.
+    fn advance(&mut self, running: &mut Running, budget: &mut Budget) -> bool {
+        loop {
+            match running.phase {
+                Phase::Take(from) => {
+                    if !self.take_keys(running, from, budget) {
+                        return false;
+                    }
+                    running.phase = Phase::Work;
+                    if let Some(db) = self.dbs.get_mut(running.db) {
+                        db.holds.release(TAKERS, Hold::Read);
+                        let Shared { jobs, outbox, .. } = &mut self.shared;
+                        jobs.wake((running.db, TAKERS), &mut outbox.wakes);
+                    }
+                }
+                Phase::Work => {
+                    let result = self.work(running, budget);
+                    let is_done = !matches!(result, Ok(Step::More));
+                    if is_done {
+                        self.finish(running, result.map(|_| ()));
+                        running.phase = Phase::Release(0);
+                    } else if !self.check_reply(running) {
+                        running.phase = Phase::Release(0);
+                    }
+                }
+                Phase::Release(from) => {
+                    if self.release_keys(running, from, budget) {
+                        return true;
+                    }
+                }
+            }
+            if budget.spend(0) {
+                return false;
+            }
+        }
+    }
+
+    /// Takes keys, those it changes first, until all are held, one is not free, or the slice is over; true: all are.
+    fn take_keys(&mut self, running: &mut Running, from: usize, budget: &mut Budget) -> bool {
+        let Some(db) = self.dbs.get_mut(running.db) else { return true };
+        // The list lives as long as the loop, and the job's fields change meanwhile.
+        let args = std::mem::take(&mut running.args);
+        let keys = std::mem::take(&mut running.keys);
+        let lent = args.lend(&self.hasher);
+        let jobs = &mut self.shared.jobs;
+        let (mut taken, piece) = (from, budget.piece(KEYS_PER_STEP));
+        let mut is_complete = true;
+        for (index, how) in keys_in(&keys).skip(from) {
+            let hash = lent.args().key(index).hash;
+            let place = (running.db, hash);
+            // Of a database emptied since then, nobody but jobs of the same time wants anything.
+            let is_first = running.limbo.is_some() || !jobs.is_ahead(place, how, running.ticket);
+            let is_free = is_first && db.holds.is_free_for(hash, how, running.id);
+            if !is_free {
+                jobs.wait_as_job(running, place, how);
+                is_complete = false;
+                break;
+            }
+            jobs.stop_waiting_as_job(running.id, place);
+            // Without memory for the record nobody would be kept away: better to wait a moment.
+            if db.holds.hold(hash, how, running.id).is_err() {
+                is_complete = false;
+                break;
+            }
+            taken += 1;
+            if taken.is_multiple_of(piece) && budget.spend(piece as u64) {
+                is_complete = false;
+                break;
+            }
+        }
+        running.phase = Phase::Take(taken);
+        (running.args, running.keys) = (args, keys);
+        is_complete
+    }
+
+    /// One step of the work itself.
+    fn work(&mut self, running: &mut Running, budget: &mut Budget) -> Result<Step, CmdError> {
+        if running.is_orphan && running.found.command.flags & flag::WRITE == 0 {
+            self.with_ctx(running, |job, ctx, _| job.give_up(ctx));
+            return Ok(Step::Done);
+        }
+        self.with_ctx(running, |job, ctx, args| job.step(ctx, args, budget))
+            .unwrap_or(Ok(Step::Done))
+    }
+
+    /// Has `work` see what a handler sees, as of the job's beginning.
+    fn with_ctx<T>(
+        &mut self,
+        running: &mut Running,
+        work: impl FnOnce(&mut dyn Job, &mut Ctx<'_>, Args<'_>) -> T,
+    ) -> Option<T> {
+        let (db, others) = OtherDbs::around(&mut self.dbs, running.db)?;
+        db.begin(running.now, self.shared.is_lfu);
+        db.no_touch = running.session.is_no_touch;
+        let list = running.args.lend(&self.hasher);
+        let reply = Reply::new(&mut running.out, running.session.resp);
+        let client = &mut *running.session;
+        let mut ctx = Ctx { db, others, reply, client, engine: &mut self.shared, now: running.now };
+        Some(work(&mut *running.job, &mut ctx, list.args()))
+    }
+
+    /// `client-output-buffer-limit` while the reply grows: false where the client is cut and nothing else needs the
+    /// job.
+    fn check_reply(&mut self, running: &mut Running) -> bool {
+        running.out.seal();
+        let limit_bytes = self.shared.config.output_limits().normal.hard_bytes as usize;
+        let reply_bytes = running.out.len() + running.job.reply_bytes();
+        if running.is_orphan || limit_bytes == 0 || reply_bytes <= limit_bytes {
+            return true;
+        }
+        self.shared.cut_for_output(running.client);
+        running.is_orphan = true;
+        if running.found.command.flags & flag::WRITE != 0 {
+            return true;
+        }
+        self.with_ctx(running, |job, ctx, _| job.give_up(ctx));
+        false
+    }
+
+    /// The reply is complete: statistics, MONITOR, the slow log, and off it goes.
+    fn finish(&mut self, running: &mut Running, result: Result<(), CmdError>) {
+        self.shared.jobs.ended += 1;
+        let Found { id, command, .. } = running.found;
+        let mut out = std::mem::take(&mut running.out);
+        let mark = Output::default().mark();
+        // The ledger is told slice by slice.
+        let ticks = running.ticks + self.shared.clock.ticks().saturating_sub(running.slice_ticks);
+        let ran = Ran { id, command, ticks, turn_ticks: 0, result, mark };
+        let list = running.args.lend(&self.hasher);
+        let shared = &mut self.shared;
+        let present =
+            if running.is_orphan { None } else { shared.clients.checkout(running.client) };
+        match present {
+            Some(mut session) => {
+                session.waiting = None;
+                execute::account(shared, &mut session, list.args(), ran, &mut out);
+                shared.clients.checkin(running.client, session);
+                shared.outbox.replies.push((running.client, out));
+            }
+            None => {
+                let mut session = running.session.clone();
+                execute::account(shared, &mut session, list.args(), ran, &mut out);
+                shared.graveyard.bury_output(out);
+            }
+        }
+    }
+
+    /// Lets go of keys, and wakes who waits for them; true once none is held.
+    fn release_keys(&mut self, running: &mut Running, from: usize, budget: &mut Budget) -> bool {
+        let Some(db) = self.dbs.get_mut(running.db) else { return true };
+        let list = running.args.lend(&self.hasher);
+        let Shared { jobs, outbox, .. } = &mut self.shared;
+        let (mut released, piece) = (from, budget.piece(KEYS_PER_STEP));
+        for (index, how) in keys_in(&running.keys).skip(from) {
+            let hash = list.args().key(index).hash;
+            db.holds.release(hash, how);
+            jobs.wake((running.db, hash), &mut outbox.wakes);
+            released += 1;
+            if released.is_multiple_of(piece) && budget.spend(piece as u64) {
+                running.phase = Phase::Release(released);
+                return false;
+            }
+        }
+        if running.is_partial {
+            db.holds.release(WHOLE, Hold::Read);
+            jobs.wake((running.db, WHOLE), &mut outbox.wakes);
+        }
+        true
+    }
+
+    /// What a job leaves behind.
+    fn forget_job(&mut self, running: Running) {
+        if let Some(mut old) = self.shared.jobs.leave_limbo(&running) {
+            self.shared.graveyard.bury(old.flush());
+            if let Some(db) = self.dbs.get_mut(running.db) {
+                db.stats.add(&old.stats);
+            }
+        }
+        // A request of a million arguments takes milliseconds to free.
+        self.shared.graveyard.bury_garbage(Box::new(running.args));
+    }
+
+    /// A client is gone: it waits for nothing, and nobody waits for its reply.
+    pub fn forget_client(&mut self, slot: usize) {
+        if !self.shared.jobs.is_active() {
+            return;
+        }
+        self.shared.jobs.orphan(slot);
+        if let Some(mut session) = self.shared.clients.checkout(slot) {
+            unqueue(&mut self.shared, &mut session);
+            self.shared.clients.checkin(slot, session);
+        }
+    }
+}
+
+/// The arguments that are keys, those to be written first.
+fn keys_in(ranges: &[KeyRange]) -> impl Iterator<Item = (usize, Hold)> + '_ {
+    let of = |hold: Hold| ranges.iter().filter(move |range| range.hold == hold);
+    of(Hold::Write)
+        .chain(of(Hold::Read))
+        .flat_map(|range| (0..range.count).map(|nth| (range.first + nth * range.step, range.hold)))
+}
+
+/// Holds one key for a job. Where there is no memory for that, others are not kept away; the process is about to end
+/// then anyway.
+fn hold(dbs: &mut [Db], running: &Running, hash: u64, how: Hold) {
+    if let Some(db) = dbs.get_mut(running.db)
+        && db.holds.hold(hash, how, running.id).is_err()
+    {
+        log::warn!("No memory to hold a key");
+    }
+}

@@ -1,0 +1,559 @@
+//! Long commands, in slices: what a job is, which ones run, and who waits for whom.
+//!
+//! A command whose work can be large is a [`Job`]: a state machine that does a piece of its work per call. Its
+//! handler hands it to [`Ctx::run`], which steps it in place; only when the slice is spent is it boxed and parked,
+//! and from then on it holds its keys ([`Holds`]) while everybody else goes on. Commands that conflict with a held
+//! key queue behind it, per key, in order; readers pass readers. `command::run_jobs` moves the jobs on.
+//!
+//! No deadlock: a short command waits without holding anything, and takes all its keys at once. A job with very
+//! many keys takes them slice by slice, one such job at a time, oldest first; it never waits for anybody younger.
+//!
+//! Cost: without a job one branch per command.
+//!
+//! [`Holds`]: crate::store::Holds
+use std::collections::{HashMap, VecDeque};
+
+use slab::Slab;
+
+use crate::base::clock::{Clock, Counter};
+use crate::engine::ctx::{CmdResult, Ctx};
+use crate::engine::error::CmdError;
+use crate::engine::session::{Address, Session};
+use crate::engine::table::Found;
+use crate::proto::args::{Args, OwnedArgs};
+use crate::proto::reply::Output;
+use crate::store::{Db, Hold};
+
+/// Keys (or as much work) that a command handles at once, without a job. About 200 us where every key is a
+/// cache miss.
+pub const UNITS_AT_ONCE: usize = 1024;
+
+/// Keys a job handles between two looks at the clock.
+pub const KEYS_PER_PIECE: usize = 16;
+
+/// What a step of a job came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// The reply is complete.
+    Done,
+    /// The budget is spent: call again.
+    More,
+}
+
+/// Work in slices. It sees the database as of the moment its command began: its keys are held, and `ctx.now`
+/// stands still.
+pub trait Job: Send {
+    /// Goes on until the work is done or the budget is spent. `args` are the request's, the same at each call; what
+    /// it replies goes to `ctx.reply`. An error takes the place of the whole reply.
+    fn step(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        args: Args<'_>,
+        budget: &mut Budget,
+    ) -> Result<Step, CmdError>;
+
+    /// Nobody waits for the reply any more. Only jobs that change nothing are given up; what they keep in the
+    /// database (a walk) they take away here.
+    fn give_up(&mut self, ctx: &mut Ctx<'_>) {
+        let _ = ctx;
+    }
+
+    /// Bytes of reply it keeps to itself until it ends, which count for the client's limit.
+    fn reply_bytes(&self) -> usize {
+        0
+    }
+}
+
+/// How much a slice may do: until a time, or, in tests, a number of units.
+#[derive(Clone, Debug)]
+pub struct Budget {
+    until_ticks: u64,
+    units_left: u64,
+    counter: Counter,
+}
+
+impl Budget {
+    /// Ends when the clock's counter reaches `ticks`.
+    pub fn until(ticks: u64, clock: &Clock) -> Budget {
+        Budget { until_ticks: ticks, units_left: u64::MAX, counter: clock.counter() }
+    }
+
+    /// Never ends.
+    pub fn unlimited() -> Budget {
+        Budget::units(u64::MAX)
+    }
+
+    /// Ends after this much work, however long it takes.
+    pub fn units(units: u64) -> Budget {
+        Budget { until_ticks: u64::MAX, units_left: units, counter: Counter::default() }
+    }
+
+    /// Counts work done, in units of the job's choice (elements, kilobytes), and says whether the slice is over. To be
+    /// asked about every 10 us of work; costs 10 ns.
+    #[inline]
+    pub fn spend(&mut self, units: u64) -> bool {
+        self.units_left = self.units_left.saturating_sub(units);
+        self.units_left == 0 || self.counter.ticks() >= self.until_ticks
+    }
+
+    /// The most units to do before the next look at the clock: `wanted`, or what is left where that is less.
+    #[inline]
+    pub fn piece(&self, wanted: usize) -> usize {
+        (wanted as u64).min(self.units_left).max(1) as usize
+    }
+}
+
+/// What can be waited for: a key of a database, by its hash.
+pub type Place = (usize, u64);
+
+/// Stands for all keys of a database: what a job does to many keys must not be seen half done by a command that
+/// looks at all.
+pub const WHOLE: u64 = 0x5eed_0fa1_17ee_a5a5;
+
+/// Held by every job that still takes its keys: until it has them all it stands for the database of its client's
+/// index, so two databases cannot change places.
+pub const TAKERS: u64 = 0x5eed_7a4e_0b5e_55ed;
+
+/// Keys of a request, `step` apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeyRange {
+    /// Argument of the first.
+    pub first: usize,
+    /// How many.
+    pub count: usize,
+    /// Arguments from one to the next.
+    pub step: usize,
+    /// Whether they are only read.
+    pub hold: Hold,
+}
+
+/// A job on its way from its handler to those that run.
+pub struct Parking {
+    /// The work.
+    pub job: Box<dyn Job>,
+    /// It has too many keys to take them at once, and has not begun.
+    pub has_many_keys: bool,
+}
+
+/// Where a running job stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// It takes its keys, this many of them held so far.
+    Take(usize),
+    /// It works.
+    Work,
+    /// It lets go of its keys, of which this many were held.
+    Release(usize),
+}
+
+/// A job under way, with all that its steps need.
+pub struct Running {
+    /// Tells it from other jobs.
+    pub id: u32,
+    /// When its command came, among those that wait.
+    pub ticket: u64,
+    /// The work.
+    pub job: Box<dyn Job>,
+    /// The request.
+    pub args: OwnedArgs,
+    /// Its command.
+    pub found: Found,
+    /// The client as it was when the command began: a job outlives its client.
+    pub session: Box<Session>,
+    /// Where the client is registered.
+    pub client: usize,
+    /// Index of its database.
+    pub db: usize,
+    /// The database was emptied since: the old one.
+    pub limbo: Option<usize>,
+    /// Its keys.
+    pub keys: Vec<KeyRange>,
+    /// Whether others could see it half done.
+    pub is_partial: bool,
+    /// Unix time of its beginning in milliseconds.
+    pub now: i64,
+    /// Time spent on it so far, in ticks.
+    pub ticks: u64,
+    /// When its slice began, in ticks.
+    pub slice_ticks: u64,
+    /// The reply so far.
+    pub out: Output,
+    /// Where it stands.
+    pub phase: Phase,
+    /// It waits for a key.
+    pub is_blocked: bool,
+    /// Nobody waits for its reply.
+    pub is_orphan: bool,
+}
+
+/// A database that was emptied while jobs used it: they go on in it.
+struct Limbo {
+    db: Db,
+    users: usize,
+}
+
+/// Somebody who waits for a place.
+#[derive(Clone, Copy, Debug)]
+struct Waiter {
+    ticket: u64,
+    hold: Hold,
+    who: Who,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Who {
+    /// A client, by its slot.
+    Client(usize),
+    /// A job that takes its keys.
+    Job(u32),
+}
+
+/// All jobs, and all who wait for them.
+#[derive(Default)]
+pub struct Jobs {
+    /// In the order of their next slices.
+    running: VecDeque<Box<Running>>,
+    /// What [`Ctx::run`] has just parked, until the caller of its handler takes it.
+    parking: Option<Parking>,
+    waiters: HashMap<Place, VecDeque<Waiter>>,
+    /// The places of each client that waits, by its ticket.
+    waiting: HashMap<u64, Vec<(Place, Hold)>>,
+    limbo: Slab<Limbo>,
+    last_id: u32,
+    last_ticket: u64,
+    /// Time left in this turn for first steps, in ticks.
+    turn_ticks: u64,
+    /// In tests: units per slice, whatever the time, and everything that can be a job is one.
+    forced_units: Option<u64>,
+    /// In tests: slices that may run before jobs stand still; `None`: they never do.
+    slices_left: Option<u64>,
+    /// Jobs ended so far.
+    pub ended: u64,
+}
+
+impl Jobs {
+    /// Whether a job runs or somebody waits: asked for every command.
+    #[inline]
+    pub fn is_active(&self) -> bool {
+        !self.running.is_empty() || !self.waiting.is_empty()
+    }
+
+    /// Jobs under way.
+    pub fn len(&self) -> usize {
+        self.running.len()
+    }
+
+    /// Whether no job is under way.
+    pub fn is_empty(&self) -> bool {
+        self.running.is_empty()
+    }
+
+    /// Clients that wait for a key.
+    pub fn clients_waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Has every slice do so many units, however long they take, and has every command that can be a job be one; `None`
+    /// goes back to time. For tests: no reply may depend on it.
+    pub fn force_units(&mut self, units: Option<u64>) {
+        self.forced_units = units;
+    }
+
+    /// Has jobs stand still after so many slices; `None` lets them run. For tests.
+    pub fn stop_after(&mut self, slices: Option<u64>) {
+        self.slices_left = slices;
+    }
+
+    /// Whether slices are counted, not timed.
+    pub fn is_forced(&self) -> bool {
+        self.forced_units.is_some()
+    }
+
+    /// A new turn: `ticks` for the first steps of the jobs that begin in it.
+    #[inline]
+    pub fn begin_turn(&mut self, ticks: u64) {
+        self.turn_ticks = ticks;
+    }
+
+    /// A slice that ends at `ticks`.
+    pub fn budget(&self, until_ticks: u64, clock: &Clock) -> Budget {
+        match self.forced_units {
+            Some(units) => Budget::units(units),
+            None => Budget::until(until_ticks, clock),
+        }
+    }
+
+    /// Takes what [`Ctx::run`] has parked.
+    pub fn take_parking(&mut self) -> Option<Parking> {
+        self.parking.take()
+    }
+
+    /// The next number of a job.
+    pub fn new_id(&mut self) -> u32 {
+        self.last_id = self.last_id.wrapping_add(1);
+        self.last_id
+    }
+
+    /// A place in the order of those who wait.
+    pub fn new_ticket(&mut self) -> u64 {
+        self.last_ticket += 1;
+        self.last_ticket
+    }
+
+    /// Adds a job to those that run.
+    pub fn add(&mut self, running: Box<Running>) {
+        self.running.push_back(running);
+    }
+
+    /// Gives the job parked last the request it came from.
+    pub fn give_args(&mut self, args: OwnedArgs) {
+        if let Some(running) = self.running.back_mut() {
+            running.args = args;
+        }
+    }
+
+    /// The next job that can go on. Only the oldest of those that take their keys slice by slice may.
+    pub fn take_next(&mut self) -> Option<Box<Running>> {
+        if !self.is_runnable() {
+            return None;
+        }
+        if let Some(slices) = &mut self.slices_left {
+            *slices -= 1;
+        }
+        let oldest = self.oldest_taker();
+        let can_go = |running: &Running| match running.phase {
+            Phase::Take(_) => !running.is_blocked && Some(running.ticket) == oldest,
+            Phase::Work | Phase::Release(_) => true,
+        };
+        let at = self.running.iter().position(|running| can_go(running))?;
+        self.running.remove(at)
+    }
+
+    /// Whether some job can go on.
+    pub fn is_runnable(&self) -> bool {
+        if self.running.is_empty() || self.slices_left == Some(0) {
+            return false;
+        }
+        let oldest = self.oldest_taker();
+        self.running.iter().any(|running| match running.phase {
+            Phase::Take(_) => !running.is_blocked && Some(running.ticket) == oldest,
+            Phase::Work | Phase::Release(_) => true,
+        })
+    }
+
+    fn oldest_taker(&self) -> Option<u64> {
+        let takers = self.running.iter().filter(|job| matches!(job.phase, Phase::Take(_)));
+        takers.map(|running| running.ticket).min()
+    }
+
+    /// The jobs under way.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Running> {
+        self.running.iter_mut().map(|running| &mut **running)
+    }
+
+    // --- who waits ---
+
+    /// Whether somebody older than `ticket` waits for a place in a way that conflicts.
+    pub fn is_ahead(&self, place: Place, hold: Hold, ticket: u64) -> bool {
+        if self.waiters.is_empty() {
+            return false;
+        }
+        let Some(queue) = self.waiters.get(&place) else { return false };
+        queue
+            .iter()
+            .take_while(|waiter| waiter.ticket < ticket)
+            .any(|waiter| waiter.hold.conflicts(hold))
+    }
+
+    /// Has a client wait for all these places.
+    pub fn wait(&mut self, client: usize, ticket: u64, places: Vec<(Place, Hold)>) {
+        for &(place, hold) in &places {
+            self.enqueue(place, Waiter { ticket, hold, who: Who::Client(client) });
+        }
+        self.waiting.insert(ticket, places);
+    }
+
+    /// Has a job wait for a key it cannot take yet.
+    pub fn wait_as_job(&mut self, running: &mut Running, place: Place, hold: Hold) {
+        running.is_blocked = true;
+        let who = Who::Job(running.id);
+        let is_known =
+            self.waiters.get(&place).is_some_and(|queue| queue.iter().any(|w| w.who == who));
+        if !is_known {
+            self.enqueue(place, Waiter { ticket: running.ticket, hold, who });
+        }
+    }
+
+    /// Queues are in the order of tickets. A client's is nearly always the youngest.
+    fn enqueue(&mut self, place: Place, waiter: Waiter) {
+        let queue = self.waiters.entry(place).or_default();
+        let at = queue.iter().rposition(|other| other.ticket <= waiter.ticket);
+        queue.insert(at.map_or(0, |at| at + 1), waiter);
+    }
+
+    /// A job has taken the key it waited for.
+    pub fn stop_waiting_as_job(&mut self, job: u32, place: Place) {
+        if self.waiters.is_empty() {
+            return;
+        }
+        if let Some(queue) = self.waiters.get_mut(&place) {
+            queue.retain(|waiter| waiter.who != Who::Job(job));
+            if queue.is_empty() {
+                self.waiters.remove(&place);
+            }
+        }
+    }
+
+    /// A client waits no longer: it runs, or is gone. Those behind it are woken.
+    pub fn stop_waiting(&mut self, ticket: u64, wakes: &mut Vec<usize>) {
+        let Some(places) = self.waiting.remove(&ticket) else { return };
+        for (place, _) in places {
+            if let Some(queue) = self.waiters.get_mut(&place) {
+                queue.retain(|waiter| waiter.ticket != ticket);
+            }
+            self.wake(place, wakes);
+        }
+    }
+
+    /// Something about a place has changed: those in front of its queue look again.
+    pub fn wake(&mut self, place: Place, wakes: &mut Vec<usize>) {
+        let Some(queue) = self.waiters.get(&place) else { return };
+        let mut jobs = Vec::new();
+        for (index, waiter) in queue.iter().enumerate() {
+            if index > 0 && waiter.hold == Hold::Write {
+                break;
+            }
+            match waiter.who {
+                Who::Client(client) => wakes.push(client),
+                Who::Job(job) => jobs.push(job),
+            }
+            if waiter.hold == Hold::Write {
+                break;
+            }
+        }
+        if queue.is_empty() {
+            self.waiters.remove(&place);
+        }
+        for running in self.running.iter_mut().filter(|running| jobs.contains(&running.id)) {
+            running.is_blocked = false;
+        }
+    }
+
+    /// Everybody who waits for something in these databases looks again.
+    fn wake_databases(&mut self, dbs: &[usize], wakes: &mut Vec<usize>) {
+        let in_them = |place: &Place| dbs.contains(&place.0);
+        let queues = self.waiters.iter().filter(|(place, _)| in_them(place));
+        let mut clients: Vec<(u64, usize)> = queues
+            .flat_map(|(_, queue)| queue)
+            .filter_map(|waiter| match waiter.who {
+                Who::Client(client) => Some((waiter.ticket, client)),
+                Who::Job(_) => None,
+            })
+            .collect();
+        // In the order in which they came, not that of a hash map.
+        clients.sort_unstable();
+        clients.dedup();
+        wakes.extend(clients.into_iter().map(|(_, client)| client));
+        self.running.iter_mut().for_each(|running| running.is_blocked = false);
+    }
+
+    // --- databases that change under jobs ---
+
+    /// Whether a job uses a database.
+    pub fn uses(&self, db: usize) -> bool {
+        self.running.iter().any(|running| running.db == db && running.limbo.is_none())
+    }
+
+    /// The database at an index was replaced by an empty one while jobs used it: they go on in the old one.
+    pub fn keep_for_jobs(&mut self, index: usize, db: Db, wakes: &mut Vec<usize>) {
+        let place = self.limbo.insert(Limbo { db, users: 0 });
+        for running in &mut self.running {
+            if running.db == index && running.limbo.is_none() {
+                running.limbo = Some(place);
+                self.limbo[place].users += 1;
+            }
+        }
+        self.wake_databases(&[index], wakes);
+    }
+
+    /// Two databases have changed places.
+    pub fn swapped(&mut self, first: usize, second: usize, wakes: &mut Vec<usize>) {
+        for running in self.running.iter_mut().filter(|running| running.limbo.is_none()) {
+            if running.db == first {
+                running.db = second;
+            } else if running.db == second {
+                running.db = first;
+            }
+        }
+        self.wake_databases(&[first, second], wakes);
+    }
+
+    /// Puts the database a job goes on in into its place, or takes it out again.
+    pub fn exchange(&mut self, running: &Running, dbs: &mut [Db]) {
+        if let Some(limbo) = running.limbo.and_then(|place| self.limbo.get_mut(place))
+            && let Some(db) = dbs.get_mut(running.db)
+        {
+            std::mem::swap(&mut limbo.db, db);
+        }
+    }
+
+    /// A job needs its old database no longer; the last one gives it back.
+    pub fn leave_limbo(&mut self, running: &Running) -> Option<Db> {
+        let place = running.limbo?;
+        let limbo = self.limbo.get_mut(place)?;
+        limbo.users -= 1;
+        if limbo.users > 0 {
+            return None;
+        }
+        Some(self.limbo.remove(place).db)
+    }
+
+    /// A client is gone: the job whose reply it awaited runs on for nobody.
+    pub fn orphan(&mut self, client: usize) {
+        for running in self.running.iter_mut().filter(|running| running.client == client) {
+            running.is_orphan = true;
+        }
+    }
+}
+
+impl Ctx<'_> {
+    /// Whether a command with this much to do (keys, elements, kilobytes) is to be a job.
+    #[inline]
+    pub fn is_long(&self, units: usize) -> bool {
+        units > UNITS_AT_ONCE || (self.engine.jobs.is_forced() && units > 0)
+    }
+
+    /// Runs a job: in place, as far as this turn's time for that reaches, and then in slices between turns. A handler
+    /// ends with it.
+    pub fn run(&mut self, args: Args<'_>, mut job: impl Job + 'static) -> CmdResult {
+        let clock = &self.engine.clock;
+        let started = clock.ticks();
+        let mut budget = match self.engine.jobs.forced_units {
+            None if matches!(self.client.address, Address::InProcess) => Budget::unlimited(),
+            Some(units) => Budget::units(units),
+            None => Budget::until(started + self.engine.jobs.turn_ticks, clock),
+        };
+        let step = job.step(self, args, &mut budget)?;
+        let ticks = self.engine.clock.ticks().saturating_sub(started);
+        let jobs = &mut self.engine.jobs;
+        jobs.turn_ticks = jobs.turn_ticks.saturating_sub(ticks);
+        match step {
+            Step::Done => Ok(()),
+            Step::More => {
+                jobs.parking = Some(Parking { job: Box::new(job), has_many_keys: false });
+                Err(CmdError::Parked)
+            }
+        }
+    }
+
+    /// Runs a job whose keys are too many to be taken at once ([`Ctx::is_long`]): it begins once it holds them all.
+    pub fn run_with_many_keys(&mut self, args: Args<'_>, mut job: impl Job + 'static) -> CmdResult {
+        let is_alone = matches!(self.client.address, Address::InProcess);
+        if is_alone && !self.engine.jobs.is_forced() {
+            job.step(self, args, &mut Budget::unlimited())?;
+            return Ok(());
+        }
+        self.engine.jobs.parking = Some(Parking { job: Box::new(job), has_many_keys: true });
+        Err(CmdError::Parked)
+    }
+}
