@@ -232,6 +232,10 @@ impl Engine {
                         return false;
                     }
                     running.phase = Phase::Work;
+                    if running.limbo.is_none() {
+                        // While it took them some may have expired, so none may live that would have.
+                        running.now = self.shared.clock.unix_ms();
+                    }
                     if let Some(db) = self.dbs.get_mut(running.db) {
                         db.holds.release(TAKERS, Hold::Read);
                         let Shared { jobs, outbox, .. } = &mut self.shared;

@@ -170,7 +170,7 @@ pub struct Running {
     pub keys: Vec<KeyRange>,
     /// Whether others could see it half done.
     pub is_partial: bool,
-    /// Unix time of its beginning in milliseconds.
+    /// Unix time in milliseconds as of which it sees its keys: when it held them all.
     pub now: i64,
     /// Time spent on it so far, in ticks.
     pub ticks: u64,
@@ -465,12 +465,16 @@ impl Jobs {
     }
 
     /// The database at an index was replaced by an empty one while jobs used it: they go on in the old one.
-    pub fn keep_for_jobs(&mut self, index: usize, db: Db, wakes: &mut Vec<usize>) {
+    pub fn keep_for_jobs(&mut self, index: usize, db: Db, now: i64, wakes: &mut Vec<usize>) {
         let place = self.limbo.insert(Limbo { db, users: 0 });
         for running in &mut self.running {
             if running.db == index && running.limbo.is_none() {
                 running.limbo = Some(place);
                 self.limbo[place].users += 1;
+                if matches!(running.phase, Phase::Take(_)) {
+                    // It has not begun, and what it will see is as it was now.
+                    running.now = now;
+                }
             }
         }
         self.wake_databases(&[index], wakes);
