@@ -110,9 +110,9 @@ pub type Place = (usize, u64);
 /// looks at all.
 pub const WHOLE: u64 = 0x5eed_0fa1_17ee_a5a5;
 
-/// Held by every job that still takes its keys: until it has them all it stands for the database of its client's
-/// index, so two databases cannot change places.
-pub const TAKERS: u64 = 0x5eed_7a4e_0b5e_55ed;
+/// Held by every job that still takes its keys or will write: until then it is meant for the database at its client's
+/// index, whichever that is, so databases do not change places meanwhile.
+pub const INDEX: u64 = 0x5eed_7a4e_0b5e_55ed;
 
 /// Keys of a request, `step` apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -184,6 +184,13 @@ pub struct Running {
     pub is_blocked: bool,
     /// Nobody waits for its reply.
     pub is_orphan: bool,
+}
+
+impl Running {
+    /// Whether it changes any of its keys.
+    pub fn writes(&self) -> bool {
+        self.keys.iter().any(|range| range.hold == Hold::Write)
+    }
 }
 
 /// A database that was emptied while jobs used it: they go on in it.

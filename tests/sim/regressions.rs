@@ -57,9 +57,25 @@ fn databases_change_places_between_jobs() {
     for pause in 0..12 {
         let jobs = [send(0, "MGET k3 k2 k2 k4"), send(1, "DEL k3 k1 k1 k4")].concat();
         let swap = [send(2, "SELECT 1"), send(2, "SWAPDB 0 1"), send(2, "GET k4")].concat();
-        let write = send(3, "MSET k4 v1 k2 v2 k3 v3 k1 2").to_vec();
-        let steps = [jobs, write, turns(pause), swap, turns(20)];
+        for late in ["MSET k4 v1 k2 v2 k3 v3 k1 2", "RESTORE k4 100 v4 REPLACE"] {
+            let steps =
+                [jobs.clone(), send(3, late).to_vec(), turns(pause), swap.clone(), turns(20)];
+            assert_right(&plan(&[Door::Resp2; 4], 1, steps.concat()));
+        }
+        let alone = [send(1, "SELECT 1"), send(1, "RESTORE k4 100 v4")].concat();
+        let swap = [send(2, "SWAPDB 0 1"), send(2, "KEYS *")].concat();
+        let steps = [alone, turns(pause), swap, turns(20)];
         assert_right(&plan(&[Door::Resp2; 4], 1, steps.concat()));
+    }
+}
+
+/// A FLUSH that tells how many keys went did not count what a RESTORE before it was still writing.
+#[test]
+fn a_counted_flush_waits_for_what_is_being_written() {
+    for pause in 0..8 {
+        let begin = send(0, "RESTORE k3 0 v4").to_vec();
+        let steps = [begin, turns(pause), send(1, "FLUSH").to_vec(), turns(20)];
+        assert_right(&plan(&[Door::Resp2, Door::Simpledb], 2, steps.concat()));
     }
 }
 
