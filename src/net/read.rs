@@ -24,6 +24,8 @@ const OWN_BYTES_MAX: usize = 1 << 20;
 const OWN_CHUNK_BYTES: usize = 16 * 1024;
 /// A block starts with this much room and doubles: a client gets memory for what it has sent, not announced.
 const BLOCK_START_BYTES: usize = 1 << 20;
+/// A block longer than this gets all its room at once: to move it again would take the system 30 us per megabyte.
+const BLOCK_MOVED_BYTES_MAX: usize = 16 << 20;
 
 /// What reading a connection came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -433,7 +435,11 @@ impl Partial {
                 let missing = growing.len - growing.bytes.len();
                 if growing.bytes.capacity() == growing.bytes.len() {
                     let more = growing.bytes.len().max(BLOCK_START_BYTES).min(missing);
-                    growing.bytes.reserve_exact(more);
+                    // Room not written to yet is address space only.
+                    let all = if growing.bytes.len() < BLOCK_MOVED_BYTES_MAX { more } else { missing };
+                    if growing.bytes.try_reserve_exact(all).is_err() {
+                        growing.bytes.reserve_exact(more);
+                    }
                 }
                 (growing.bytes.capacity() - growing.bytes.len()).min(missing)
             }
