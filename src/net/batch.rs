@@ -206,7 +206,15 @@ impl Reactor {
                 self.leave_connection();
                 self.enter_connection(entry.conn, *started);
             }
+            let memory = &self.engine.shared.clients.memory;
+            let is_limited = memory.is_limited();
+            if memory.is_over() {
+                self.evict_clients();
+            }
             self.run_entry(entry, started);
+            if is_limited {
+                self.note_current();
+            }
             if !self.engine.shared.outbox.is_empty() {
                 self.carry_out();
             }
@@ -257,6 +265,8 @@ impl Reactor {
             }
             Outcome::Running => {
                 if let Postponed::Command(args) = keep(engine, entry, arena, batch, conn) {
+                    current.session.job_bytes = args.memory_bytes();
+                    engine.shared.clients.recount(&current.session);
                     engine.shared.jobs.give_args(args);
                 }
                 (current.is_postponing, current.is_waiting) = (true, true);

@@ -68,6 +68,10 @@ impl Reactor {
                 Some(_) => self.read_to_own(key),
             }
         }
+        if self.engine.shared.clients.memory.is_limited() {
+            // Before anything runs: what came may be too much.
+            self.note_figures(key);
+        }
         let Some(conn) = self.conns.get_mut(key) else { return };
         let is_unparsed = conn.partial.as_ref().is_some_and(|partial| partial.is_unparsed());
         if conn.is_dead {
@@ -423,6 +427,7 @@ impl Partial {
         bytes.extend_from_slice(&self.buffer[from..from + from_buffer]);
         // Those bytes live in the block now; what follows them moves up.
         self.buffer.drain(from..from + from_buffer);
+        self.buffer.shrink_to(self.buffer.len().max(OWN_CHUNK_BYTES / 4));
         self.growing = Some(Growing { bytes, len });
     }
 
