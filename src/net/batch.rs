@@ -208,7 +208,7 @@ impl Reactor {
             }
             let memory = &self.engine.shared.clients.memory;
             let is_limited = memory.is_limited();
-            if memory.is_over() {
+            if is_limited && memory.is_over() {
                 self.evict_clients();
             }
             self.run_entry(entry, started);

@@ -22,6 +22,8 @@ pub(super) const REQUESTS_MAX: usize = 1000;
 const OWN_BYTES_MAX: usize = 1 << 20;
 /// Room made at once in a connection's own buffer.
 const OWN_CHUNK_BYTES: usize = 16 * 1024;
+/// A buffer that holds no more than this while nothing comes has no more room either.
+const IDLE_BYTES_MAX: usize = 4096;
 /// A block starts with this much room and doubles: a client gets memory for what it has sent, not announced.
 const BLOCK_START_BYTES: usize = 1 << 20;
 
@@ -250,6 +252,7 @@ impl Reactor {
                 }
                 Ok(_) => Drained::No,
                 Err(error) => {
+                    partial.shrink_idle();
                     read_failed(conn, error.kind());
                     Drained::Yes
                 }
@@ -427,8 +430,16 @@ impl Partial {
         bytes.extend_from_slice(&self.buffer[from..from + from_buffer]);
         // Those bytes live in the block now; what follows them moves up.
         self.buffer.drain(from..from + from_buffer);
-        self.buffer.shrink_to(self.buffer.len().max(OWN_CHUNK_BYTES / 4));
+        self.shrink_idle();
         self.growing = Some(Growing { bytes, len });
+    }
+
+    /// Gives back room that was made for what did not come, so that what a client holds depends on what it has sent
+    /// and not on how that was cut. Long buffers stay: they would be copied again and again.
+    fn shrink_idle(&mut self) {
+        if self.buffer.len() <= IDLE_BYTES_MAX {
+            self.buffer.shrink_to(IDLE_BYTES_MAX);
+        }
     }
 
     /// Makes room for the next read and says how many bytes are wanted.
