@@ -8,6 +8,7 @@ pub mod histogram;
 pub mod long_double;
 pub mod lzf;
 pub mod memory;
+pub mod memory_limit;
 pub mod number;
 pub mod oom_score;
 pub mod pieces;

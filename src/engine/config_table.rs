@@ -183,7 +183,7 @@ options! {
 }
 "Memory" {
     Maxmemory "maxmemory": umemory(0, u64::MAX, 0), 0, Now,
-        "Bytes the data set may take; 0 for no limit.";
+        "Bytes the data set may take, or percent of what this process may (`75%`); 0 for no limit.";
     MaxmemoryPolicy "maxmemory-policy":
         choice(MaxmemoryPolicy::WORDS, MaxmemoryPolicy::NoEviction as i64), 0, Now,
         "What gives way when `maxmemory` is reached.";
@@ -196,7 +196,7 @@ options! {
     LfuDecayTime "lfu-decay-time": int(0, INT_MAX, 1), 0, Now,
         "Minutes after which the frequency counter is lowered.";
     ActiveExpireEffort "active-expire-effort": int(1, 10, 1), 0, Now,
-        "How hard to look for expired keys, 1 to 10.";
+        "Share of the time that expiry may take while clients are busy: 25 % at 1, 2 % more per step.";
     LazyfreeLazyEviction "lazyfree-lazy-eviction": flag(false), 0, LAZY,
         "Free evicted values in the background.";
     LazyfreeLazyExpire "lazyfree-lazy-expire": flag(false), 0, LAZY,

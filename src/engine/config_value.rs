@@ -13,6 +13,7 @@ use super::config_choice::{SHUTDOWN_NOSAVE, SHUTDOWN_SAVE};
 use super::config_notify as notify;
 use super::config_spec::{Kind, Special, Unit, VOLATILE, Words};
 use super::config_table::Opt;
+use crate::base::memory_limit::memory_limit;
 use crate::base::number::{parse_f64, parse_i64, parse_memory};
 use crate::engine::listen::ListenAddress;
 
@@ -58,7 +59,10 @@ pub(super) fn assign(
     let int = match spec.kind {
         Kind::Flag(_) => i64::from(parse_flag(first)?),
         Kind::Number { .. } => {
-            let value = parse_number(spec.kind, first)?;
+            let value = match share_of_memory(opt, first)? {
+                Some(bytes) => bytes,
+                None => parse_number(spec.kind, first)?,
+            };
             if opt == Opt::Hz { value.clamp(HZ_RANGE.0, HZ_RANGE.1) } else { value }
         }
         Kind::Choice { words: known, many, .. } => parse_choice(known, many, words)?,
@@ -94,6 +98,9 @@ fn parse_flag(text: &[u8]) -> Result<bool, String> {
     }
 }
 
+/// Choices that Redis 7.0 does not have.
+const OUR_CHOICES: &[&str] = &["allkeys-s3fifo"];
+
 fn parse_choice(known: Words, many: bool, words: &[&[u8]]) -> Result<i64, String> {
     let find = |word: &&[u8]| {
         known.iter().find(|(name, _)| name.as_bytes().eq_ignore_ascii_case(word)).map(|pair| pair.1)
@@ -101,7 +108,9 @@ fn parse_choice(known: Words, many: bool, words: &[&[u8]]) -> Result<i64, String
     let fits = !words.is_empty() && (many || words.len() == 1);
     let values: Option<Vec<i64>> = words.iter().map(find).collect();
     let Some(values) = values.filter(|_| fits) else {
-        let names: Vec<&str> = known.iter().map(|(name, _)| *name).collect();
+        // In Redis's words, which know nothing of what we add to its choices.
+        let names = known.iter().map(|(name, _)| *name).filter(|name| !OUR_CHOICES.contains(name));
+        let names: Vec<&str> = names.collect();
         return Err(format!("argument(s) must be one of the following: {}", names.join(", ")));
     };
     let value = values.iter().fold(0, |bits, value| bits | value);
@@ -109,6 +118,17 @@ fn parse_choice(known: Words, many: bool, words: &[&[u8]]) -> Result<i64, String
         return Err("shutdown options SAVE and NOSAVE can't be used simultaneously".into());
     }
     Ok(value)
+}
+
+/// `maxmemory 75%`: of what this process may take, in bytes, as CONFIG GET and CONFIG REWRITE show it from then on.
+fn share_of_memory(opt: Opt, text: &[u8]) -> Result<Option<i64>, String> {
+    let Some(digits) = text.strip_suffix(b"%").filter(|_| opt == Opt::Maxmemory) else {
+        return Ok(None);
+    };
+    let percent = parse_i64(digits).filter(|percent| (1..=100).contains(percent));
+    let percent = percent.ok_or("percentage argument must be between 1 and 100")?;
+    let limit = memory_limit(Path::new("/")).ok_or("the memory of this machine is not known")?;
+    Ok(Some((i128::from(limit) * i128::from(percent) / 100) as i64))
 }
 
 /// Reads a number of a `Kind::Number` and checks its range.

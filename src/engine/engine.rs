@@ -35,6 +35,7 @@ pub struct Engine {
     pub shared: Shared,
     /// Where active expiry stands.
     pub(super) expiry: crate::engine::expiry::ExpiryCycle,
+    pub(super) trim: crate::engine::trim::Trim,
 }
 
 /// All but the databases.
@@ -178,6 +179,7 @@ impl Engine {
                 config,
             },
             expiry: Default::default(),
+            trim: Default::default(),
         };
         engine.shared.config_changed();
         let (log_factor, decay_minutes) = engine.shared.lfu_settings();
@@ -198,11 +200,13 @@ impl Engine {
         crate::base::memory::allocated_bytes() + heaps + dying
     }
 
-    /// Keeps the highest use of memory, and measures what counts against `maxmemory`.
+    /// Keeps the highest use of memory, measures what counts against `maxmemory`, and returns what is free. To be
+    /// called some times per second.
     pub fn note_peak_memory(&mut self) {
         let used = self.used_memory();
         self.shared.stats.peak_memory_bytes = self.shared.stats.peak_memory_bytes.max(used);
         self.measure_base();
+        self.trim();
     }
 
     /// The beginning of a turn: reads the clock.

@@ -230,6 +230,8 @@ impl Engine {
         let eviction = &mut self.shared.eviction;
         (eviction.beside, eviction.others_bytes) = (db, counted - own);
         if counted <= eviction.limit_bytes && eviction.room == Room::Enough {
+            let limit = eviction.limit_bytes;
+            (eviction.last_bytes, eviction.low_bytes) = (limit, limit);
             return false;
         }
         let grown = counted.saturating_sub(eviction.last_bytes.max(eviction.limit_bytes));

@@ -43,8 +43,8 @@ pub struct ExpiryCycle {
 }
 
 impl Engine {
-    /// When a key will be due: in the past if one is. `None` if nothing is known to expire in the next half
-    /// minute, or if nothing may expire now. O(databases).
+    /// When a key will be due: in the past if one is. `None` if nothing is known to expire in the next two
+    /// minutes, or if nothing may expire now. O(databases).
     pub fn next_expiry_ms(&self) -> Option<i64> {
         let shared = &self.shared;
         if shared.clock.is_frozen() || shared.debug.is_cron_paused || !shared.may_expire() {

@@ -445,12 +445,18 @@ impl Jobs {
     /// Everybody who waits for something in these databases looks again.
     fn wake_databases(&mut self, dbs: &[usize], wakes: &mut Vec<usize>) {
         let in_them = |place: &Place| dbs.contains(&place.0);
-        for (_, queue) in self.waiters.iter().filter(|(place, _)| in_them(place)) {
-            wakes.extend(queue.iter().filter_map(|waiter| match waiter.who {
-                Who::Client(client) => Some(client),
+        let queues = self.waiters.iter().filter(|(place, _)| in_them(place));
+        let mut clients: Vec<(u64, usize)> = queues
+            .flat_map(|(_, queue)| queue)
+            .filter_map(|waiter| match waiter.who {
+                Who::Client(client) => Some((waiter.ticket, client)),
                 Who::Job(_) => None,
-            }));
-        }
+            })
+            .collect();
+        // In the order in which they came, not that of a hash map.
+        clients.sort_unstable();
+        clients.dedup();
+        wakes.extend(clients.into_iter().map(|(_, client)| client));
         self.running.iter_mut().for_each(|running| running.is_blocked = false);
     }
 

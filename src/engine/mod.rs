@@ -39,4 +39,5 @@ pub mod spec;
 pub mod stalls;
 pub mod stats;
 pub mod table;
+mod trim;
 pub mod verbs;

@@ -1,6 +1,7 @@
 //! What happens at times: rates, idle clients, the end of a pause, keys that expire.
 //!
-//! One tick per `hz`; each does a bounded piece of every duty. Between ticks the poll wakes when a key is due. Where the system has an alarm the
+//! One tick per `hz`; each does a bounded piece of every duty. Between ticks the poll wakes when a key is due.
+//! Where the system has an alarm the
 //! poll can wait for, a turn that is not due costs no look at the clock.
 use std::io;
 use std::os::fd::AsRawFd;

@@ -90,7 +90,8 @@ proptest! {
         let mut replies: Vec<(Block, Vec<u8>)> = Vec::new();
         for (index, edit) in edits.iter().enumerate() {
             let name = [b"a", b"b"][usize::from(edit.key)];
-            let written: Vec<u8> = (0..edit.written_len).map(|at| (index * 31 + at) as u8).collect();
+            let byte = |at: usize| (index * 31 + at) as u8;
+            let written: Vec<u8> = (0..edit.written_len).map(byte).collect();
             for db in [&mut pieces, &mut whole] {
                 db.begin(1_000_000 + index as i64 * 5000, false);
             }

@@ -14,7 +14,8 @@
 //! wheel grow beyond `refs_max`. Time may jump: forward, the slots between are skipped by their bits and the
 //! sweep hurries; back, the wheel is built anew.
 //!
-//! Cost: about 150 ns per deleted key, of 10M; a sweep of 10M keys about 1 % of a core.
+//! Cost: about 150 ns per deleted key, of 10M; the sweep of 10M keys 1 to 2 % of a core, where
+//! any has a TTL of more than two minutes, and nothing else.
 
 use super::db::Db;
 use super::heap::Handle;
@@ -28,7 +29,7 @@ use crate::base::time::UnixMillis;
 /// Buckets looked ahead for the processor to fetch.
 const LOOKAHEAD: usize = 4;
 /// What a round may take: less than half the span of the wheel, so that the mark stays ahead of time.
-const ROUND_MS: i64 = 15_000;
+const ROUND_MS: i64 = 60_000;
 /// How long before the mark the round that moves it must be over.
 const MARGIN_MS: i64 = 1000;
 /// A database of few buckets is gone round this often, for its mean TTL.
@@ -37,8 +38,10 @@ const SHORT_ROUND_MS: i64 = 100;
 const SHORT_ROUND_BUCKETS: i64 = 64;
 /// Handles there may be in a wheel of a small database.
 const REFS_MIN: usize = 1 << 16;
-/// What is this near stays in a wheel that has grown too large.
-const CUT_AFTER_MS: i64 = 2000;
+/// What is this near stays in a wheel that has grown too large; the second if the first is not enough.
+const CUT_AFTER_MS: [i64; 2] = [20_000, 2000];
+/// A wheel is given back when the database has had no TTL for so long.
+const KEEP_MS: i64 = 10_000;
 
 /// What a call of `expire_due` did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -163,6 +166,10 @@ impl Db {
         let (now_ms, buckets) = (self.now_ms, self.table.buckets());
         let Some(wheel) = &mut self.wheel else { return progress };
         wheel.advance(now_ms);
+        wheel.extend();
+        if wheel.is_sweeping() && wheel.is_outdated() {
+            wheel.begin_round(now_ms);
+        }
         let since_ms = now_ms.saturating_sub(wheel.round.started_ms);
         if !wheel.is_sweeping() {
             let is_soon = (0..SHORT_ROUND_MS).contains(&since_ms);
@@ -226,6 +233,8 @@ impl Db {
             }
             if wheel.is_sought(expiry) {
                 wheel.push(handle, expiry);
+            } else if wheel.is_far(expiry) {
+                wheel.note_far();
             }
         });
         ttl_sum_ms
@@ -248,7 +257,8 @@ impl Db {
     pub fn tidy_wheel(&mut self, budget_chunks: usize) -> bool {
         let now_ms = self.now_ms;
         let Some(wheel) = &mut self.wheel else { return true };
-        if self.expires > 0 {
+        let is_kept = (0..KEEP_MS).contains(&now_ms.saturating_sub(wheel.round.started_ms));
+        if self.expires > 0 || is_kept && wheel.refs() < REFS_MIN {
             return wheel.free_slice(budget_chunks);
         }
         if wheel.refs() > 0 {
@@ -274,12 +284,13 @@ impl Db {
             wheel.advance(now_ms);
             // Part of the present slot has passed as well.
             wheel.take_current();
+            wheel.extend();
             while self.expire_due(usize::MAX).is_left {}
             let Some(wheel) = &mut self.wheel else { return };
             if wheel.mark_ms() > now_ms {
                 return;
             }
-            if !wheel.is_sweeping() {
+            if !wheel.is_sweeping() || wheel.is_outdated() {
                 wheel.begin_round(now_ms);
             }
             // Deleting comes afterwards, so no bucket leaves meanwhile.
@@ -310,6 +321,8 @@ impl Db {
                 return self.note_expiry_at_limit(handle, expiry, bucket);
             }
             wheel.push(handle, expiry);
+        } else {
+            wheel.note_far();
         }
     }
 
@@ -333,6 +346,8 @@ impl Db {
         wheel.refs_max = REFS_MIN;
         if wheel.covers(expiry, 0) {
             wheel.push(handle, expiry);
+        } else {
+            wheel.note_far();
         }
         self.wheel = Some(wheel);
     }
@@ -347,7 +362,11 @@ impl Db {
         let Some(wheel) = &mut self.wheel else { return };
         wheel.refs_max = refs_max;
         if wheel.refs() >= refs_max {
-            wheel.cut(now_ms.saturating_add(CUT_AFTER_MS));
+            for after_ms in CUT_AFTER_MS {
+                if wheel.refs() >= refs_max / 2 {
+                    wheel.cut(now_ms.saturating_add(after_ms));
+                }
+            }
             // Nothing expires now (the clock stands, or clients are paused), or keys live very short lives.
             if wheel.refs() >= refs_max / 2 {
                 wheel.forget(now_ms);
@@ -404,13 +423,14 @@ impl Db {
 /// The bucket a round should have reached by now: all when the mark is near.
 fn round_goal(wheel: &Wheel, now_ms: UnixMillis, buckets: usize) -> usize {
     let started_ms = wheel.round.started_ms;
-    if wheel.mark_ms() <= now_ms.saturating_add(MARGIN_MS) {
+    if wheel.is_seeking() && wheel.mark_ms() <= now_ms.saturating_add(MARGIN_MS) {
         return buckets;
     }
     let margin_ms = wheel.mark_ms().saturating_sub(started_ms).saturating_sub(MARGIN_MS);
     let round_ms = i128::from(margin_ms.clamp(1, ROUND_MS));
     let elapsed_ms = i128::from(now_ms.saturating_sub(started_ms).max(0));
-    let even = (buckets as i128).saturating_mul(elapsed_ms) / round_ms;
+    let even =
+        i128::from(wheel.is_seeking()) * (buckets as i128).saturating_mul(elapsed_ms) / round_ms;
     let least = elapsed_ms * i128::from(SHORT_ROUND_BUCKETS) / i128::from(SHORT_ROUND_MS);
     let least = least + i128::from(SHORT_ROUND_BUCKETS);
     usize::try_from(even.max(least)).unwrap_or(usize::MAX).min(buckets)

@@ -245,5 +245,5 @@ fn candidates_are_found_in_both_of_the_first_buckets() {
         }
     }
     assert!(first + behind > 9_800, "{first} in the first bucket, {behind} behind it");
-    assert!(behind > 100, "{behind} behind the first bucket");
+    assert!(behind > 10, "{behind} behind the first bucket");
 }

@@ -1,7 +1,7 @@
-//! The timing wheel: which entries expire when, for the next half minute.
+//! The timing wheel: which entries expire when, for the next two minutes.
 //!
 //! ```text
-//!   slots   one per 4 ms, 8192 of them, in a ring; `base` is the first that has not been taken out
+//!   slots   one per 4 ms, 32768 of them, in a ring; `base` is the first that has not been taken out
 //!   slot    a chain of chunks of 28 handles; nothing moves when it grows, and it is freed chunk by chunk
 //!   mark    every entry that expires before `mark_ms` has a handle in the slot of its time
 //!           (or in a later one, if its time had passed when it came)
@@ -9,25 +9,27 @@
 //!
 //! Entries whose time is set to one before the mark come in at once. The others are found by a slow round over
 //! all buckets (`Db::sweep`), which brings those between the mark and `next_mark_ms`; then that is the mark. A
-//! round meets each entry once: while it lasts, what is set behind its cursor comes in at once too.
+//! round meets each entry once: while it lasts, what is set behind its cursor comes in at once too. As long as no
+//! key has a time behind the mark (`has_far`), the mark moves on by itself: where all TTLs are short, nothing needs
+//! to be sought.
 //!
 //! Handles are never taken out early: an entry that was deleted, moved or given another time leaves a stale one
 //! behind, told apart when its slot comes (`Db::expire_due`). The owner keeps their number within bounds by
 //! `cut`, which forgets everything behind a moment and leaves it to the next round.
 //!
 //! Why not all keys in a hierarchy of wheels, without rounds: four bytes for every key with a TTL, moved several
-//! times, and stale ones that stay for hours. Here a key that lives for long costs nothing until its last half
-//! minute. Why not a heap: O(log n) cache misses per SET; a push here is one compare and one line written.
+//! times, and stale ones that stay for hours. Here a key that lives for long costs nothing until its last two
+//! minutes. Why not a heap: O(log n) cache misses per SET; a push here is one compare and one line written.
 //!
-//! Cost: about 10 ns per push, 5 bytes per handle in full slots, 65 KiB for a database with any TTL. Freeing
+//! Cost: about 3 ns per push, 5 bytes per handle in full slots, 260 KiB for a database with any TTL. Freeing
 //! and taking out are bounded by what the caller asks for.
 
 use std::collections::VecDeque;
 
 /// Milliseconds of one slot, as a power of two. The mean delay of an expiry is half of it.
 pub(super) const SLOT_SHIFT: u32 = 2;
-/// Number of slots: the wheel spans 32.8 s.
-const SLOTS: usize = 8192;
+/// Number of slots: the wheel spans 131 s.
+const SLOTS: usize = 1 << 15;
 const WORDS: usize = SLOTS / 64;
 /// Handles of one chunk, which fills two cache lines.
 pub(super) const CHUNK_HANDLES: usize = 28;
@@ -99,6 +101,12 @@ pub(super) struct Wheel {
     next_mark_ms: i64,
     pub(super) round: Round,
     is_sweeping: bool,
+    /// Whether there may be entries with a time behind the mark.
+    has_far: bool,
+    /// Whether one was met, or came, since the round began.
+    is_far_seen: bool,
+    /// Whether the round is to bring entries; else it only looks.
+    is_seeking: bool,
     due: VecDeque<Due>,
     /// Handles in `due`.
     due_refs: usize,
@@ -141,6 +149,9 @@ impl Wheel {
             next_mark_ms: mark_ms,
             round: Round { cursor: 0, started_ms: now_ms },
             is_sweeping: false,
+            has_far: false,
+            is_far_seen: false,
+            is_seeking: false,
             due: VecDeque::new(),
             due_refs: 0,
             garbage: Vec::new(),
@@ -238,7 +249,7 @@ impl Wheel {
         self.first_filled(self.base).map(|number| slot_ms(number + 1))
     }
 
-    /// Takes out all slots that have passed. O(slots that are not empty), at most 8192; no more when an hour
+    /// Takes out all slots that have passed. O(slots that are not empty), at most 32768; no more when an hour
     /// has passed. A clock that was set back makes the wheel forget all it knows.
     pub(super) fn advance(&mut self, now_ms: i64) {
         let now_number = slot_number(now_ms);
@@ -302,11 +313,40 @@ impl Wheel {
         self.due.front().map_or(&[], |due| &due.chain.handles[..due.chain.len as usize])
     }
 
-    /// Begins a round: it is to bring what expires before the end of the ring.
+    /// An entry has come, or was met, that expires behind the mark and is not in the wheel.
+    pub(super) fn note_far(&mut self) {
+        (self.has_far, self.is_far_seen) = (true, true);
+    }
+
+    /// Whether an entry that a round meets will need another one.
+    #[inline]
+    pub(super) fn is_far(&self, expiry_ms: i64) -> bool {
+        expiry_ms >= self.next_mark_ms
+    }
+
+    /// Moves the mark to the end of the ring if no entry can lie between.
+    pub(super) fn extend(&mut self) {
+        if !self.has_far {
+            self.mark_ms = slot_ms(self.base.saturating_add(SLOTS as i64)).max(self.mark_ms);
+            self.next_mark_ms = self.mark_ms;
+        }
+    }
+
+    /// Begins a round: it is to bring what expires before the end of the ring, if there may be anything.
     pub(super) fn begin_round(&mut self, now_ms: i64) {
         self.next_mark_ms = slot_ms(self.base.saturating_add(SLOTS as i64)).max(self.mark_ms);
         self.round = Round { cursor: 0, started_ms: now_ms };
-        self.is_sweeping = true;
+        (self.is_sweeping, self.is_far_seen, self.is_seeking) = (true, false, self.has_far);
+    }
+
+    /// Whether the round is to bring entries; one that began before the first far entry came is not.
+    pub(super) fn is_seeking(&self) -> bool {
+        self.is_seeking
+    }
+
+    /// Whether the round under way would not bring what it should by now.
+    pub(super) fn is_outdated(&self) -> bool {
+        self.has_far && !self.is_seeking
     }
 
     /// The round has visited all buckets.
@@ -314,6 +354,9 @@ impl Wheel {
         self.mark_ms = self.next_mark_ms;
         self.round.cursor = 0;
         self.is_sweeping = false;
+        if self.is_seeking {
+            self.has_far = self.is_far_seen;
+        }
     }
 
     /// Whether a round is under way.
@@ -336,6 +379,7 @@ impl Wheel {
         self.next_mark_ms = self.mark_ms;
         self.round.cursor = 0;
         self.is_sweeping = false;
+        self.note_far();
     }
 
     /// Forgets everything: each entry has to be found by the next round.

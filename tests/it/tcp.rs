@@ -1,10 +1,12 @@
-//! The corpus against our server over sockets: in RESP2 and RESP3, and in RESP2 with the bytes of
-//! every command cut in pieces.
+//! The corpus against our server over sockets: in RESP2 and RESP3, in RESP2 with the bytes of every command cut in
+//! pieces, and with every command that can be a job being one, of slices of one unit.
+
+use std::time::Duration;
 
 use super::support::play::{Outcome, Resp, concerns, play};
 use super::support::process::{Kind, Process};
 use super::support::script::{Action, Script, load_all};
-use super::support::target::{Cut, CutAt, Target};
+use super::support::target::{Cut, CutAt, Received, Target};
 
 /// Commands of up to this many bytes are cut at every position.
 const CUT_LENGTH_MAX: usize = 48;
@@ -18,14 +20,20 @@ fn kind() -> Kind {
 struct Running {
     process: Process,
     over_tcp: bool,
+    /// What is said to each server that is started.
+    order: Option<&'static [u8]>,
     failures: Vec<String>,
     compared: usize,
 }
 
 impl Running {
     fn start(over_tcp: bool) -> Self {
-        let process = Process::start(kind(), over_tcp).expect("rufous starts");
-        Running { process, over_tcp, failures: Vec::new(), compared: 0 }
+        Running::start_with(over_tcp, None)
+    }
+
+    fn start_with(over_tcp: bool, order: Option<&'static [u8]>) -> Self {
+        let process = start(over_tcp, order);
+        Running { process, over_tcp, order, failures: Vec::new(), compared: 0 }
     }
 
     fn run(&mut self, script: &Script, play: impl FnOnce(&mut dyn Target) -> Outcome) {
@@ -35,7 +43,7 @@ impl Running {
         if !self.process.is_running() {
             let tail = self.process.log_tail();
             self.failures.push(format!("{}: the server died:\n{tail}", script.name));
-            self.process = Process::start(kind(), self.over_tcp).expect("rufous starts");
+            self.process = start(self.over_tcp, self.order);
         }
     }
 
@@ -44,6 +52,19 @@ impl Running {
         let failures = self.failures;
         assert!(failures.is_empty(), "{} failures\n{}", failures.len(), failures.join("\n"));
     }
+}
+
+/// A server that has carried out this order, if there is one.
+fn start(over_tcp: bool, order: Option<&[u8]>) -> Process {
+    let mut process = Process::start(kind(), over_tcp).expect("rufous starts");
+    if let Some(order) = order {
+        let mut link = process.connect().expect("rufous listens");
+        link.send(order).expect("rufous reads");
+        let mut answer = Vec::new();
+        let received = link.receive(&mut answer, Duration::from_secs(5)).expect("rufous answers");
+        assert_eq!((received, &answer[..]), (Received::Bytes, &b"+OK\r\n"[..]));
+    }
+    process
 }
 
 fn play_all(resp: Resp, how: &str) {
@@ -70,6 +91,20 @@ fn our_server_answers_in_resp2() {
 #[test]
 fn our_server_answers_in_resp3() {
     play_all(Resp::Three, "tcp, RESP3");
+}
+
+#[test]
+fn commands_may_run_in_the_smallest_slices() {
+    if kind() == Kind::Redis {
+        return;
+    }
+    let mut running = Running::start_with(false, Some(b"DEBUG JOBS UNITS 1\r\n"));
+    for script in load_all() {
+        if concerns(&script, &running.process, Resp::Two) {
+            running.run(&script, |target| play(&script, target, Resp::Two));
+        }
+    }
+    running.conclude("slices of one unit");
 }
 
 #[test]

@@ -164,7 +164,7 @@ fn wrong_models_of_the_keyspace_are_caught() {
 
 #[test]
 fn the_same_seed_is_the_same_run() {
-    for seed in 0..100 {
+    for seed in 0..200 {
         let (first, second) = (run(&Plan::of(seed)), run(&Plan::of(seed)));
         assert_eq!(first.trace, second.trace, "seed {seed}");
         let calls = |run: &super::world::Run| format!("{:?}", run.calls);
