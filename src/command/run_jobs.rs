@@ -370,6 +370,7 @@ impl Engine {
             Some(mut session) => {
                 session.waiting = None;
                 session.job_bytes = 0;
+                shared.clients.recount(&session);
                 execute::account(shared, &mut session, list.args(), ran, &mut out);
                 shared.clients.checkin(running.client, session);
                 shared.outbox.replies.push((running.client, out));

@@ -327,8 +327,11 @@ mod tests {
             }
             loop {
                 let total: usize = model.iter().map(|known| known.1).sum();
-                let top = model.iter().filter(|known| known.2).map(|known| bucket_of(known.1)).max();
-                let first = model.iter().position(|known| known.2 && Some(bucket_of(known.1)) == top);
+                let evictable = || model.iter().filter(|known| known.2);
+                let top = evictable().map(|known| bucket_of(known.1)).max();
+                let first = model
+                    .iter()
+                    .position(|known| known.2 && Some(bucket_of(known.1)) == top);
                 let wanted = first.filter(|_| total >= limit.max(LIMIT_BYTES_MIN));
                 let victim = memory.next_victim();
                 proptest::prop_assert_eq!(victim, wanted.map(|at| model[at].0));

@@ -90,7 +90,9 @@ impl Clients {
 
     /// To be called when something else that it holds has changed, or whether it may be closed for that. O(log n).
     pub fn recount(&mut self, session: &Session) {
-        if let Some(slot) = self.slot_of(session.id) {
+        if let Some(slot) = self.slot_of(session.id)
+            && !session.is_killed
+        {
             self.memory.set(slot, session.memory_bytes(), !session.is_no_evict);
         }
     }

@@ -318,6 +318,14 @@ fn the_reply_of_a_job_counts() {
     eventually("nothing held", || {
         figure(&mut observer, "modest", "tot-mem").is_some_and(|held| held < 1000)
     });
+    // Nor one that wants no reply.
+    modest.command(&["CLIENT", "REPLY", "OFF"]);
+    modest.command(&words);
+    modest.command(&["CLIENT", "REPLY", "ON"]);
+    modest.expect("+OK");
+    eventually("nothing counted", || {
+        observer.info("mem_clients_normal").parse::<usize>().expect("a number") < 2000
+    });
     server.assert_healthy();
 }
 
