@@ -206,9 +206,8 @@ impl Reactor {
                 self.leave_connection();
                 self.enter_connection(entry.conn, *started);
             }
-            let memory = &self.engine.shared.clients.memory;
-            let is_limited = memory.is_limited();
-            if is_limited && memory.is_over() {
+            let is_limited = self.engine.shared.clients.memory.is_limited();
+            if is_limited {
                 self.evict_clients();
             }
             self.run_entry(entry, started);
@@ -221,7 +220,7 @@ impl Reactor {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn run_entry(&mut self, entry: &Entry, started: &mut u64) {
         if self.shutdown.is_some() {
             // Nothing runs after SHUTDOWN.

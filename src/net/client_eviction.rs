@@ -43,6 +43,7 @@ impl Reactor {
 
     /// What the client whose command has just run holds now. Only while there is a limit; otherwise the end of the turn
     /// is early enough.
+    #[cold]
     pub(super) fn note_current(&mut self) {
         let Some(current) = self.current.as_mut() else { return };
         let Some(conn) = self.conns.get(current.conn) else { return };

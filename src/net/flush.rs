@@ -226,7 +226,7 @@ impl Reactor {
 }
 
 /// What a connection has received and not executed.
-#[inline]
+#[inline(always)]
 pub(super) fn note_input(conn: &Conn, figures: &mut IoFigures) {
     if let Some(partial) = &conn.partial {
         note_partial(partial, figures);
@@ -238,6 +238,7 @@ pub(super) fn note_input(conn: &Conn, figures: &mut IoFigures) {
 
 /// As in Redis, what is complete of a request counts as its arguments once a big one follows it; that counts as
 /// received bytes until its line end has come.
+#[cold]
 fn note_partial(partial: &Partial, figures: &mut IoFigures) {
     let blocks_bytes: usize = partial.blocks.iter().map(|block| block.len()).sum();
     let buffer_bytes = partial.buffer.len();
@@ -261,7 +262,7 @@ fn note_partial(partial: &Partial, figures: &mut IoFigures) {
 }
 
 /// What waits to be sent. The buffer itself may be lent, and counts once it is kept beyond the turn.
-#[inline]
+#[inline(always)]
 pub(super) fn note_output(output: &Output, figures: &mut IoFigures) {
     figures.reply_peak_bytes = output.bytes().len();
     figures.reply_bytes = output.bytes().len();
