@@ -76,6 +76,25 @@ fn requests_that_are_too_big() {
 }
 
 #[test]
+fn what_came_in_the_same_turn_counts() {
+    let mut server = Server::start(&[]);
+    let mut observer = observer(&server, "4mb");
+    let _holder = holding(&server, &mut observer, "holder", 4 * MIB - 40_000);
+    let mut late = server.connect();
+    late.roundtrip(&["CLIENT", "SETNAME", "late"], "+OK");
+    assert_eq!(count(&mut observer, "holder"), 1);
+    // The observer's request stands right behind one that is too much.
+    server.signal("STOP");
+    late.send(&unfinished(60_000)[..50_000]);
+    observer.command(&["CLIENT", "LIST"]);
+    thread::sleep(Duration::from_millis(20));
+    server.signal("CONT");
+    let list = observer.reply().text();
+    assert!(list.contains(" name=late ") && !list.contains(" name=holder "), "{list}");
+    server.assert_healthy();
+}
+
+#[test]
 fn replies_that_nobody_reads() {
     for (_, mut server) in Server::both(&[]) {
         let mut observer = observer(&server, "4mb");
@@ -319,10 +338,12 @@ fn the_reply_of_a_job_counts() {
         figure(&mut observer, "modest", "tot-mem").is_some_and(|held| held < 1000)
     });
     // Nor one that wants no reply.
+    observer.roundtrip(&["DEBUG", "JOBS", "STOP-AFTER", "0"], "+OK");
     modest.command(&["CLIENT", "REPLY", "OFF"]);
     modest.command(&words);
-    modest.command(&["CLIENT", "REPLY", "ON"]);
-    modest.expect("+OK");
+    eventually("a job", || observer.info("jobs_running") == "1");
+    observer.roundtrip(&["DEBUG", "JOBS", "STOP-AFTER", "-1"], "+OK");
+    eventually("the job to end", || observer.info("jobs_running") == "0");
     eventually("nothing counted", || {
         observer.info("mem_clients_normal").parse::<usize>().expect("a number") < 2000
     });
