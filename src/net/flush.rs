@@ -130,7 +130,7 @@ impl Reactor {
     }
 
     /// Tells the engine what this connection's buffers hold, for CLIENT LIST and `maxmemory-clients`.
-    #[inline]
+    #[inline(always)]
     pub(super) fn note_figures(&mut self, key: usize) {
         let Some(conn) = self.conns.get(key) else { return };
         let clients = &mut self.engine.shared.clients;
