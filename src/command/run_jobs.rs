@@ -13,7 +13,7 @@ use crate::engine::ctx::{Ctx, OtherDbs};
 use crate::engine::engine::{Engine, Shared};
 use crate::engine::error::CmdError;
 use crate::engine::jobs::{
-    Budget, Job, KeyRange, Parking, Phase, Place, Running, Step, TAKERS, UNITS_AT_ONCE, WHOLE,
+    Budget, INDEX, Job, KeyRange, Parking, Phase, Place, Running, Step, UNITS_AT_ONCE, WHOLE,
 };
 use crate::engine::session::{Session, Waiting};
 use crate::engine::table::Found;
@@ -89,10 +89,10 @@ fn places_of(
     let count: usize = ranges.iter().map(|range| range.count).sum();
     if count == 0 && command.flags & flag::OTHER_DB != 0 {
         // SWAPDB.
-        places.extend((0..db_count).map(|db| ((db, TAKERS), Hold::Write)));
+        places.extend((0..db_count).map(|db| ((db, INDEX), Hold::Write)));
     }
     if count > UNITS_AT_ONCE {
-        places.push(((session.db, TAKERS), Hold::Read));
+        places.push(((session.db, INDEX), Hold::Read));
         if ranges.iter().any(|range| range.hold == Hold::Write) {
             places.push(((session.db, WHOLE), Hold::Read));
         }
@@ -161,9 +161,10 @@ pub(super) fn park(
     if running.is_partial {
         hold(dbs, &running, WHOLE, Hold::Read);
     }
-    if has_many_keys {
-        hold(dbs, &running, TAKERS, Hold::Read);
-    } else {
+    if has_many_keys || is_writer {
+        hold(dbs, &running, INDEX, Hold::Read);
+    }
+    if !has_many_keys {
         // Nobody else has run since the claim: all of them are free.
         for (index, how) in keys_in(&running.keys) {
             hold(dbs, &running, args.key(index).hash, how);
@@ -243,10 +244,12 @@ impl Engine {
                         return false;
                     }
                     running.phase = Phase::Work;
-                    if let Some(db) = self.dbs.get_mut(running.db) {
-                        db.holds.release(TAKERS, Hold::Read);
-                        let Shared { jobs, outbox, .. } = &mut self.shared;
-                        jobs.wake((running.db, TAKERS), &mut outbox.wakes);
+                    if running.limbo.is_none() {
+                        // While it took them some may have expired, so none may live that would have.
+                        running.now = self.shared.clock.unix_ms();
+                    }
+                    if !running.writes() {
+                        self.release_index(running);
                     }
                 }
                 Phase::Work => {
@@ -403,7 +406,18 @@ impl Engine {
             db.holds.release(WHOLE, Hold::Read);
             jobs.wake((running.db, WHOLE), &mut outbox.wakes);
         }
+        if running.writes() {
+            self.release_index(running);
+        }
         true
+    }
+
+    /// A job no longer minds where its database stands.
+    fn release_index(&mut self, running: &Running) {
+        let Some(db) = self.dbs.get_mut(running.db) else { return };
+        db.holds.release(INDEX, Hold::Read);
+        let Shared { jobs, outbox, .. } = &mut self.shared;
+        jobs.wake((running.db, INDEX), &mut outbox.wakes);
     }
 
     /// What a job leaves behind.

@@ -15,7 +15,7 @@ use crate::base::hash::Key;
 use crate::base::hash::KeyHasher;
 use crate::engine::ctx::Ctx;
 use crate::engine::engine::Engine;
-use crate::engine::jobs::{Place, WHOLE};
+use crate::engine::jobs::{INDEX, Place, WHOLE};
 use crate::engine::session::Session;
 pub use crate::proto::dialect::Dialect;
 use crate::proto::limits::REPLY_BLOCK_BYTES;
@@ -153,9 +153,11 @@ pub fn each_key(dialect: Dialect, frame: &[u8], visit: &mut dyn FnMut(&[u8], boo
 /// What a whole request needs of database `db`, and how: nothing of it may be held by a job. O(bytes of the frame).
 pub fn places(dialect: Dialect, frame: &[u8], hasher: &KeyHasher, db: usize) -> Vec<(Place, Hold)> {
     let mut places = Vec::new();
-    if reach(dialect, frame) != Reach::Keys {
-        // Even who drops everything tells how much that was: it must not count what is half done.
-        places.push(((db, WHOLE), Hold::Write));
+    match reach(dialect, frame) {
+        Reach::Keys => {}
+        Reach::ReadsAll => places.push(((db, WHOLE), Hold::Write)),
+        // Who drops everything tells how much that was, and what a job is still to write would count.
+        Reach::WritesAll => places.push(((db, INDEX), Hold::Write)),
     }
     each_key(dialect, frame, &mut |key, may_change| {
         let hold = if may_change { Hold::Write } else { Hold::Read };

@@ -4,19 +4,19 @@
 //! blocks in use (their edges, smaller blocks) only `malloc_trim` returns, which takes as long as there is to return
 //! and cannot be cut in slices. So it is called early, while there is little, and less often the longer it takes.
 //!
-//! Cost: one file read per call of [`Engine::trim`], ten times a second; trimming takes at most 1 % of the time, and
-//! after a call that took a millisecond a minute passes before the next.
+//! Cost: one file read per call of [`Engine::trim`], ten times a second; trimming takes at most 1 % of the time, and a
+//! call that took two milliseconds is followed by ten seconds without.
 use crate::base::{memory, sys};
 use crate::engine::engine::Engine;
 
 /// Free memory left alone: so many bytes, and this part of what is in use.
-const LEFT_BYTES: usize = 1 << 20;
-const LEFT_DIVISOR: usize = 40;
+const LEFT_BYTES: usize = 512 << 10;
+const LEFT_DIVISOR: usize = 64;
 /// Time between calls for the time one took.
 const PAUSE_FACTOR: u64 = 100;
 /// A call that took longer would be noticed.
-const LONG_NANOS: u64 = 1_000_000;
-const LONG_PAUSE_NANOS: u64 = 60_000_000_000;
+const LONG_NANOS: u64 = 2_000_000;
+const LONG_PAUSE_FACTOR: u64 = 5000;
 
 /// What is known of earlier calls.
 #[derive(Debug, Default)]
@@ -52,7 +52,7 @@ impl Engine {
         if rest > left {
             self.trim.program_bytes = Some(program + rest - left / 2);
         }
-        let pause = if nanos > LONG_NANOS { LONG_PAUSE_NANOS } else { nanos * PAUSE_FACTOR };
-        self.trim.not_before = now + clock.ticks_of(pause);
+        let factor = if nanos < LONG_NANOS { PAUSE_FACTOR } else { LONG_PAUSE_FACTOR };
+        self.trim.not_before = now + clock.ticks_of(nanos * factor);
     }
 }
