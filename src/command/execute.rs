@@ -166,7 +166,7 @@ struct Refusal {
 }
 
 /// Everything that can keep a command from running; `None`: it has to wait.
-#[inline]
+#[inline(always)]
 fn check(
     shared: &mut Shared,
     session: &mut Session,

@@ -447,6 +447,7 @@ impl Partial {
     fn shrink_idle(&mut self) {
         if self.buffer.len() <= IDLE_BYTES_MAX {
             self.buffer.shrink_to(IDLE_BYTES_MAX);
+            self.spans.shrink_to(IDLE_BYTES_MAX / ARGUMENT_BYTES_MIN);
         }
     }
 
