@@ -142,6 +142,7 @@ pub(super) fn park(
         ticket: shared.jobs.new_ticket(),
         job,
         args: OwnedArgs::default(),
+        args_bytes: 0,
         found: Found { id: ran.id, command: ran.command, first_key: 0 },
         session: Box::new(session.clone()),
         client: shared.clients.slot_of(session.id).unwrap_or(usize::MAX),
@@ -201,6 +202,7 @@ impl Engine {
             let ticks = self.shared.clock.ticks() - started;
             running.ticks += ticks;
             self.note_slice(&running, ticks);
+            self.note_memory(&running);
             if is_over {
                 self.forget_job(*running);
             } else {
@@ -221,6 +223,15 @@ impl Engine {
         if ticks >= shared.watch.culprit_ticks {
             let list = running.args.lend(&self.hasher);
             shared.note_culprit(&running.session, id, list.args(), ticks);
+        }
+    }
+
+    /// What a job holds counts as its client's.
+    fn note_memory(&mut self, running: &Running) {
+        if !running.is_orphan && !matches!(running.phase, Phase::Release(_)) {
+            let reply_bytes =
+                running.out.capacity() + running.out.block_bytes() + running.job.reply_bytes();
+            self.shared.clients.note_job(running.client, running.args_bytes + reply_bytes);
         }
     }
 
@@ -361,6 +372,8 @@ impl Engine {
         match present {
             Some(mut session) => {
                 session.waiting = None;
+                session.job_bytes = 0;
+                shared.clients.recount(&session);
                 execute::account(shared, &mut session, list.args(), ran, &mut out);
                 shared.clients.checkin(running.client, session);
                 shared.outbox.replies.push((running.client, out));

@@ -156,6 +156,8 @@ pub struct Running {
     pub job: Box<dyn Job>,
     /// The request.
     pub args: OwnedArgs,
+    /// Memory it holds.
+    pub args_bytes: usize,
     /// Its command.
     pub found: Found,
     /// The client as it was when the command began: a job outlives its client.
@@ -315,6 +317,7 @@ impl Jobs {
     /// Gives the job parked last the request it came from.
     pub fn give_args(&mut self, args: OwnedArgs) {
         if let Some(running) = self.running.back_mut() {
+            running.args_bytes = args.memory_bytes();
             running.args = args;
         }
     }
