@@ -150,12 +150,13 @@ impl Engine {
 
     /// As `make_room`, for callers that cannot wait: while others would have to, it goes on.
     #[inline]
-    pub fn make_room_now(&mut self, db: usize) {
-        self.make_room(db);
+    pub fn make_room_now(&mut self, db: usize) -> bool {
+        let mut has_taken_time = self.make_room(db);
         while self.shared.eviction.room == Room::Wait {
             self.shared.eviction.spent_ticks = 0;
-            self.make_room(db);
+            has_taken_time |= self.make_room(db);
         }
+        has_taken_time
     }
 
     /// What counts against `maxmemory` now. O(databases).

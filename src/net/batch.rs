@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::base::block::Block;
 use crate::command::execute::{Outcome, Request};
-use crate::dialect::{self, Dialect};
+use crate::dialect::{self, Dialect, Ran};
 use crate::engine::engine::Engine;
 use crate::engine::evict::Room;
 use crate::engine::session::{Replies, Session, Waiting};
@@ -288,7 +288,10 @@ impl Reactor {
             session.closes_after_reply = true;
             return;
         }
-        engine.make_room(session.db);
+        if engine.make_room(session.db) {
+            // Not the request's time.
+            *started = engine.shared.clock.ticks();
+        }
         session.waiting = frame_waits_for(engine, session, conn.dialect, frame);
         if session.waiting.is_some() {
             let kept = keep(engine, entry, arena, batch, conn);
@@ -297,8 +300,14 @@ impl Reactor {
             return;
         }
         let first_hash = (entry.hint.index != 0).then_some(entry.hint.hash);
-        dialect::run(conn.dialect, engine, session, frame, first_hash, &mut current.output);
-        *started = engine.shared.clock.ticks();
+        let out = &mut current.output;
+        let ran = dialect::run(conn.dialect, engine, session, frame, first_hash, out, started);
+        if ran == Ran::Parked {
+            if let Postponed::Frame(frame) = keep(engine, entry, arena, batch, conn) {
+                engine.shared.jobs.give_args(frame);
+            }
+            (current.is_postponing, current.is_waiting) = (true, true);
+        }
         cut_above_limit(engine, current, conn);
     }
 
