@@ -50,6 +50,12 @@ impl Garbage for Vec<u8> {
     }
 }
 
+impl Garbage for Vec<u64> {
+    fn free_slice(&mut self, units: usize) -> Progress {
+        free_buffer(self, units)
+    }
+}
+
 /// A block that somebody else holds as well is theirs to free.
 impl Garbage for Block {
     fn free_slice(&mut self, units: usize) -> Progress {

@@ -54,7 +54,7 @@ impl Engine {
 
     /// Runs one request of `session`, appending its reply to `out`. `started` is when the time of this command
     /// begins, in ticks; it is moved to its end.
-    #[inline]
+    #[inline(always)]
     pub fn execute(
         &mut self,
         session: &mut Session,
@@ -166,7 +166,7 @@ struct Refusal {
 }
 
 /// Everything that can keep a command from running; `None`: it has to wait.
-#[inline]
+#[inline(always)]
 fn check(
     shared: &mut Shared,
     session: &mut Session,

@@ -9,14 +9,17 @@ use crate::command::execute::{self, Ran};
 use crate::command::keys::ranges_of;
 use crate::command::spec::flag;
 use crate::engine::background::Work;
-use crate::engine::ctx::{Ctx, OtherDbs};
+use crate::engine::ctx::{CmdResult, Ctx, OtherDbs};
 use crate::engine::engine::{Engine, Shared};
 use crate::engine::error::CmdError;
 use crate::engine::jobs::{
-    Budget, INDEX, Job, KeyRange, Parking, Phase, Place, Running, Step, UNITS_AT_ONCE, WHOLE,
+    Budget, INDEX, Job, KeyRange, KeySource, Parking, Phase, Place, Running, Step, UNITS_AT_ONCE,
+    WHOLE,
 };
 use crate::engine::session::{Session, Waiting};
+use crate::engine::slowlog::ARGUMENTS_MAX;
 use crate::engine::table::Found;
+use crate::engine::verbs::Verb;
 use crate::proto::args::{Args, OwnedArgs};
 use crate::proto::reply::{Output, Reply};
 use crate::store::{Db, Hold};
@@ -135,20 +138,21 @@ pub(super) fn park(
     let Some(Parking { job, has_many_keys }) = shared.jobs.take_parking() else { return };
     session.waiting = Some(Waiting::Job);
     shared.note_culprit(session, ran.id, args, ran.turn_ticks);
-    let keys = ranges_of(ran.command, args);
-    let is_writer = keys.iter().any(|range| range.hold == Hold::Write);
+    let keys = KeySource::Ranges(ranges_of(ran.command, args));
+    let is_partial = has_many_keys && keys.is_written();
     let mut running = Box::new(Running {
         id: shared.jobs.new_id(),
         ticket: shared.jobs.new_ticket(),
         job,
         args: OwnedArgs::default(),
+        args_bytes: 0,
         found: Found { id: ran.id, command: ran.command, first_key: 0 },
         session: Box::new(session.clone()),
         client: shared.clients.slot_of(session.id).unwrap_or(usize::MAX),
         db: session.db,
         limbo: None,
         keys,
-        is_partial: has_many_keys && is_writer,
+        is_partial,
         now,
         ticks: ran.ticks,
         slice_ticks: 0,
@@ -160,13 +164,13 @@ pub(super) fn park(
     if running.is_partial {
         hold(dbs, &running, WHOLE, Hold::Read);
     }
-    if has_many_keys || is_writer {
+    if has_many_keys || running.writes() {
         hold(dbs, &running, INDEX, Hold::Read);
     }
     if !has_many_keys {
         // Nobody else has run since the claim: all of them are free.
-        for (index, how) in keys_in(&running.keys) {
-            hold(dbs, &running, args.key(index).hash, how);
+        for (hash, how) in hashes_in(&running.keys, args, 0) {
+            hold(dbs, &running, hash, how);
         }
         running.phase = Phase::Work;
     }
@@ -174,6 +178,48 @@ pub(super) fn park(
 }
 
 impl Engine {
+    /// Makes a job of a request of another front door, for which `verb` stands. It finds its keys itself, to be held
+    /// so; its error is counted and for the caller to encode. The caller gives the job the request.
+    #[cold]
+    pub fn park_verb(
+        &mut self,
+        session: &mut Session,
+        verb: Verb,
+        job: Box<dyn Job>,
+        how: Hold,
+    ) -> CmdResult {
+        let (id, now) = self.begin_verb(session, verb)?;
+        let shared = &mut self.shared;
+        session.waiting = Some(Waiting::Job);
+        let running = Box::new(Running {
+            id: shared.jobs.new_id(),
+            ticket: shared.jobs.new_ticket(),
+            job,
+            args: OwnedArgs::default(),
+            found: shared.table.found(id),
+            session: Box::new(session.clone()),
+            client: shared.clients.slot_of(session.id).unwrap_or(usize::MAX),
+            db: session.db,
+            limbo: None,
+            args_bytes: 0,
+            keys: KeySource::Found { hashes: Vec::new(), hold: how },
+            is_partial: how == Hold::Write,
+            now,
+            ticks: 0,
+            slice_ticks: 0,
+            out: Output::default(),
+            phase: Phase::Find,
+            is_blocked: false,
+            is_orphan: false,
+        });
+        if running.is_partial {
+            hold(&mut self.dbs, &running, WHOLE, Hold::Read);
+        }
+        hold(&mut self.dbs, &running, INDEX, Hold::Read);
+        self.shared.jobs.add(running);
+        Ok(())
+    }
+
     /// Whether a request that needs these places and is no command may run beside the jobs under way. If not, its
     /// client is queued at all of them: run it again when it is woken.
     #[cold]
@@ -201,6 +247,7 @@ impl Engine {
             let ticks = self.shared.clock.ticks() - started;
             running.ticks += ticks;
             self.note_slice(&running, ticks);
+            self.note_memory(&running);
             if is_over {
                 self.forget_job(*running);
             } else {
@@ -219,8 +266,18 @@ impl Engine {
         let id = running.found.id;
         probes::job_slice(|| shared.table.full_name(id), || shared.clock.nanos(ticks));
         if ticks >= shared.watch.culprit_ticks {
-            let list = running.args.lend(&self.hasher);
+            let shown = running.job.shown(running.args.lend(&self.hasher).args(), 2);
+            let list = shown.as_ref().unwrap_or(&running.args).lend(&self.hasher);
             shared.note_culprit(&running.session, id, list.args(), ticks);
+        }
+    }
+
+    /// What a job holds counts as its client's.
+    fn note_memory(&mut self, running: &Running) {
+        if !running.is_orphan && !matches!(running.phase, Phase::Release(_)) {
+            let reply_bytes =
+                running.out.capacity() + running.out.block_bytes() + running.job.reply_bytes();
+            self.shared.clients.note_job(running.client, running.args_bytes + reply_bytes);
         }
     }
 
@@ -228,6 +285,20 @@ impl Engine {
     fn advance(&mut self, running: &mut Running, budget: &mut Budget) -> bool {
         loop {
             match running.phase {
+                Phase::Find => match self.find_keys(running, budget) {
+                    Ok(Step::More) => return false,
+                    Ok(Step::Done) => {
+                        // From here on it may hold keys, so it comes after all who do.
+                        running.ticket = self.shared.jobs.new_ticket();
+                        running.phase = Phase::Take(0);
+                    }
+                    Err(error) => {
+                        running.keys = KeySource::default();
+                        self.release_index(running);
+                        self.finish(running, Err(error));
+                        running.phase = Phase::Release(0);
+                    }
+                },
                 Phase::Take(from) => {
                     if !self.take_keys(running, from, budget) {
                         return false;
@@ -263,6 +334,13 @@ impl Engine {
         }
     }
 
+    /// Has the job find the next of its keys.
+    fn find_keys(&mut self, running: &mut Running, budget: &mut Budget) -> Result<Step, CmdError> {
+        let KeySource::Found { hashes, .. } = &mut running.keys else { return Ok(Step::Done) };
+        let list = running.args.lend(&self.hasher);
+        running.job.find_keys(list.args(), hashes, budget)
+    }
+
     /// Takes keys, those it changes first, until all are held, one is not free, or the slice is over; true: all are.
     fn take_keys(&mut self, running: &mut Running, from: usize, budget: &mut Budget) -> bool {
         let Some(db) = self.dbs.get_mut(running.db) else { return true };
@@ -273,8 +351,7 @@ impl Engine {
         let jobs = &mut self.shared.jobs;
         let (mut taken, piece) = (from, budget.piece(KEYS_PER_STEP));
         let mut is_complete = true;
-        for (index, how) in keys_in(&keys).skip(from) {
-            let hash = lent.args().key(index).hash;
+        for (hash, how) in hashes_in(&keys, lent.args(), from) {
             let place = (running.db, hash);
             // Of a database emptied since then, nobody but jobs of the same time wants anything.
             let is_first = running.limbo.is_some() || !jobs.is_ahead(place, how, running.ticket);
@@ -353,14 +430,26 @@ impl Engine {
         let mark = Output::default().mark();
         // The ledger is told slice by slice.
         let ticks = running.ticks + self.shared.clock.ticks().saturating_sub(running.slice_ticks);
-        let ran = Ran { id, command, ticks, turn_ticks: 0, result, mark };
-        let list = running.args.lend(&self.hasher);
+        let mut ran = Ran { id, command, ticks, turn_ticks: 0, result, mark };
         let shared = &mut self.shared;
+        if let (Err(error), Some(encode)) = (&ran.result, running.job.error_form()) {
+            let message = error.message();
+            out = Output::default();
+            encode(&message, &mut out);
+            shared.stats.count_failure(id, &message);
+            ran.result = Ok(());
+        }
+        // MONITOR shows all of a request, the slow log little.
+        let arguments_max = if shared.monitors.is_empty() { ARGUMENTS_MAX } else { usize::MAX };
+        let shown = running.job.shown(running.args.lend(&self.hasher).args(), arguments_max);
+        let list = shown.as_ref().unwrap_or(&running.args).lend(&self.hasher);
         let present =
             if running.is_orphan { None } else { shared.clients.checkout(running.client) };
         match present {
             Some(mut session) => {
                 session.waiting = None;
+                session.job_bytes = 0;
+                shared.clients.recount(&session);
                 execute::account(shared, &mut session, list.args(), ran, &mut out);
                 shared.clients.checkin(running.client, session);
                 shared.outbox.replies.push((running.client, out));
@@ -379,8 +468,7 @@ impl Engine {
         let list = running.args.lend(&self.hasher);
         let Shared { jobs, outbox, .. } = &mut self.shared;
         let (mut released, piece) = (from, budget.piece(KEYS_PER_STEP));
-        for (index, how) in keys_in(&running.keys).skip(from) {
-            let hash = list.args().key(index).hash;
+        for (hash, how) in hashes_in(&running.keys, list.args(), from) {
             db.holds.release(hash, how);
             jobs.wake((running.db, hash), &mut outbox.wakes);
             released += 1;
@@ -417,6 +505,9 @@ impl Engine {
         }
         // A request of a million arguments takes milliseconds to free.
         self.shared.graveyard.bury_garbage(Box::new(running.args));
+        if let KeySource::Found { hashes, .. } = running.keys {
+            self.shared.graveyard.bury_garbage(Box::new(hashes));
+        }
     }
 
     /// A client is gone: it waits for nothing, and nobody waits for its reply.
@@ -438,6 +529,21 @@ fn keys_in(ranges: &[KeyRange]) -> impl Iterator<Item = (usize, Hold)> + '_ {
     of(Hold::Write)
         .chain(of(Hold::Read))
         .flat_map(|range| (0..range.count).map(|nth| (range.first + nth * range.step, range.hold)))
+}
+
+/// The hashes of a job's keys from one on, and how they are held; `args` is its request.
+fn hashes_in<'a>(
+    keys: &'a KeySource,
+    args: Args<'a>,
+    from: usize,
+) -> impl Iterator<Item = (u64, Hold)> + 'a {
+    let (ranges, hashes, hold) = match keys {
+        KeySource::Ranges(ranges) => (&ranges[..], &[][..], Hold::Read),
+        KeySource::Found { hashes, hold } => (&[][..], &hashes[..], *hold),
+    };
+    let found = hashes.get(from..).unwrap_or(&[]);
+    let named = keys_in(ranges).skip(from).map(move |(index, hold)| (args.key(index).hash, hold));
+    named.chain(found.iter().map(move |&hash| (hash, hold)))
 }
 
 /// Holds one key for a job. Where there is no memory for that, others are not kept away; the process is about to end

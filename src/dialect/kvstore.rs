@@ -74,13 +74,15 @@ pub fn run(
     frame: &[u8],
     first_hash: Option<u64>,
     out: &mut Output,
+    started: &mut u64,
 ) {
     let Some((number, first, value)) = parse(frame) else {
         engine.shared.stats.count_error(b"ERR");
+        *started = engine.shared.clock.ticks();
         return error(b"Invalid UTF-8", out);
     };
     let result = match number {
-        GET => engine.perform(session, Verb::Get, &[first], out, |ctx| {
+        GET => engine.perform(session, Verb::Get, &[first], out, started, |ctx| {
             match ctx.db.string(hashed(ctx, first, first_hash))? {
                 Some(value) => push_ok(value, ctx.reply.output()),
                 None => {
@@ -90,12 +92,12 @@ pub fn run(
                 }
             }
         }),
-        SET => engine.perform(session, Verb::Set, &[first, value], out, |ctx| {
+        SET => engine.perform(session, Verb::Set, &[first, value], out, started, |ctx| {
             let key = hashed(ctx, first, first_hash);
             ctx.set(key, NewString::Bytes(value), Ttl::Clear)?;
             push_text(first, ctx.reply.output())
         }),
-        CLEAR => engine.perform(session, Verb::GetDel, &[first], out, |ctx| {
+        CLEAR => engine.perform(session, Verb::GetDel, &[first], out, started, |ctx| {
             let key = hashed(ctx, first, first_hash);
             match ctx.db.string_for_write(key)? {
                 Some(value) => push_ok(value, ctx.reply.output())?,
@@ -104,7 +106,7 @@ pub fn run(
             ctx.delete(key);
             Ok(())
         }),
-        _ => engine.perform(session, Verb::Ping, &[first], out, |ctx| {
+        _ => engine.perform(session, Verb::Ping, &[first], out, started, |ctx| {
             let message = if first.is_empty() { b"PONG" } else { first };
             push_text(message, ctx.reply.output())
         }),

@@ -78,7 +78,18 @@ impl Splitter {
     }
 }
 
-/// Runs one whole request and appends its answer. `first_hash` is the engine's hash of what [`first_key`] gave, where
+/// What became of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ran {
+    /// Its answer is written.
+    Done,
+    /// It goes on as a job: its answer comes later, and nothing of this client runs before. The caller gives the job
+    /// the frame as its only argument (`Jobs::give_args`).
+    Parked,
+}
+
+/// Runs one whole request and appends its answer, or makes a job of it. `started` is when its time begins, in ticks;
+/// it is moved to its end. `first_hash` is the engine's hash of what [`first_key`] gave, where
 /// the caller has it. Where a password is set the request is refused and the
 /// connection closes: these dialects have no way to give one, so no later request could do better.
 pub fn run(
@@ -88,7 +99,8 @@ pub fn run(
     frame: &[u8],
     first_hash: Option<u64>,
     out: &mut Output,
-) {
+    started: &mut u64,
+) -> Ran {
     debug_assert!(
         first_hash.is_none() || {
             first_key(dialect, frame).map(|key| engine.hasher.hash(key)) == first_hash
@@ -98,14 +110,18 @@ pub fn run(
         let text = "NOAUTH Authentication required.";
         engine.shared.stats.count_error(text.as_bytes());
         session.closes_after_reply = true;
-        return refuse(dialect, text, out);
+        refuse(dialect, text, out);
+        return Ran::Done;
     }
     match dialect {
         Dialect::Resp => {}
-        Dialect::Simpledb => simpledb::run(engine, session, frame, first_hash, out),
-        Dialect::Msgpack => msgpack::run(engine, session, frame, first_hash, out),
-        Dialect::Kvstore => kvstore::run(engine, session, frame, first_hash, out),
+        Dialect::Simpledb => {
+            return simpledb::run(engine, session, frame, first_hash, out, started);
+        }
+        Dialect::Msgpack => msgpack::run(engine, session, frame, first_hash, out, started),
+        Dialect::Kvstore => kvstore::run(engine, session, frame, first_hash, out, started),
     }
+    Ran::Done
 }
 
 /// Whether a whole request may change something, for CLIENT PAUSE WRITE. Only asked while clients are paused.
@@ -150,9 +166,18 @@ pub fn each_key(dialect: Dialect, frame: &[u8], visit: &mut dyn FnMut(&[u8], boo
     }
 }
 
-/// What a whole request needs of database `db`, and how: nothing of it may be held by a job. O(bytes of the frame).
+/// What a whole request needs of database `db`, and how: nothing of it may be held by a job. Of one that will be a job
+/// only the whole: it takes its keys itself. O(bytes of the frame), O(1) for such a one.
 pub fn places(dialect: Dialect, frame: &[u8], hasher: &KeyHasher, db: usize) -> Vec<(Place, Hold)> {
     let mut places = Vec::new();
+    let job_hold = if dialect == Dialect::Simpledb { simpledb::job_hold(frame) } else { None };
+    if let Some(hold) = job_hold {
+        places.push(((db, INDEX), Hold::Read));
+        if hold == Hold::Write {
+            places.push(((db, WHOLE), Hold::Read));
+        }
+        return places;
+    }
     match reach(dialect, frame) {
         Reach::Keys => {}
         Reach::ReadsAll => places.push(((db, WHOLE), Hold::Write)),

@@ -45,27 +45,29 @@ pub fn run(
     frame: &[u8],
     first_hash: Option<u64>,
     out: &mut Output,
+    started: &mut u64,
 ) {
     let request = match request_of(frame) {
         Ok(request) => request,
         Err(reason) => {
             engine.shared.stats.count_error(b"ERR");
+            *started = engine.shared.clock.ticks();
             return error(reason.as_bytes(), out);
         }
     };
     let result = match request {
-        Request::Get { key } => engine.perform(session, Verb::Get, &[key], out, |ctx| {
+        Request::Get { key } => engine.perform(session, Verb::Get, &[key], out, started, |ctx| {
             let value = ctx.db.string(hashed(ctx, key, first_hash))?;
             push_answer(value, ctx.reply.output())
         }),
         Request::Put { key, value } => {
-            engine.perform(session, Verb::Set, &[key, value], out, |ctx| {
+            engine.perform(session, Verb::Set, &[key, value], out, started, |ctx| {
                 ctx.set(hashed(ctx, key, first_hash), NewString::Bytes(value), Ttl::Clear)?;
                 push_nil(ctx.reply.output());
                 Ok(())
             })
         }
-        Request::Del { key } => engine.perform(session, Verb::Del, &[key], out, |ctx| {
+        Request::Del { key } => engine.perform(session, Verb::Del, &[key], out, started, |ctx| {
             ctx.delete(hashed(ctx, key, first_hash));
             push_nil(ctx.reply.output());
             Ok(())

@@ -11,7 +11,7 @@
 use crate::base::hash::Key;
 use crate::base::number::parse_i64;
 use crate::base::time::UnixMillis;
-use crate::dialect::{FrameLimits, Reach, Split};
+use crate::dialect::{FrameLimits, Ran, Reach, Split};
 use crate::engine::config::Opt;
 use crate::engine::ctx::{CmdResult, Ctx, Event};
 use crate::engine::engine::Engine;
@@ -19,10 +19,11 @@ use crate::engine::error::CmdError;
 use crate::engine::session::Session;
 use crate::engine::verbs::Verb;
 use crate::proto::reply::Output;
-use crate::store::{NewString, Scalar, Ttl};
+use crate::store::{Hold, NewString, Scalar, Ttl};
 use crate::types::document::{Token, float_text};
 use wire::{Arg, Arguments, Parts};
 
+mod long;
 pub(super) mod wire;
 pub use wire::State;
 
@@ -97,6 +98,9 @@ const COMMANDS: &[Command] = &[
     command("QUIT", Verb::Quit, (0, 0), Keys::None, false, quit),
 ];
 
+/// What MONITOR and the slow log show of a nested value.
+const NESTED_SIGN: &[u8] = b"...";
+
 /// Arguments shown to MONITOR and the slow log without memory of their own.
 const SHOWN_FEW: usize = 3;
 
@@ -109,39 +113,55 @@ pub fn split(state: &mut State, unread: &[u8], limits: &FrameLimits) -> Split {
     wire::split(state, unread, limits)
 }
 
-/// Runs one request.
+/// Runs one request, or makes a job of it.
 pub fn run<'b>(
     engine: &mut Engine,
     session: &mut Session,
     frame: &'b [u8],
     first_hash: Option<u64>,
     out: &mut Output,
-) {
-    let fail = |engine: &mut Engine, text: &[u8], out: &mut Output| {
-        engine.shared.stats.count_error(b"ERR");
-        error(text, out);
-    };
+    started: &mut u64,
+) -> Ran {
+    match long::start(engine, session, frame) {
+        Some(Ok(())) => return Ran::Parked,
+        Some(Err(refused)) => error(&refused.message(), out),
+        None => {
+            if let Err(text) = run_now(engine, session, frame, first_hash, out, started) {
+                engine.shared.stats.count_error(b"ERR");
+                error(&text, out);
+                *started = engine.shared.clock.ticks();
+            }
+        }
+    }
+    Ran::Done
+}
+
+/// Runs one request; the error: it is none.
+fn run_now<'b>(
+    engine: &mut Engine,
+    session: &mut Session,
+    frame: &'b [u8],
+    first_hash: Option<u64>,
+    out: &mut Output,
+    started: &mut u64,
+) -> Result<(), Vec<u8>> {
+    if frame.len() > long::BYTES_AT_ONCE {
+        // What has no hope is told before a million arguments are read.
+        let mut parts = Parts::of(frame)?;
+        let name = parts.scalar().and_then(|name| name.text().ok());
+        let count = if let Parts::Values { left, .. } = parts { Some(left as usize) } else { None };
+        command_named(name, count)?;
+    }
     let mut args = Arguments::new();
-    if let Err(text) = args.read(frame) {
-        return fail(engine, text.as_bytes(), out);
-    }
+    args.read(frame)?;
     args.set_first_hash(first_hash);
-    let Some((Ok(name), args)) =
-        args.as_slice().split_first().map(|(name, args)| (name.text(), args))
-    else {
-        return fail(engine, b"First parameter must be command name.", out);
+    let (name, args) = match args.as_slice() {
+        [name, args @ ..] => (name.text().ok(), args),
+        [] => (None, &[][..]),
     };
-    let Some(command) = find(name) else {
-        let text = [b"Unrecognized command: ".as_slice(), &name.to_ascii_uppercase()].concat();
-        return fail(engine, &text, out);
-    };
-    let (least, most) = command.arguments;
-    if args.len() < least || args.len() > most {
-        let text = format!("Wrong number of arguments for {}", command.name);
-        return fail(engine, text.as_bytes(), out);
-    }
+    let command = command_named(name, Some(args.len()))?;
     // MONITOR and the slow log show scalars; nested values only by a sign.
-    let shown = |arg: &Arg<'b>| arg.text().unwrap_or(b"...");
+    let shown = |arg: &Arg<'b>| arg.text().unwrap_or(NESTED_SIGN);
     let (mut few, many);
     let shown: &[&[u8]] = if args.len() <= SHOWN_FEW {
         few = [b"".as_slice(); SHOWN_FEW];
@@ -151,17 +171,35 @@ pub fn run<'b>(
         many = args.iter().map(shown).collect::<Vec<_>>();
         &many
     };
-    let result =
-        engine.perform(session, command.verb, shown, out, |ctx| (command.handler)(ctx, args));
-    if let Err(failure) = result {
+    let body = |ctx: &mut Ctx<'_>| (command.handler)(ctx, args);
+    if let Err(failure) = engine.perform(session, command.verb, shown, out, started, body) {
         error(&failure.message(), out);
     }
+    Ok(())
+}
+
+/// The command of this name that takes so many arguments; the error says what is wrong.
+fn command_named(name: Option<&[u8]>, count: Option<usize>) -> Result<&'static Command, Vec<u8>> {
+    let name = name.ok_or("First parameter must be command name.")?;
+    let Some(command) = find(name) else {
+        return Err([b"Unrecognized command: ".as_slice(), &name.to_ascii_uppercase()].concat());
+    };
+    let (least, most) = command.arguments;
+    if count.is_some_and(|count| count < least || count > most) {
+        return Err(format!("Wrong number of arguments for {}", command.name).into_bytes());
+    }
+    Ok(command)
+}
+
+/// How a request that will be a job holds its keys, which it takes itself; `None`: it runs at once. O(1).
+pub fn job_hold(frame: &[u8]) -> Option<Hold> {
+    long::hold_of(frame)
 }
 
 /// The command of a request, and its arguments; `None`: it names none.
 fn command_of(frame: &[u8]) -> Option<(&'static Command, Parts<'_>)> {
     let mut parts = Parts::of(frame).ok()?;
-    let name = parts.next().ok()??.text().ok()?;
+    let name = parts.scalar()?.text().ok()?;
     Some((find(name)?, parts))
 }
 
@@ -201,8 +239,8 @@ pub fn first_key(frame: &[u8]) -> Option<&[u8]> {
         return Some(text);
     }
     let mut parts = Parts::of(frame).ok()?;
-    parts.next().ok()?;
-    parts.next().ok()??.text().ok()
+    parts.scalar()?;
+    parts.scalar()?.text().ok()
 }
 
 /// What of the keyspace a whole request is about.
@@ -230,7 +268,11 @@ enum Value<'b> {
 
 impl<'b> Value<'b> {
     fn of(ctx: &Ctx<'_>, arg: &Arg<'b>) -> Result<Value<'b>, CmdError> {
-        let bytes_max = ctx.engine.config.int(Opt::ProtoMaxBulkLen).max(0) as usize;
+        Value::within(ctx.engine.config.int(Opt::ProtoMaxBulkLen).max(0) as usize, arg)
+    }
+
+    /// As `of`, for values of at most so many bytes.
+    fn within(bytes_max: usize, arg: &Arg<'b>) -> Result<Value<'b>, CmdError> {
         let (value, length) = match arg.token {
             Token::Int(number) => (Value::Scalar(NewString::Int(number), Scalar::Number), 0),
             Token::Simple(bytes) => Value::string(bytes, Scalar::Simple),
@@ -239,12 +281,15 @@ impl<'b> Value<'b> {
             Token::Json(text) => Value::string(text.as_bytes(), Scalar::Json),
             Token::Number(text) => Value::string(text.as_bytes(), Scalar::Number),
             Token::Null | Token::Array(_) | Token::Dict(_) | Token::Set(_) => {
-                let bytes = arg.document()?;
-                let length = bytes.len();
-                (Value::Document(bytes), length)
+                return Value::document(bytes_max, arg.document()?);
             }
         };
         if length > bytes_max { Err(TOO_LONG) } else { Ok(value) }
+    }
+
+    /// A nested value of at most so many bytes.
+    fn document(bytes_max: usize, bytes: Vec<u8>) -> Result<Value<'b>, CmdError> {
+        if bytes.len() > bytes_max { Err(TOO_LONG) } else { Ok(Value::Document(bytes)) }
     }
 
     fn string(bytes: &[u8], scalar: Scalar) -> (Value<'_>, usize) {
@@ -328,13 +373,14 @@ fn getset(ctx: &mut Ctx<'_>, args: &[Arg<'_>]) -> CmdResult {
     value.store(ctx, key, Ttl::Clear)
 }
 
+const NO_PAIRS: CmdError = CmdError::Text("Wrong number of arguments for MSET");
+
 /// Flat pairs, or one dictionary.
 fn mset(ctx: &mut Ctx<'_>, args: &[Arg<'_>]) -> CmdResult {
-    const WRONG_NUMBER: CmdError = CmdError::Text("Wrong number of arguments for MSET");
     let mut parsed = Vec::with_capacity(args.len() / 2);
     match args {
         [dictionary] => {
-            let mut pairs = dictionary.pairs().ok_or(WRONG_NUMBER)?;
+            let mut pairs = dictionary.pairs().ok_or(NO_PAIRS)?;
             // The request was whole, so is the dictionary.
             while let (Ok(Some(key)), Ok(Some(value))) = (pairs.next(), pairs.next()) {
                 parsed.push((key.key(ctx)?, Value::of(ctx, &value)?));
@@ -345,7 +391,7 @@ fn mset(ctx: &mut Ctx<'_>, args: &[Arg<'_>]) -> CmdResult {
                 parsed.push((pair[0].key(ctx)?, Value::of(ctx, &pair[1])?));
             }
         }
-        _ => return Err(WRONG_NUMBER),
+        _ => return Err(NO_PAIRS),
     }
     let count = parsed.len() as i64;
     parsed.into_iter().try_for_each(|(key, value)| value.store(ctx, key, Ttl::Clear))?;
@@ -375,15 +421,19 @@ fn pop(ctx: &mut Ctx<'_>, args: &[Arg<'_>]) -> CmdResult {
     Ok(())
 }
 
+/// An error where a value has no form here.
+fn check_form(ctx: &mut Ctx<'_>, key: Key<'_>) -> CmdResult {
+    if let Some(entry) = ctx.db.peek(key) {
+        let has_form = entry.string().is_some() || entry.document().is_some();
+        has_form.then_some(()).ok_or(CmdError::WrongType)?;
+    }
+    Ok(())
+}
+
 /// Nothing is removed where one of the values has no form here.
 fn mpop(ctx: &mut Ctx<'_>, args: &[Arg<'_>]) -> CmdResult {
     let keys = keys(ctx, args)?;
-    for &key in &keys {
-        if let Some(entry) = ctx.db.peek(key) {
-            let has_form = entry.string().is_some() || entry.document().is_some();
-            has_form.then_some(()).ok_or(CmdError::WrongType)?;
-        }
-    }
+    keys.iter().try_for_each(|&key| check_form(ctx, key))?;
     wire::token(Token::Array(keys.len() as u64), ctx.reply.output());
     // One at a time: of a key named twice the second answer is null.
     for &key in &keys {

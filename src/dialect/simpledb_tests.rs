@@ -1,12 +1,94 @@
 //! The session of the specification, every type, every cut, and the same data seen through the RESP door.
+use std::cell::Cell;
+
 use proptest::prelude::*;
 
 use crate::dialect::tests_support::{Door, answers_survive_cuts};
 use crate::dialect::{Dialect, Split, Splitter};
 use crate::types::document::{DEPTH_MAX, ELEMENTS_MAX, Nested};
 
+thread_local! {
+    /// Units of a slice, where whatever can be a job is to be one.
+    static UNITS: Cell<Option<u64>> = const { Cell::new(None) };
+}
+
 fn door() -> Door {
-    Door::new(Dialect::Simpledb)
+    let mut door = Door::new(Dialect::Simpledb);
+    if let Some(units) = UNITS.get() {
+        door.force(units);
+    }
+    door
+}
+
+/// Not one answer above may be another where requests run in slices.
+#[test]
+fn all_of_this_holds_in_slices() {
+    for units in [1, 3, 1000] {
+        UNITS.set(Some(units));
+        the_session_of_the_specification();
+        commands_answer_values();
+        info_is_a_dictionary_and_quit_closes();
+        a_dictionary_is_pairs_for_mset();
+        scalars_keep_their_type_and_are_strings_elsewhere();
+        nested_values_on_the_resp_door();
+        big_values_survive();
+    }
+    // A million elements: not one by one.
+    depth_and_elements_are_limited();
+}
+
+fn any_key() -> impl Strategy<Value = Nested> {
+    prop_oneof![
+        8 => proptest::sample::select(vec!["a", "b", "c"]).prop_map(bytes),
+        2 => Just(Nested::Int(7)),
+        1 => Just(Nested::Null),
+        1 => Just(list(&[bytes("a"), list(&[]), Nested::Int(1)])),
+    ]
+}
+
+/// Requests of every command that can be a job; many of them are wrong in one way or in several.
+fn any_long_request() -> impl Strategy<Value = Vec<u8>> {
+    let names = vec!["MGET", "mset", "MSET", "MDELETE", "MPOP", "SET", "GET", "DELETE"];
+    let pair = || (any_key(), crate::types::document::any_nested());
+    let flat = |pairs: Vec<(Nested, Nested)>| pairs.into_iter().flat_map(|(k, v)| [k, v]).collect();
+    let args = prop_oneof![
+        proptest::collection::vec(any_key(), 0..5),
+        proptest::collection::vec(pair(), 0..4).prop_map(flat),
+        proptest::collection::vec(pair(), 0..4).prop_map(|pairs| vec![Nested::Dict(pairs)]),
+    ];
+    let damage = prop_oneof![9 => Just(None), 1 => any::<proptest::sample::Index>().prop_map(Some)];
+    (proptest::sample::select(names), args, damage).prop_map(|(name, args, damage)| {
+        let mut frame = request(name, &args);
+        if let Some(at) = damage {
+            let at = at.index(frame.len());
+            frame[at] ^= 1;
+        }
+        frame
+    })
+}
+
+proptest! {
+    /// A request in slices answers and does what it does at once.
+    #[test]
+    fn slices_change_no_answer(
+        requests in proptest::collection::vec(any_long_request(), 1..8),
+        units in 1u64..5,
+    ) {
+        let [mut whole, mut sliced] = [(); 2].map(|()| Door::new(Dialect::Simpledb));
+        sliced.force(units);
+        for frame in requests.iter() {
+            whole.session.closes_after_reply = false;
+            sliced.session.closes_after_reply = false;
+            prop_assert_eq!(text(&sliced.send(frame)), text(&whole.send(frame)), "{}", text(frame));
+            for key in ["a", "b", "c", "7"] {
+                let get = format!("GET {key}\r\n");
+                let (one, other) = (sliced.send(get.as_bytes()), whole.send(get.as_bytes()));
+                prop_assert_eq!(text(&one), text(&other), "{} after {}", key, text(frame));
+            }
+        }
+        let [one, other] = [&whole, &sliced].map(|door| door.engine.shared.stats.dirty);
+        prop_assert_eq!(one, other);
+    }
 }
 
 /// A value as a client writes it, written apart from `wire`.
@@ -444,7 +526,7 @@ fn depth_and_elements_are_limited() {
     many.extend(b":1\r\n".repeat(count as usize));
     assert_eq!(splitter.split(&many, &limits), Split::Frame(many.len()));
     let mut out = crate::proto::reply::Output::default();
-    super::run(&mut door.engine, &mut door.session, &many, None, &mut out);
+    door.run(&many, &mut out);
     assert_eq!(text(&out.to_bytes()), "-ERR value has too many elements\r\n");
 }
 

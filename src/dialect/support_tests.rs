@@ -1,9 +1,11 @@
 //! What the tests of all dialects share: one engine, and bytes cut at every position.
 use crate::base::clock::Clock;
-use crate::dialect::{Dialect, FrameLimits, Split, Splitter, first_key, run};
+use crate::dialect::{Dialect, FrameLimits, Ran, Split, Splitter, first_key, run};
+use crate::engine::background::Work;
 use crate::engine::config::{Config, Opt};
 use crate::engine::engine::Engine;
 use crate::engine::session::{Address, Session};
+use crate::proto::args::OwnedArgs;
 use crate::proto::reply::{Output, Resp};
 
 /// A limit that tests reach.
@@ -15,6 +17,10 @@ pub(crate) struct Door {
     pub(crate) engine: Engine,
     pub(crate) session: Session,
     has_hashed: bool,
+    /// Work of a slice, where whatever can be a job is one.
+    units: Option<u64>,
+    /// Where it is registered.
+    slot: Option<usize>,
 }
 
 impl Door {
@@ -24,7 +30,7 @@ impl Door {
         let engine = Engine::new(config, Clock::real(), Some(1));
         let mut session = Session::new(Address::InProcess, 0);
         session.is_authenticated = true;
-        Door { dialect, engine, session, has_hashed: false }
+        Door { dialect, engine, session, has_hashed: false, units: None, slot: None }
     }
 
     /// Sends pieces one after the other, as a connection would; all answers. Ends at what closes it.
@@ -57,11 +63,39 @@ impl Door {
     }
 
     /// Runs a frame as `net` does: every second time its first key has been hashed before.
-    fn run(&mut self, frame: &[u8], out: &mut Output) {
+    pub(crate) fn run(&mut self, frame: &[u8], out: &mut Output) {
         self.has_hashed = !self.has_hashed;
         let key = first_key(self.dialect, frame).filter(|_| self.has_hashed);
         let hash = key.map(|key| self.engine.hasher.hash(key));
-        run(self.dialect, &mut self.engine, &mut self.session, frame, hash, out);
+        let Door { dialect, engine, session, .. } = self;
+        let ran = run(*dialect, engine, session, frame, hash, out, &mut 0);
+        if ran == Ran::Parked {
+            self.finish_job(frame, out);
+        }
+    }
+
+    /// Has jobs made of all that can be one, of slices of so many units. From now on the client is registered.
+    pub(crate) fn force(&mut self, units: u64) {
+        let clients = &mut self.engine.shared.clients;
+        let slot = clients.insert(self.session.clone());
+        self.session = clients.checkout(slot).map(|session| *session).expect("a client");
+        (self.slot, self.units) = (Some(slot), Some(units));
+        self.engine.shared.jobs.force_units(Some(units));
+    }
+
+    /// What `net` does with a request that became a job, as if nothing else came meanwhile.
+    fn finish_job(&mut self, frame: &[u8], out: &mut Output) {
+        let slot = self.slot.expect("only forced ones are jobs here");
+        let shared = &mut self.engine.shared;
+        shared.jobs.give_args(OwnedArgs::from_parts([frame]));
+        shared.clients.checkin(slot, Box::new(self.session.clone()));
+        while self.engine.run_jobs(0) == Work::Left {}
+        let shared = &mut self.engine.shared;
+        self.session = shared.clients.checkout(slot).map(|session| *session).expect("a client");
+        let (client, reply) = shared.outbox.replies.pop().expect("a reply");
+        assert_eq!((client, self.session.waiting.is_none()), (slot, true));
+        out.bytes_mut().extend_from_slice(&reply.to_bytes());
+        assert!(self.engine.dbs.iter().all(|db| db.holds.is_empty()), "keys are held for ever");
     }
 
     pub(crate) fn send(&mut self, bytes: &[u8]) -> Vec<u8> {
@@ -94,7 +128,10 @@ impl Door {
         client.is_authenticated = true;
         client.resp = resp;
         let (mut out, mut started) = (Output::default(), 0);
+        // Only this door's requests are to be sliced.
+        self.engine.shared.jobs.force_units(None);
         let _ = self.engine.execute(&mut client, request, &mut out, &mut started);
+        self.engine.shared.jobs.force_units(self.units);
         out.to_bytes()
     }
 }

@@ -150,12 +150,13 @@ impl Engine {
 
     /// As `make_room`, for callers that cannot wait: while others would have to, it goes on.
     #[inline]
-    pub fn make_room_now(&mut self, db: usize) {
-        self.make_room(db);
+    pub fn make_room_now(&mut self, db: usize) -> bool {
+        let mut has_taken_time = self.make_room(db);
         while self.shared.eviction.room == Room::Wait {
             self.shared.eviction.spent_ticks = 0;
-            self.make_room(db);
+            has_taken_time |= self.make_room(db);
         }
+        has_taken_time
     }
 
     /// What counts against `maxmemory` now. O(databases).
@@ -209,7 +210,7 @@ impl Engine {
         let data: usize =
             self.dbs.iter().map(|db| db.used_bytes() - db.memory().heap_live_bytes).sum();
         let shared = &mut self.shared;
-        let clients: usize = shared.clients.iter().map(|(_, session)| session.memory_bytes()).sum();
+        let clients = shared.clients.memory.total_bytes();
         let known = data + clients + shared.graveyard.allocated_bytes();
         let startup = shared.startup_memory_bytes;
         // What buffers on their way out still hold is not known, and is no reason to evict either: until they are

@@ -36,10 +36,11 @@ impl Server {
     fn set(&mut self, key: &str, bytes: usize, ttl: Ttl) -> bool {
         let value = vec![b'v'; bytes];
         let mut out = Output::default();
-        let result = self.engine.perform(&mut self.session, Verb::Set, &[], &mut out, |ctx| {
-            let key = ctx.db.key(key.as_bytes());
-            ctx.set(key, NewString::Bytes(&value), ttl)
-        });
+        let result =
+            self.engine.perform(&mut self.session, Verb::Set, &[], &mut out, &mut 0, |ctx| {
+                let key = ctx.db.key(key.as_bytes());
+                ctx.set(key, NewString::Bytes(&value), ttl)
+            });
         result.is_ok()
     }
 
@@ -111,7 +112,7 @@ fn writers_are_refused_where_nothing_may_go() {
         let mut out = Output::default();
         let mut delete = |key: &str| {
             let session = &mut server.session;
-            server.engine.perform(session, Verb::Del, &[], &mut out, |ctx| {
+            server.engine.perform(session, Verb::Del, &[], &mut out, &mut 0, |ctx| {
                 let key = ctx.db.key(key.as_bytes());
                 ctx.delete(key);
                 Ok(())

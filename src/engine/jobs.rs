@@ -62,6 +62,30 @@ pub trait Job: Send {
     fn reply_bytes(&self) -> usize {
         0
     }
+
+    /// Goes on looking for the keys of a request that is no list of arguments, and appends their hashes; comes before
+    /// all else, as often as it says [`Step::More`]. An error refuses the request.
+    fn find_keys(
+        &mut self,
+        args: Args<'_>,
+        hashes: &mut Vec<u64>,
+        budget: &mut Budget,
+    ) -> Result<Step, CmdError> {
+        let _ = (args, hashes, budget);
+        Ok(Step::Done)
+    }
+
+    /// The request as a list of at most `arguments_max` arguments, the last of them saying how many more there are;
+    /// `None`: `args` is that list. O(what is shown).
+    fn shown(&self, args: Args<'_>, arguments_max: usize) -> Option<OwnedArgs> {
+        let _ = (args, arguments_max);
+        None
+    }
+
+    /// How its client is told an error; `None`: as RESP does it.
+    fn error_form(&self) -> Option<fn(&[u8], &mut Output)> {
+        None
+    }
 }
 
 /// How much a slice may do: until a time, or, in tests, a number of units.
@@ -127,6 +151,36 @@ pub struct KeyRange {
     pub hold: Hold,
 }
 
+/// The keys of a job.
+#[derive(Debug)]
+pub enum KeySource {
+    /// They are arguments.
+    Ranges(Vec<KeyRange>),
+    /// [`Job::find_keys`] has found these hashes.
+    Found {
+        /// One for each key named, in the request's order.
+        hashes: Vec<u64>,
+        /// What all of them are held for.
+        hold: Hold,
+    },
+}
+
+impl KeySource {
+    /// Whether one of them is changed.
+    pub fn is_written(&self) -> bool {
+        match self {
+            KeySource::Ranges(ranges) => ranges.iter().any(|range| range.hold == Hold::Write),
+            KeySource::Found { hold, .. } => *hold == Hold::Write,
+        }
+    }
+}
+
+impl Default for KeySource {
+    fn default() -> KeySource {
+        KeySource::Ranges(Vec::new())
+    }
+}
+
 /// A job on its way from its handler to those that run.
 pub struct Parking {
     /// The work.
@@ -138,6 +192,8 @@ pub struct Parking {
 /// Where a running job stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
+    /// It looks for its keys ([`Job::find_keys`]), and holds none.
+    Find,
     /// It takes its keys, this many of them held so far.
     Take(usize),
     /// It works.
@@ -150,12 +206,14 @@ pub enum Phase {
 pub struct Running {
     /// Tells it from other jobs.
     pub id: u32,
-    /// When its command came, among those that wait.
+    /// When its command came, or its keys were found, among those that wait.
     pub ticket: u64,
     /// The work.
     pub job: Box<dyn Job>,
     /// The request.
     pub args: OwnedArgs,
+    /// Memory it holds.
+    pub args_bytes: usize,
     /// Its command.
     pub found: Found,
     /// The client as it was when the command began: a job outlives its client.
@@ -167,7 +225,7 @@ pub struct Running {
     /// The database was emptied since: the old one.
     pub limbo: Option<usize>,
     /// Its keys.
-    pub keys: Vec<KeyRange>,
+    pub keys: KeySource,
     /// Whether others could see it half done.
     pub is_partial: bool,
     /// Unix time in milliseconds as of which it sees its keys: when it held them all.
@@ -189,7 +247,7 @@ pub struct Running {
 impl Running {
     /// Whether it changes any of its keys.
     pub fn writes(&self) -> bool {
-        self.keys.iter().any(|range| range.hold == Hold::Write)
+        self.keys.is_written()
     }
 }
 
@@ -315,6 +373,7 @@ impl Jobs {
     /// Gives the job parked last the request it came from.
     pub fn give_args(&mut self, args: OwnedArgs) {
         if let Some(running) = self.running.back_mut() {
+            running.args_bytes = args.memory_bytes();
             running.args = args;
         }
     }
@@ -330,7 +389,7 @@ impl Jobs {
         let oldest = self.oldest_taker();
         let can_go = |running: &Running| match running.phase {
             Phase::Take(_) => !running.is_blocked && Some(running.ticket) == oldest,
-            Phase::Work | Phase::Release(_) => true,
+            Phase::Find | Phase::Work | Phase::Release(_) => true,
         };
         let at = self.running.iter().position(|running| can_go(running))?;
         self.running.remove(at)
@@ -344,7 +403,7 @@ impl Jobs {
         let oldest = self.oldest_taker();
         self.running.iter().any(|running| match running.phase {
             Phase::Take(_) => !running.is_blocked && Some(running.ticket) == oldest,
-            Phase::Work | Phase::Release(_) => true,
+            Phase::Find | Phase::Work | Phase::Release(_) => true,
         })
     }
 

@@ -10,7 +10,7 @@ use crate::engine::spec::{Command, flag};
 use crate::proto::args::Args;
 
 /// Arguments kept of one command (`SLOWLOG_ENTRY_MAX_ARGC`).
-const ARGUMENTS_MAX: usize = 32;
+pub const ARGUMENTS_MAX: usize = 32;
 /// Bytes kept of one argument (`SLOWLOG_ENTRY_MAX_STRING`).
 const ARGUMENT_BYTES_MAX: usize = 128;
 

@@ -6,7 +6,7 @@
 //! between keyspace and output and no RESP is written. Verbs that change go through [`Ctx::changed`] as commands do.
 //! Whoever calls has asked about authentication and CLIENT PAUSE before.
 //!
-//! Cost above the verb: two reads of the processor's counter and some additions.
+//! Cost above the verb: one read of the processor's counter (its end is the next one's beginning) and some additions.
 use crate::base::hash::{Key, KeyHasher};
 use crate::base::number::parse_i64;
 use crate::base::probes;
@@ -71,16 +71,59 @@ impl VerbIds {
 impl Engine {
     /// Runs `body` as `verb` of this client and counts it. `arguments` is what MONITOR and the slow log show after the
     /// command's name. The body encodes its answer into `ctx.reply.output()`; with an error what it wrote is taken
-    /// back, and the caller encodes the error.
+    /// back, and the caller encodes the error. `started` is when the time of this verb begins, in ticks; it is moved
+    /// to its end.
     pub fn perform(
         &mut self,
         session: &mut Session,
         verb: Verb,
         arguments: &[&[u8]],
         out: &mut Output,
+        started: &mut u64,
         body: impl FnOnce(&mut Ctx<'_>) -> CmdResult,
     ) -> CmdResult {
-        self.make_room_now(session.db);
+        if self.make_room_now(session.db) {
+            // Not the verb's time.
+            *started = self.shared.clock.ticks();
+        }
+        let (id, now) = match self.begin_verb(session, verb) {
+            Ok(begun) => begun,
+            Err(refusal) => {
+                *started = self.shared.clock.ticks();
+                return Err(refusal);
+            }
+        };
+        let shared = &mut self.shared;
+        let Some((db, others)) = OtherDbs::around(&mut self.dbs, session.db) else {
+            // A client's index is checked when it is set.
+            return Ok(());
+        };
+        db.begin(now, shared.is_lfu);
+        db.no_touch = session.is_no_touch;
+        let mark = out.mark();
+        let reply = Reply::new(out, session.resp);
+        let mut ctx = Ctx { db, others, reply, client: session, engine: shared, now };
+        probes::command_begin(|| verb.name());
+        let result = body(&mut ctx);
+        let clock = &self.shared.clock;
+        let ended = clock.ticks();
+        let ticks = ended.saturating_sub(*started);
+        *started = ended;
+        probes::command_end(|| verb.name(), || clock.nanos(ticks));
+        if result.is_err() {
+            out.rewind(mark);
+        }
+        self.account_verb(session, id, arguments, ticks, &result);
+        result
+    }
+
+    /// Everything before the body but its clock: its command, and the time it sees. Refusals are counted.
+    #[inline]
+    pub fn begin_verb(
+        &mut self,
+        session: &mut Session,
+        verb: Verb,
+    ) -> Result<(CommandId, UnixMillis), CmdError> {
         let shared = &mut self.shared;
         let now = shared.clock.unix_ms();
         session.active_ms = now;
@@ -91,26 +134,7 @@ impl Engine {
         };
         session.last_command = Some(id);
         shared.refuse_without_room(id)?;
-        let Some((db, others)) = OtherDbs::around(&mut self.dbs, session.db) else {
-            // A client's index is checked when it is set.
-            return Ok(());
-        };
-        db.begin(now, shared.is_lfu);
-        db.no_touch = session.is_no_touch;
-        let mark = out.mark();
-        let started = shared.clock.ticks();
-        let reply = Reply::new(out, session.resp);
-        let mut ctx = Ctx { db, others, reply, client: session, engine: shared, now };
-        probes::command_begin(|| verb.name());
-        let result = body(&mut ctx);
-        let clock = &self.shared.clock;
-        let ticks = clock.ticks().saturating_sub(started);
-        probes::command_end(|| verb.name(), || clock.nanos(ticks));
-        if result.is_err() {
-            out.rewind(mark);
-        }
-        self.account_verb(session, id, arguments, ticks, &result);
-        result
+        Ok((id, now))
     }
 
     /// Everything after the body, as for commands.

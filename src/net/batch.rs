@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::base::block::Block;
 use crate::command::execute::{Outcome, Request};
-use crate::dialect::{self, Dialect};
+use crate::dialect::{self, Dialect, Ran};
 use crate::engine::engine::Engine;
 use crate::engine::evict::Room;
 use crate::engine::session::{Replies, Session, Waiting};
@@ -206,14 +206,21 @@ impl Reactor {
                 self.leave_connection();
                 self.enter_connection(entry.conn, *started);
             }
+            let is_limited = self.engine.shared.clients.memory.is_limited();
+            if is_limited {
+                self.evict_clients();
+            }
             self.run_entry(entry, started);
+            if is_limited {
+                self.note_current();
+            }
             if !self.engine.shared.outbox.is_empty() {
                 self.carry_out();
             }
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn run_entry(&mut self, entry: &Entry, started: &mut u64) {
         if self.shutdown.is_some() {
             // Nothing runs after SHUTDOWN.
@@ -257,6 +264,8 @@ impl Reactor {
             }
             Outcome::Running => {
                 if let Postponed::Command(args) = keep(engine, entry, arena, batch, conn) {
+                    current.session.job_bytes = args.memory_bytes();
+                    engine.shared.clients.recount(&current.session);
                     engine.shared.jobs.give_args(args);
                 }
                 (current.is_postponing, current.is_waiting) = (true, true);
@@ -279,7 +288,10 @@ impl Reactor {
             session.closes_after_reply = true;
             return;
         }
-        engine.make_room(session.db);
+        if engine.make_room(session.db) {
+            // Not the request's time.
+            *started = engine.shared.clock.ticks();
+        }
         session.waiting = frame_waits_for(engine, session, conn.dialect, frame);
         if session.waiting.is_some() {
             let kept = keep(engine, entry, arena, batch, conn);
@@ -288,8 +300,14 @@ impl Reactor {
             return;
         }
         let first_hash = (entry.hint.index != 0).then_some(entry.hint.hash);
-        dialect::run(conn.dialect, engine, session, frame, first_hash, &mut current.output);
-        *started = engine.shared.clock.ticks();
+        let out = &mut current.output;
+        let ran = dialect::run(conn.dialect, engine, session, frame, first_hash, out, started);
+        if ran == Ran::Parked {
+            if let Postponed::Frame(frame) = keep(engine, entry, arena, batch, conn) {
+                engine.shared.jobs.give_args(frame);
+            }
+            (current.is_postponing, current.is_waiting) = (true, true);
+        }
         cut_above_limit(engine, current, conn);
     }
 

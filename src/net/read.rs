@@ -22,6 +22,8 @@ pub(super) const REQUESTS_MAX: usize = 1000;
 const OWN_BYTES_MAX: usize = 256 << 10;
 /// Room made at once in a connection's own buffer.
 const OWN_CHUNK_BYTES: usize = 16 * 1024;
+/// A buffer that holds no more than this while nothing comes has no more room either.
+const IDLE_BYTES_MAX: usize = 4096;
 /// A block starts with this much room and doubles: a client gets memory for what it has sent, not announced.
 const BLOCK_START_BYTES: usize = 1 << 20;
 /// An argument takes at least this in a request: `$0`, two line ends.
@@ -75,6 +77,10 @@ impl Reactor {
                 None => self.read_to_arena(key),
                 Some(_) => self.read_to_own(key),
             }
+        }
+        if self.engine.shared.clients.memory.is_limited() {
+            // Before anything runs: what came may be too much.
+            self.note_figures(key);
         }
         let Some(conn) = self.conns.get_mut(key) else { return };
         let is_unparsed = conn.partial.as_ref().is_some_and(|partial| partial.is_unparsed());
@@ -254,6 +260,7 @@ impl Reactor {
                 }
                 Ok(_) => Drained::No,
                 Err(error) => {
+                    partial.shrink_idle();
                     read_failed(conn, error.kind());
                     Drained::Yes
                 }
@@ -431,7 +438,17 @@ impl Partial {
         bytes.extend_from_slice(&self.buffer[from..from + from_buffer]);
         // Those bytes live in the block now; what follows them moves up.
         self.buffer.drain(from..from + from_buffer);
+        self.shrink_idle();
         self.growing = Some(Growing { bytes, len });
+    }
+
+    /// Gives back room that was made for what did not come, so that what a client holds depends on what it has sent
+    /// and not on how that was cut. Long buffers stay: they would be copied again and again.
+    fn shrink_idle(&mut self) {
+        if self.buffer.len() <= IDLE_BYTES_MAX {
+            self.buffer.shrink_to(IDLE_BYTES_MAX);
+            self.spans.shrink_to(IDLE_BYTES_MAX / ARGUMENT_BYTES_MIN);
+        }
     }
 
     /// Makes room for the next read and says how many bytes are wanted.

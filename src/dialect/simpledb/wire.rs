@@ -246,6 +246,13 @@ impl<'b> Cursor<'b> {
         Some(body)
     }
 
+    /// The next token as an argument: a scalar, or the head of what is nested.
+    fn part(&mut self) -> Option<Arg<'b>> {
+        let start = self.rest;
+        let token = self.token()?;
+        Some(Arg { token, wire: &start[..start.len() - self.rest.len()], hash: None })
+    }
+
     /// The next value, nested or not.
     fn value(&mut self) -> Option<Arg<'b>> {
         let start = self.rest;
@@ -281,6 +288,7 @@ pub(super) struct Arg<'b> {
     hash: Option<u64>,
 }
 
+/// What a frame is told that the splitter let pass and that is no request all the same.
 const BAD_REQUEST: &str = "bad request";
 const MISSING_COMMAND: &str = "Missing command";
 
@@ -330,6 +338,101 @@ impl<'b> Parts<'b> {
                 cursor.value().map(Some).ok_or(BAD_REQUEST)
             }
         }
+    }
+}
+
+impl<'b> Parts<'b> {
+    /// The next one where it is a scalar; what is nested is not stepped over. O(its bytes).
+    pub(super) fn scalar(&mut self) -> Option<Arg<'b>> {
+        if let Parts::Values { cursor, left } = self {
+            *left = left.checked_sub(1)?;
+            return cursor.part().filter(|arg| !arg.token.is_aggregate());
+        }
+        self.next().ok()?
+    }
+
+    /// The first token of the next one.
+    pub(super) fn head(&self) -> Option<Token<'b>> {
+        match *self {
+            Parts::Words(_) => None,
+            Parts::Values { mut cursor, .. } => cursor.token(),
+        }
+    }
+
+    /// Keys and values of the next one in turn where it is a dictionary.
+    pub(super) fn enter_dict(&self) -> Option<Parts<'b>> {
+        let Parts::Values { mut cursor, .. } = *self else { return None };
+        match cursor.token()? {
+            head @ Token::Dict(_) => Some(Parts::Values { cursor, left: members(head) }),
+            _ => None,
+        }
+    }
+}
+
+/// A place between two tokens of a request's arguments, kept without the request.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Walk {
+    /// The rest of the arguments in the frame.
+    at: usize,
+    end: usize,
+    /// Arguments still to come; `None`: words up to the end.
+    left: Option<u64>,
+    /// Values still to come of the nested one it is in.
+    inside: u64,
+}
+
+/// One token of the arguments.
+pub(super) struct Part<'b> {
+    /// A scalar, or the head of what is nested.
+    pub(super) arg: Arg<'b>,
+    /// An argument begins with it.
+    pub(super) is_start: bool,
+}
+
+impl Walk {
+    /// Before the first of `parts`, which are those of `frame`.
+    pub(super) fn of(frame: &[u8], parts: Parts<'_>) -> Walk {
+        let (rest, left) = match parts {
+            Parts::Words(line) => (line, None),
+            Parts::Values { cursor, left } => (cursor.rest, Some(left)),
+        };
+        let at = (rest.as_ptr() as usize).saturating_sub(frame.as_ptr() as usize);
+        Walk { at, end: at + rest.len(), left, inside: 0 }
+    }
+
+    /// The next token; `None` at the end, an error where the rest is no value.
+    pub(super) fn next<'b>(&mut self, frame: &'b [u8]) -> Result<Option<Part<'b>>, CmdError> {
+        const BAD: CmdError = CmdError::Text(BAD_REQUEST);
+        let rest = frame.get(self.at..self.end).ok_or(BAD)?;
+        let Some(left) = &mut self.left else {
+            let mut words = Parts::Words(rest);
+            let word = words.next().map_err(CmdError::Text)?;
+            if let Parts::Words(rest) = words {
+                self.at = self.end - rest.len();
+            }
+            return Ok(word.map(|arg| Part { arg, is_start: true }));
+        };
+        let is_start = self.inside == 0;
+        if is_start && *left == 0 {
+            return if rest.is_empty() { Ok(None) } else { Err(BAD) };
+        }
+        let mut cursor = Cursor { rest };
+        let arg = cursor.part().ok_or(BAD)?;
+        self.at = self.end - cursor.rest.len();
+        *(if is_start { left } else { &mut self.inside }) -= 1;
+        self.inside = self.inside.checked_add(members(arg.token)).ok_or(BAD)?;
+        Ok(Some(Part { arg, is_start }))
+    }
+
+    /// More parts than this are not to come: none takes less than two bytes.
+    pub(super) fn parts_max(self) -> usize {
+        let bytes = (self.end - self.at) / 2 + 1;
+        self.left.map_or(bytes, |left| bytes.min(usize::try_from(left).unwrap_or(usize::MAX)))
+    }
+
+    /// The work of a step from `from` to here: one, and one for each kilobyte.
+    pub(super) fn units_since(self, from: Walk) -> usize {
+        1 + (self.at - from.at) / 1024
     }
 }
 
@@ -449,7 +552,8 @@ impl<'b> Arg<'b> {
     }
 }
 
-fn refusal(refused: Refused) -> CmdError {
+/// What a client is told whose value cannot be stored.
+pub(super) fn refusal(refused: Refused) -> CmdError {
     match refused {
         Refused::TooDeep => CmdError::Text("ERR value is nested too deep"),
         Refused::TooMany => CmdError::Text("ERR value has too many elements"),
