@@ -41,12 +41,23 @@ impl Engine {
                     return Work::Left;
                 }
             }
-            while self.dbs[db].compact(MOVES_PER_STEP) > 0 {
+            while self.compact_step(db) {
                 if is_spent(self) {
                     return Work::Left;
                 }
             }
         }
         Work::Done
+    }
+
+    /// Moves some entries out of sparse pages; true while there is more to move.
+    fn compact_step(&mut self, db: usize) -> bool {
+        let began = self.shared.clock.ticks();
+        let moves = self.dbs[db].compact(MOVES_PER_STEP);
+        if moves > 0 {
+            self.shared.stats.compaction_moves += moves as u64;
+            self.shared.stats.compaction_ticks += self.shared.clock.ticks() - began;
+        }
+        moves > 0
     }
 }

@@ -176,7 +176,8 @@ pub(super) fn section(ctx: &mut Ctx<'_>, text: &mut InfoText) {
     text.field("mem_clients_normal", report.clients);
     text.zeros(&["mem_cluster_links", "mem_aof_buffer"]);
     text.field("mem_allocator", "libc");
-    text.field("active_defrag_running", 0);
+    let is_compacting = ctx.dbs().any(|db| db.is_compacting());
+    text.field("active_defrag_running", u8::from(is_compacting));
     text.field("lazyfree_pending_objects", ctx.engine.graveyard.pending());
     text.field("lazyfreed_objects", ctx.engine.graveyard.freed);
 }

@@ -63,6 +63,10 @@ pub struct Stats {
     pub evicted_clients: u64,
     /// How long it was above in all, in microseconds, without the time it still is.
     pub eviction_exceeded_us: u64,
+    /// Entries moved out of sparse pages of the keyspace.
+    pub compaction_moves: u64,
+    /// How long that took, in ticks.
+    pub compaction_ticks: u64,
     /// Highest `used_memory` seen, in bytes.
     pub peak_memory_bytes: usize,
     /// By command id.

@@ -33,6 +33,11 @@ impl Db {
         budget_moves
     }
 
+    /// Whether a page has been emptied in part.
+    pub fn is_compacting(&self) -> bool {
+        self.heap.is_moving()
+    }
+
     fn move_entry(&mut self, source: Handle, target: Handle, size: usize) {
         self.heap.copy((source, 0), (target, 0), size);
         self.heap.free(source);

@@ -405,6 +405,11 @@ impl Heap {
         None
     }
 
+    /// Whether a page is being emptied.
+    pub(crate) fn is_moving(&self) -> bool {
+        self.evacuation.is_some()
+    }
+
     /// Gives up the page being emptied, because its slots could not be moved.
     pub(crate) fn stop_moving(&mut self) {
         if let Some(Evacuation { page, .. }) = self.evacuation.take() {

@@ -1,7 +1,7 @@
 //! What a server says of itself while something is under way, and what CONFIG SET changes at once.
 use std::time::Duration;
 
-use crate::client::Client;
+use crate::client::{Client, encode};
 use crate::server::{Server, eventually};
 
 /// A field of CLIENT LIST's line of the client with this name.
@@ -90,4 +90,26 @@ fn nothing_periodic_runs_while_cron_is_paused() {
     idle.roundtrip(&["PING"], "+PONG");
     client.roundtrip(&["DEBUG", "PAUSE-CRON", "0"], "+OK");
     eventually("expiry", || client.ask(&["DBSIZE"]) == ":0");
+}
+
+#[test]
+fn compaction_shows_as_defragmentation() {
+    let server = Server::start(&["--enable-debug-command", "yes"]);
+    let mut client = server.connect();
+    client.roundtrip(&["DEBUG", "POPULATE", "50000", "key", "150"], "+OK");
+    assert_eq!(client.info("active_defrag_hits"), "0");
+    // One key in eight stays, in every page.
+    let mut requests = Vec::new();
+    let gone = (0..50_000).filter(|key| key % 8 != 0);
+    gone.clone().for_each(|key| requests.extend(encode(&["DEL", &format!("key:{key}")])));
+    client.send(&requests);
+    gone.for_each(|_| client.expect(":1"));
+    eventually("compaction to end", || {
+        let moves: u64 = client.info("active_defrag_hits").parse().unwrap();
+        moves > 3000 && client.info("active_defrag_running") == "0"
+    });
+    assert_eq!(client.info("active_defrag_key_hits"), client.info("active_defrag_hits"));
+    assert_eq!(client.ask(&["DBSIZE"]), ":6250");
+    client.roundtrip(&["CONFIG", "RESETSTAT"], "+OK");
+    assert_eq!(client.info("active_defrag_hits"), "0");
 }
