@@ -13,7 +13,8 @@ use crate::engine::ctx::{CmdResult, Ctx, OtherDbs};
 use crate::engine::engine::{Engine, Shared};
 use crate::engine::error::CmdError;
 use crate::engine::jobs::{
-    Budget, Job, KeyRange, KeySource, Parking, Phase, Place, Running, Step, TAKERS, UNITS_AT_ONCE, WHOLE,
+    Budget, Job, KeyRange, KeySource, Parking, Phase, Place, Running, Step, TAKERS, UNITS_AT_ONCE,
+    WHOLE,
 };
 use crate::engine::session::{Session, Waiting};
 use crate::engine::slowlog::ARGUMENTS_MAX;
@@ -274,9 +275,10 @@ impl Engine {
                 Phase::Find => match self.find_keys(running, budget) {
                     Ok(Step::More) => return false,
                     Ok(Step::Done) => {
-                        // From here on it may hold keys, so it comes after all who do.
+                        // From here on it may hold keys, so it comes after all who do, and only when it is its turn.
                         running.ticket = self.shared.jobs.new_ticket();
                         running.phase = Phase::Take(0);
+                        return false;
                     }
                     Err(error) => {
                         running.keys = KeySource::default();

@@ -36,10 +36,11 @@ impl Server {
     fn set(&mut self, key: &str, bytes: usize, ttl: Ttl) -> bool {
         let value = vec![b'v'; bytes];
         let mut out = Output::default();
-        let result = self.engine.perform(&mut self.session, Verb::Set, &[], &mut out, &mut 0, |ctx| {
-            let key = ctx.db.key(key.as_bytes());
-            ctx.set(key, NewString::Bytes(&value), ttl)
-        });
+        let result =
+            self.engine.perform(&mut self.session, Verb::Set, &[], &mut out, &mut 0, |ctx| {
+                let key = ctx.db.key(key.as_bytes());
+                ctx.set(key, NewString::Bytes(&value), ttl)
+            });
         result.is_ok()
     }
 
