@@ -165,7 +165,7 @@ fn a_file_with_everything() {
     assert_eq!((config.renames.len(), config.renames[0].to.as_slice()), (1, &b""[..]));
     assert_eq!((config.users.len(), config.users[0].len()), (2, 4));
     assert_eq!(config.modules, [[b"m.so".to_vec(), b"1".to_vec(), b"2".to_vec()]]);
-    let inert = ["maxmemory-clients", "save", "replica-read-only", "loadmodule"];
+    let inert = ["save", "replica-read-only", "loadmodule"];
     assert_eq!(config.inert_set(), inert);
     assert_eq!(load_text("save 1 1\nsave \"\"").unwrap().show(Opt::Save), b"");
     assert_eq!(load_text("save \"\"\nsave 1 1").unwrap().show(Opt::Save), b"1 1");

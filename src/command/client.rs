@@ -240,6 +240,7 @@ fn client_getname(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
 
 fn client_setname(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     ctx.client.set_name(args.at(2))?;
+    ctx.engine.clients.recount(ctx.client);
     ctx.reply.ok();
     Ok(())
 }
@@ -260,6 +261,7 @@ fn client_setinfo(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     let library = ctx.client.library.get_or_insert_with(Box::<Library>::default);
     let place = if is_name { &mut library.name } else { &mut library.version };
     *place = value.into();
+    ctx.engine.clients.recount(ctx.client);
     ctx.reply.ok();
     Ok(())
 }
@@ -277,6 +279,7 @@ fn switch(word: &[u8]) -> Result<bool, CmdError> {
 
 fn client_no_evict(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     ctx.client.is_no_evict = switch(args.at(2))?;
+    ctx.engine.clients.recount(ctx.client);
     ctx.reply.ok();
     Ok(())
 }

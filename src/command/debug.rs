@@ -443,10 +443,20 @@ fn string_sizes(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
 
 /// The clients by the memory they take, where `maxmemory-clients` bounds it.
 fn client_eviction(ctx: &mut Ctx<'_>) -> CmdResult {
-    Err(CmdError::Text(match ctx.engine.config.int(Opt::MaxmemoryClients) {
-        0 => "ERR maxmemory-clients is disabled.",
-        _ => "ERR client eviction is not available yet",
-    }))
+    let memory = &ctx.engine.clients.memory;
+    if !memory.is_limited() {
+        return Err(CmdError::Text("ERR maxmemory-clients is disabled."));
+    }
+    let mut text = String::new();
+    for bucket in memory.figures() {
+        let to = bucket.to_bytes.map_or("+            ".into(), |bytes| format!(" - {bytes:10}"));
+        text += &format!(
+            "bucket {:10}{to}: tot-mem: {:10}, clients: {}\n",
+            bucket.from_bytes, bucket.bytes, bucket.clients
+        );
+    }
+    ctx.reply.verbatim("txt", text.as_bytes());
+    Ok(())
 }
 
 /// Sizes of our structures; only `bits` means the same as in Redis.

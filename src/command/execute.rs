@@ -54,7 +54,7 @@ impl Engine {
 
     /// Runs one request of `session`, appending its reply to `out`. `started` is when the time of this command
     /// begins, in ticks; it is moved to its end.
-    #[inline]
+    #[inline(always)]
     pub fn execute(
         &mut self,
         session: &mut Session,
@@ -166,7 +166,7 @@ struct Refusal {
 }
 
 /// Everything that can keep a command from running; `None`: it has to wait.
-#[inline]
+#[inline(always)]
 fn check(
     shared: &mut Shared,
     session: &mut Session,
@@ -224,7 +224,7 @@ fn check(
 }
 
 /// The command or, for a container, the subcommand that is meant.
-#[inline]
+#[inline(always)]
 fn resolve(shared: &Shared, args: Args<'_>, looked_up: Option<Found>) -> Result<Found, Refusal> {
     match looked_up {
         Some(found) if found.command.subcommands.is_empty() || args.len() < 2 => Ok(found),

@@ -13,7 +13,7 @@ use crate::engine::ctx::{CmdResult, Ctx, OtherDbs};
 use crate::engine::engine::{Engine, Shared};
 use crate::engine::error::CmdError;
 use crate::engine::jobs::{
-    Budget, Job, KeyRange, KeySource, Parking, Phase, Place, Running, Step, TAKERS, UNITS_AT_ONCE,
+    Budget, INDEX, Job, KeyRange, KeySource, Parking, Phase, Place, Running, Step, UNITS_AT_ONCE,
     WHOLE,
 };
 use crate::engine::session::{Session, Waiting};
@@ -92,10 +92,10 @@ fn places_of(
     let count: usize = ranges.iter().map(|range| range.count).sum();
     if count == 0 && command.flags & flag::OTHER_DB != 0 {
         // SWAPDB.
-        places.extend((0..db_count).map(|db| ((db, TAKERS), Hold::Write)));
+        places.extend((0..db_count).map(|db| ((db, INDEX), Hold::Write)));
     }
     if count > UNITS_AT_ONCE {
-        places.push(((session.db, TAKERS), Hold::Read));
+        places.push(((session.db, INDEX), Hold::Read));
         if ranges.iter().any(|range| range.hold == Hold::Write) {
             places.push(((session.db, WHOLE), Hold::Read));
         }
@@ -145,6 +145,7 @@ pub(super) fn park(
         ticket: shared.jobs.new_ticket(),
         job,
         args: OwnedArgs::default(),
+        args_bytes: 0,
         found: Found { id: ran.id, command: ran.command, first_key: 0 },
         session: Box::new(session.clone()),
         client: shared.clients.slot_of(session.id).unwrap_or(usize::MAX),
@@ -163,9 +164,10 @@ pub(super) fn park(
     if running.is_partial {
         hold(dbs, &running, WHOLE, Hold::Read);
     }
-    if has_many_keys {
-        hold(dbs, &running, TAKERS, Hold::Read);
-    } else {
+    if has_many_keys || running.writes() {
+        hold(dbs, &running, INDEX, Hold::Read);
+    }
+    if !has_many_keys {
         // Nobody else has run since the claim: all of them are free.
         for (hash, how) in hashes_in(&running.keys, args, 0) {
             hold(dbs, &running, hash, how);
@@ -199,6 +201,7 @@ impl Engine {
             client: shared.clients.slot_of(session.id).unwrap_or(usize::MAX),
             db: session.db,
             limbo: None,
+            args_bytes: 0,
             keys: KeySource::Found { hashes: Vec::new(), hold: how },
             is_partial: how == Hold::Write,
             now,
@@ -212,7 +215,7 @@ impl Engine {
         if running.is_partial {
             hold(&mut self.dbs, &running, WHOLE, Hold::Read);
         }
-        hold(&mut self.dbs, &running, TAKERS, Hold::Read);
+        hold(&mut self.dbs, &running, INDEX, Hold::Read);
         self.shared.jobs.add(running);
         Ok(())
     }
@@ -244,6 +247,7 @@ impl Engine {
             let ticks = self.shared.clock.ticks() - started;
             running.ticks += ticks;
             self.note_slice(&running, ticks);
+            self.note_memory(&running);
             if is_over {
                 self.forget_job(*running);
             } else {
@@ -268,6 +272,15 @@ impl Engine {
         }
     }
 
+    /// What a job holds counts as its client's.
+    fn note_memory(&mut self, running: &Running) {
+        if !running.is_orphan && !matches!(running.phase, Phase::Release(_)) {
+            let reply_bytes =
+                running.out.capacity() + running.out.block_bytes() + running.job.reply_bytes();
+            self.shared.clients.note_job(running.client, running.args_bytes + reply_bytes);
+        }
+    }
+
     /// One slice of one job; true once nothing of it is left.
     fn advance(&mut self, running: &mut Running, budget: &mut Budget) -> bool {
         loop {
@@ -275,14 +288,15 @@ impl Engine {
                 Phase::Find => match self.find_keys(running, budget) {
                     Ok(Step::More) => return false,
                     Ok(Step::Done) => {
-                        // From here on it may hold keys, so it comes after all who do, and only when it is its turn.
+                        // From here on it may hold keys, so it comes after all who do.
                         running.ticket = self.shared.jobs.new_ticket();
                         running.phase = Phase::Take(0);
+                        // Only the oldest of those who take may go on: whether it is is asked again.
                         return false;
                     }
                     Err(error) => {
                         running.keys = KeySource::default();
-                        self.end_taking(running);
+                        self.release_index(running);
                         self.finish(running, Err(error));
                         running.phase = Phase::Release(0);
                     }
@@ -292,7 +306,13 @@ impl Engine {
                         return false;
                     }
                     running.phase = Phase::Work;
-                    self.end_taking(running);
+                    if running.limbo.is_none() {
+                        // While it took them some may have expired, so none may live that would have.
+                        running.now = self.shared.clock.unix_ms();
+                    }
+                    if !running.writes() {
+                        self.release_index(running);
+                    }
                 }
                 Phase::Work => {
                     let result = self.work(running, budget);
@@ -321,15 +341,6 @@ impl Engine {
         let KeySource::Found { hashes, .. } = &mut running.keys else { return Ok(Step::Done) };
         let list = running.args.lend(&self.hasher);
         running.job.find_keys(list.args(), hashes, budget)
-    }
-
-    /// The job takes no keys any more: who waits for that looks again.
-    fn end_taking(&mut self, running: &Running) {
-        if let Some(db) = self.dbs.get_mut(running.db) {
-            db.holds.release(TAKERS, Hold::Read);
-            let Shared { jobs, outbox, .. } = &mut self.shared;
-            jobs.wake((running.db, TAKERS), &mut outbox.wakes);
-        }
     }
 
     /// Takes keys, those it changes first, until all are held, one is not free, or the slice is over; true: all are.
@@ -439,6 +450,8 @@ impl Engine {
         match present {
             Some(mut session) => {
                 session.waiting = None;
+                session.job_bytes = 0;
+                shared.clients.recount(&session);
                 execute::account(shared, &mut session, list.args(), ran, &mut out);
                 shared.clients.checkin(running.client, session);
                 shared.outbox.replies.push((running.client, out));
@@ -470,7 +483,18 @@ impl Engine {
             db.holds.release(WHOLE, Hold::Read);
             jobs.wake((running.db, WHOLE), &mut outbox.wakes);
         }
+        if running.writes() {
+            self.release_index(running);
+        }
         true
+    }
+
+    /// A job no longer minds where its database stands.
+    fn release_index(&mut self, running: &Running) {
+        let Some(db) = self.dbs.get_mut(running.db) else { return };
+        db.holds.release(INDEX, Hold::Read);
+        let Shared { jobs, outbox, .. } = &mut self.shared;
+        jobs.wake((running.db, INDEX), &mut outbox.wakes);
     }
 
     /// What a job leaves behind.

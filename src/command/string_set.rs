@@ -9,7 +9,7 @@ use crate::command::spec::{Begin, Command, Doc, Find, Group, KeySpec, command, d
 use crate::command::string_value::{Comparison, reply_value_or_null, value_at};
 use crate::engine::ctx::{CmdResult, Ctx, Event};
 use crate::engine::error::CmdError;
-use crate::engine::jobs::{Budget, Job, KEYS_PER_PIECE, Step};
+use crate::engine::jobs::{Budget, Job, KEYS_PER_PIECE, Step, UNITS_AT_ONCE};
 use crate::proto::args::Args;
 use crate::store::Ttl;
 
@@ -361,7 +361,9 @@ impl SetPairs {
     /// Sets few pairs at once, many or big ones as a job.
     fn start(mut self, ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
         const FEW: usize = 16;
-        let kilobytes = if self.pairs.count <= FEW { 0 } else { args.bytes_total() / 1024 };
+        // To add up the lengths of very many would itself take long.
+        let is_between = (FEW..UNITS_AT_ONCE).contains(&self.pairs.count);
+        let kilobytes = if is_between { args.bytes_total() / 1024 } else { 0 };
         if ctx.is_long(self.pairs.count + kilobytes) {
             return ctx.run_with_many_keys(args, self);
         }

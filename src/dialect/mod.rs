@@ -15,7 +15,7 @@ use crate::base::hash::Key;
 use crate::base::hash::KeyHasher;
 use crate::engine::ctx::Ctx;
 use crate::engine::engine::Engine;
-use crate::engine::jobs::{Place, TAKERS, WHOLE};
+use crate::engine::jobs::{INDEX, Place, WHOLE};
 use crate::engine::session::Session;
 pub use crate::proto::dialect::Dialect;
 use crate::proto::limits::REPLY_BLOCK_BYTES;
@@ -172,15 +172,17 @@ pub fn places(dialect: Dialect, frame: &[u8], hasher: &KeyHasher, db: usize) -> 
     let mut places = Vec::new();
     let job_hold = if dialect == Dialect::Simpledb { simpledb::job_hold(frame) } else { None };
     if let Some(hold) = job_hold {
-        places.push(((db, TAKERS), Hold::Read));
+        places.push(((db, INDEX), Hold::Read));
         if hold == Hold::Write {
             places.push(((db, WHOLE), Hold::Read));
         }
         return places;
     }
-    if reach(dialect, frame) != Reach::Keys {
-        // Even who drops everything tells how much that was: it must not count what is half done.
-        places.push(((db, WHOLE), Hold::Write));
+    match reach(dialect, frame) {
+        Reach::Keys => {}
+        Reach::ReadsAll => places.push(((db, WHOLE), Hold::Write)),
+        // Who drops everything tells how much that was, and what a job is still to write would count.
+        Reach::WritesAll => places.push(((db, INDEX), Hold::Write)),
     }
     each_key(dialect, frame, &mut |key, may_change| {
         let hold = if may_change { Hold::Write } else { Hold::Read };

@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 
 use slab::Slab;
 
+use crate::engine::client_memory::ClientMemory;
 use crate::engine::engine::Shared;
-use crate::engine::session::Session;
+use crate::engine::session::{IoFigures, Session};
 
 /// The registry.
 #[derive(Debug, Default)]
@@ -17,6 +18,8 @@ pub struct Clients {
     /// Slot of each id, in order of arrival.
     by_id: BTreeMap<u64, usize>,
     id_last: u64,
+    /// What they hold.
+    pub memory: ClientMemory,
 }
 
 impl Clients {
@@ -25,8 +28,10 @@ impl Clients {
         self.id_last += 1;
         session.id = self.id_last;
         let id = session.id;
+        let (bytes, is_evictable) = (session.memory_bytes(), !session.is_no_evict);
         let slot = self.slots.insert(Some(Box::new(session)));
         self.by_id.insert(id, slot);
+        self.memory.set(slot, bytes, is_evictable);
         slot
     }
 
@@ -46,9 +51,50 @@ impl Clients {
 
     /// Forgets a client.
     pub fn remove(&mut self, slot: usize) -> Option<Box<Session>> {
+        self.memory.remove(slot);
         let session = self.slots.try_remove(slot)??;
         self.by_id.remove(&session.id);
         Some(session)
+    }
+
+    /// What the network layer holds for the client at `slot`, unless it is out.
+    #[inline]
+    pub fn note_io(&mut self, slot: usize, figures: IoFigures) {
+        if let Some(Some(session)) = self.slots.get_mut(slot)
+            && session.io != figures
+        {
+            session.io = figures;
+            self.memory.set(slot, session.memory_bytes(), !session.is_no_evict);
+        }
+    }
+
+    /// As `note_io`, of the client that is out.
+    #[inline]
+    pub fn note_io_of(&mut self, slot: usize, session: &mut Session, figures: IoFigures) {
+        if session.io != figures {
+            session.io = figures;
+            self.memory.set(slot, session.memory_bytes(), !session.is_no_evict);
+        }
+    }
+
+    /// What the job of the client at `slot` holds: its request, and the reply so far.
+    pub fn note_job(&mut self, slot: usize, bytes: usize) {
+        if let Some(Some(session)) = self.slots.get_mut(slot)
+            && session.job_bytes != bytes
+            && !session.is_killed
+        {
+            session.job_bytes = bytes;
+            self.memory.set(slot, session.memory_bytes(), !session.is_no_evict);
+        }
+    }
+
+    /// To be called when something else that it holds has changed, or whether it may be closed for that. O(log n).
+    pub fn recount(&mut self, session: &Session) {
+        if let Some(slot) = self.slot_of(session.id)
+            && !session.is_killed
+        {
+            self.memory.set(slot, session.memory_bytes(), !session.is_no_evict);
+        }
     }
 
     /// How many there are, the one checked out included.
@@ -117,6 +163,8 @@ impl Shared {
         match self.clients.get_mut(slot) {
             Some(session) if !session.is_killed => {
                 session.is_killed = true;
+                // As good as gone: nobody else is to be closed for what it holds.
+                self.clients.memory.remove(slot);
                 self.outbox.kills.push(slot);
                 true
             }

@@ -45,7 +45,6 @@ macro_rules! options {
     (@alias) => { None };
 }
 
-const EVICTION: Effect = Stored("eviction");
 const ACL: Effect = Stored("ACL");
 const TRACKING: Effect = Stored("client-side caching");
 const NOTIFY: Effect = Stored("keyspace notifications");
@@ -177,7 +176,7 @@ options! {
         "Per class: hard limit, soft limit and its seconds, beyond which a client is closed.";
     ProtoMaxBulkLen "proto-max-bulk-len": memory(1 << 20, LONG_MAX, 512 << 20), 0, Now,
         "Longest string a client may send.";
-    MaxmemoryClients "maxmemory-clients": number_percent(), 0, EVICTION,
+    MaxmemoryClients "maxmemory-clients": number_percent(), 0, Now,
         "Memory of all clients together, in bytes or percent of `maxmemory`; 0 for no limit.";
     TrackingTableMaxKeys "tracking-table-max-keys": uint(LONG_MAX, 1_000_000), 0, TRACKING,
         "Keys remembered for client-side caching.";

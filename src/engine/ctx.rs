@@ -58,7 +58,7 @@ impl<'a> Ctx<'a> {
         let old = std::mem::replace(db, fresh);
         self.engine.stats.dirty += keys as u64;
         let Shared { jobs, outbox, .. } = &mut *self.engine;
-        jobs.keep_for_jobs(index, old, &mut outbox.wakes);
+        jobs.keep_for_jobs(index, old, self.now, &mut outbox.wakes);
     }
 
     /// Takes over what a database held that the command emptied: each key counts as a change, and the

@@ -217,6 +217,7 @@ impl Engine {
         self.shared.clock.refresh();
         self.shared.jobs.begin_turn(self.shared.watch.slice_ticks);
         self.begin_eviction_turn();
+        self.shared.clients.memory.begin_turn();
         if let Some(pause) = self.shared.pause
             && pause.until_ms <= self.shared.clock.unix_ms()
         {
@@ -266,6 +267,7 @@ impl Shared {
             MaxmemoryPolicy::AllkeysLfu | MaxmemoryPolicy::VolatileLfu
         );
         self.configure_eviction();
+        self.configure_client_memory();
         self.slowlog.shorten(self.config.int(Opt::SlowlogMaxLen).max(0) as usize);
     }
 

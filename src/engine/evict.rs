@@ -210,7 +210,7 @@ impl Engine {
         let data: usize =
             self.dbs.iter().map(|db| db.used_bytes() - db.memory().heap_live_bytes).sum();
         let shared = &mut self.shared;
-        let clients: usize = shared.clients.iter().map(|(_, session)| session.memory_bytes()).sum();
+        let clients = shared.clients.memory.total_bytes();
         let known = data + clients + shared.graveyard.allocated_bytes();
         shared.eviction.base_bytes =
             allocated.saturating_sub(known).max(shared.startup_memory_bytes);

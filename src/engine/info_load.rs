@@ -35,7 +35,7 @@ pub(super) fn stats(ctx: &mut Ctx<'_>, text: &mut InfoText) {
     text.field("expired_time_cap_reached_count", stats.expire_cycle_capped);
     text.field("expire_cycle_cpu_milliseconds", stats.expire_cycle_us / 1000);
     text.field("evicted_keys", stats.evicted_keys);
-    text.zeros(&["evicted_clients"]);
+    text.field("evicted_clients", stats.evicted_clients);
     let exceeding_us = shared.exceeding_us();
     let exceeded_us = stats.eviction_exceeded_us + exceeding_us;
     text.field("total_eviction_exceeded_time", exceeded_us / 1000);

@@ -10,7 +10,7 @@
 //! ```
 //!
 //! The keyspace's heaps are mapped from the system, so the allocator does not count them. Cost: one file read
-//! (`/proc/self/statm`), O(databases + clients).
+//! (`/proc/self/statm`), O(databases).
 use crate::base::memory;
 use crate::base::sys;
 use crate::engine::config::Opt;
@@ -80,8 +80,10 @@ impl MemoryReport {
         let used = allocated + dying - shared.graveyard.allocated_bytes();
         let counted = (shared.eviction.base_bytes() + data + dying).min(used);
         shared.stats.peak_memory_bytes = shared.stats.peak_memory_bytes.max(used);
-        let others: usize = shared.clients.iter().map(|(_, session)| session.memory_bytes()).sum();
-        let clients = others + ctx.client.memory_bytes();
+        // Embedded, the client may be in no registry.
+        let is_known = shared.clients.slot_of(ctx.client.id).is_some();
+        let own = if is_known { 0 } else { ctx.client.memory_bytes() };
+        let clients = shared.clients.memory.total_bytes() + own;
         let overhead = (shared.startup_memory_bytes + tables + clients).min(used);
         MemoryReport {
             used,

@@ -134,9 +134,9 @@ pub type Place = (usize, u64);
 /// looks at all.
 pub const WHOLE: u64 = 0x5eed_0fa1_17ee_a5a5;
 
-/// Held by every job that still takes its keys: until it has them all it stands for the database of its client's
-/// index, so two databases cannot change places.
-pub const TAKERS: u64 = 0x5eed_7a4e_0b5e_55ed;
+/// Held by every job that still takes its keys or will write: until then it is meant for the database at its client's
+/// index, whichever that is, so databases do not change places meanwhile.
+pub const INDEX: u64 = 0x5eed_7a4e_0b5e_55ed;
 
 /// Keys of a request, `step` apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -212,6 +212,8 @@ pub struct Running {
     pub job: Box<dyn Job>,
     /// The request.
     pub args: OwnedArgs,
+    /// Memory it holds.
+    pub args_bytes: usize,
     /// Its command.
     pub found: Found,
     /// The client as it was when the command began: a job outlives its client.
@@ -226,7 +228,7 @@ pub struct Running {
     pub keys: KeySource,
     /// Whether others could see it half done.
     pub is_partial: bool,
-    /// Unix time of its beginning in milliseconds.
+    /// Unix time in milliseconds as of which it sees its keys: when it held them all.
     pub now: i64,
     /// Time spent on it so far, in ticks.
     pub ticks: u64,
@@ -240,6 +242,13 @@ pub struct Running {
     pub is_blocked: bool,
     /// Nobody waits for its reply.
     pub is_orphan: bool,
+}
+
+impl Running {
+    /// Whether it changes any of its keys.
+    pub fn writes(&self) -> bool {
+        self.keys.is_written()
+    }
 }
 
 /// A database that was emptied while jobs used it: they go on in it.
@@ -364,6 +373,7 @@ impl Jobs {
     /// Gives the job parked last the request it came from.
     pub fn give_args(&mut self, args: OwnedArgs) {
         if let Some(running) = self.running.back_mut() {
+            running.args_bytes = args.memory_bytes();
             running.args = args;
         }
     }
@@ -521,12 +531,16 @@ impl Jobs {
     }
 
     /// The database at an index was replaced by an empty one while jobs used it: they go on in the old one.
-    pub fn keep_for_jobs(&mut self, index: usize, db: Db, wakes: &mut Vec<usize>) {
+    pub fn keep_for_jobs(&mut self, index: usize, db: Db, now: i64, wakes: &mut Vec<usize>) {
         let place = self.limbo.insert(Limbo { db, users: 0 });
         for running in &mut self.running {
             if running.db == index && running.limbo.is_none() {
                 running.limbo = Some(place);
                 self.limbo[place].users += 1;
+                if matches!(running.phase, Phase::Take(_)) {
+                    // It has not begun, and what it will see is as it was now.
+                    running.now = now;
+                }
             }
         }
         self.wake_databases(&[index], wakes);

@@ -53,6 +53,8 @@ pub struct Session {
     pub fd: i32,
     /// Its buffers, as the network layer last saw them.
     pub io: IoFigures,
+    /// What its job holds, if its command runs as one: the request and the reply so far, in bytes.
+    pub job_bytes: usize,
 }
 
 /// What CLIENT REPLY lets through.
@@ -152,7 +154,7 @@ pub struct IoFigures {
     pub query_bytes: usize,
     /// Allocated for that and not used.
     pub query_free_bytes: usize,
-    /// Arguments of a command that is not complete yet.
+    /// Arguments of a command that is not complete yet, and commands that wait.
     pub args_bytes: usize,
     /// Allocated for replies (CLIENT LIST `rbs`).
     pub reply_buffer_bytes: usize,
@@ -204,6 +206,7 @@ impl Session {
             connection: usize::MAX,
             fd: -1,
             io: IoFigures::default(),
+            job_bytes: 0,
         }
     }
 
@@ -223,7 +226,11 @@ impl Session {
         let library = self.library.as_ref().map_or(0, |library| {
             std::mem::size_of::<Library>() + library.name.len() + library.version.len()
         });
-        std::mem::size_of::<Session>() + self.name.len() + library + self.io.total_bytes()
+        std::mem::size_of::<Session>()
+            + self.name.len()
+            + library
+            + self.io.total_bytes()
+            + self.job_bytes
     }
 
     /// Whether it runs on this machine, for what is allowed to local clients only.

@@ -59,6 +59,8 @@ pub struct Stats {
     pub expired_stale_percent: f64,
     /// Keys evicted because memory was above `maxmemory`.
     pub evicted_keys: u64,
+    /// Clients closed because all together held more than `maxmemory-clients`.
+    pub evicted_clients: u64,
     /// How long it was above in all, in microseconds, without the time it still is.
     pub eviction_exceeded_us: u64,
     /// Highest `used_memory` seen, in bytes.

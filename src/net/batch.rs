@@ -206,14 +206,21 @@ impl Reactor {
                 self.leave_connection();
                 self.enter_connection(entry.conn, *started);
             }
+            let is_limited = self.engine.shared.clients.memory.is_limited();
+            if is_limited {
+                self.evict_clients();
+            }
             self.run_entry(entry, started);
+            if is_limited {
+                self.note_current();
+            }
             if !self.engine.shared.outbox.is_empty() {
                 self.carry_out();
             }
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn run_entry(&mut self, entry: &Entry, started: &mut u64) {
         if self.shutdown.is_some() {
             // Nothing runs after SHUTDOWN.
@@ -257,6 +264,8 @@ impl Reactor {
             }
             Outcome::Running => {
                 if let Postponed::Command(args) = keep(engine, entry, arena, batch, conn) {
+                    current.session.job_bytes = args.memory_bytes();
+                    engine.shared.clients.recount(&current.session);
                     engine.shared.jobs.give_args(args);
                 }
                 (current.is_postponing, current.is_waiting) = (true, true);

@@ -166,6 +166,16 @@ impl Conn {
 }
 
 impl Postponed {
+    /// Memory it holds, in bytes.
+    pub fn memory_bytes(&self) -> usize {
+        match self {
+            Postponed::Command(args) | Postponed::Frame(args) | Postponed::Fatal(args) => {
+                args.memory_bytes()
+            }
+            Postponed::Error(_) => 0,
+        }
+    }
+
     fn into_args(self) -> Option<OwnedArgs> {
         match self {
             Postponed::Command(args) | Postponed::Frame(args) | Postponed::Fatal(args) => {

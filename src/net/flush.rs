@@ -5,8 +5,10 @@
 use std::io::{ErrorKind, IoSlice, Write};
 
 use crate::engine::session::{IoFigures, Waiting};
-use crate::net::conn::Conn;
+use crate::net::conn::{Conn, Partial, Postponed};
 use crate::net::reactor::Reactor;
+use crate::net::read::IDLE_BYTES_MAX;
+use crate::proto::args::Span;
 use crate::proto::reply::Output;
 
 /// Parts of one `writev`.
@@ -120,6 +122,8 @@ impl Reactor {
         if is_over_soft || (limit.hard_bytes != 0 && unsent > limit.hard_bytes) {
             conn.is_dead = true;
             let client = conn.client;
+            // Nobody else is to be closed for what it holds.
+            self.engine.shared.clients.memory.remove(client);
             if let Some(session) = self.engine.shared.clients.checkout(client) {
                 self.engine.shared.note_output_limit(&session);
                 self.engine.shared.clients.checkin(client, session);
@@ -127,15 +131,21 @@ impl Reactor {
         }
     }
 
-    /// Tells the engine what this connection's buffers hold, for CLIENT LIST.
-    fn note_figures(&mut self, key: usize) {
+    /// Tells the engine what this connection's buffers hold, for CLIENT LIST and `maxmemory-clients`.
+    #[inline(always)]
+    pub(super) fn note_figures(&mut self, key: usize) {
         let Some(conn) = self.conns.get(key) else { return };
-        let figures = figures(conn);
-        if let Some(session) = self.engine.shared.clients.get_mut(conn.client)
-            && session.io != figures
-        {
-            session.io = figures;
+        let clients = &mut self.engine.shared.clients;
+        if conn.is_dead {
+            return clients.memory.remove(conn.client);
         }
+        let mut figures = IoFigures::default();
+        note_input(conn, &mut figures);
+        if !conn.output.is_empty() {
+            note_output(&conn.output, &mut figures);
+            figures.reply_buffer_bytes = conn.output.capacity();
+        }
+        clients.note_io(conn.client, figures);
     }
 
     /// Carries out what a command asked of the network layer.
@@ -179,6 +189,7 @@ impl Reactor {
         conn.is_waiting = false;
         self.mark_dirty(key);
         self.make_ready(key);
+        self.note_figures(key);
         self.check_output_limit(key);
     }
 
@@ -216,28 +227,54 @@ impl Reactor {
     }
 }
 
-/// What CLIENT LIST shows of a connection's buffers.
-fn figures(conn: &Conn) -> IoFigures {
-    let mut figures = IoFigures::default();
+/// What a connection has received and not executed.
+#[inline(always)]
+pub(super) fn note_input(conn: &Conn, figures: &mut IoFigures) {
     if let Some(partial) = &conn.partial {
-        // A big argument that is still coming in counts as received bytes, one that is complete as an argument.
-        let (growing_bytes, growing_free_bytes) =
-            partial.growing.as_ref().map_or((0, 0), |growing| {
-                (growing.bytes.len(), growing.bytes.capacity() - growing.bytes.len())
-            });
-        let buffer_free_bytes = partial.buffer.capacity() - partial.buffer.len();
-        figures.query_bytes = partial.buffer.len() + growing_bytes;
-        figures.query_free_bytes = buffer_free_bytes + growing_free_bytes;
-        figures.args_bytes = partial.blocks.iter().map(|block| block.len()).sum();
+        note_partial(partial, figures);
     }
-    if !conn.output.is_empty() {
-        figures.reply_buffer_bytes = conn.output.capacity();
-        figures.reply_peak_bytes = conn.output.bytes().len();
-        figures.reply_bytes = conn.output.bytes().len();
-        figures.reply_blocks = conn.output.blocks().len();
-        figures.reply_block_bytes = conn.output.block_bytes();
+    if !conn.postponed.is_empty() {
+        figures.args_bytes += conn.postponed.iter().map(Postponed::memory_bytes).sum::<usize>();
     }
-    figures
+}
+
+/// As in Redis, what is complete of a request counts as its arguments once a big one follows it; that counts as
+/// received bytes until its line end has come.
+#[cold]
+fn note_partial(partial: &Partial, figures: &mut IoFigures) {
+    let blocks_bytes: usize = partial.blocks.iter().map(|block| block.len()).sum();
+    let buffer_bytes = partial.buffer.len();
+    let spans_bytes = match partial.spans.capacity() * size_of::<Span>() {
+        // As with other small things: what a client holds is to depend on what it has sent alone.
+        ..=IDLE_BYTES_MAX => 0,
+        bytes => bytes,
+    };
+    figures.query_free_bytes = partial.buffer.capacity() - buffer_bytes + spans_bytes;
+    let last_block = partial.blocks.last().filter(|_| partial.parser.is_at_block_end());
+    match (&partial.growing, last_block) {
+        (Some(growing), _) => {
+            figures.query_bytes = growing.bytes.len();
+            figures.query_free_bytes += growing.bytes.capacity() - growing.bytes.len();
+            figures.args_bytes = blocks_bytes + buffer_bytes;
+        }
+        (None, Some(block)) => {
+            figures.query_bytes = block.len();
+            figures.args_bytes = blocks_bytes - block.len() + buffer_bytes;
+        }
+        (None, None) => {
+            figures.query_bytes = buffer_bytes;
+            figures.args_bytes = blocks_bytes;
+        }
+    }
+}
+
+/// What waits to be sent. The buffer itself may be lent, and counts once it is kept beyond the turn.
+#[inline(always)]
+pub(super) fn note_output(output: &Output, figures: &mut IoFigures) {
+    figures.reply_peak_bytes = output.bytes().len();
+    figures.reply_bytes = output.bytes().len();
+    figures.reply_blocks = output.blocks().len();
+    figures.reply_block_bytes = output.block_bytes();
 }
 
 /// Sends what the socket takes, up to the bound of a turn.

@@ -1,5 +1,6 @@
 //! Layer 6: the only layer with sockets. It moves bytes between clients and the engine and knows no command.
 mod batch;
+mod client_eviction;
 mod conn;
 mod flush;
 mod frames;

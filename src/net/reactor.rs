@@ -235,6 +235,10 @@ impl Reactor {
             self.flush_dirty();
             self.end_phase(Phase::Flush);
         }
+        if self.engine.shared.clients.memory.is_over() {
+            self.evict_clients();
+            self.end_phase(Phase::Flush);
+        }
         self.engine.shared.end_turn();
     }
 
@@ -245,6 +249,7 @@ impl Reactor {
             || self.background == Work::Left
             || self.expiry == Work::Left
             || self.engine.shared.jobs.is_runnable()
+            || self.engine.shared.clients.memory.is_cut_short()
             || (self.arrivals.is_pending && self.arrivals.resume_at.is_none())
     }
 

@@ -18,12 +18,22 @@ use crate::proto::request::{Limits, Parser, Step, inline_words};
 
 /// Requests of one connection in one turn.
 pub(super) const REQUESTS_MAX: usize = 1000;
-/// Bytes read for one connection into its own buffer or block in one turn.
-const OWN_BYTES_MAX: usize = 1 << 20;
+/// Bytes read for one connection into its own buffer or block in one turn: new memory makes a megabyte take 1 to 2 ms.
+const OWN_BYTES_MAX: usize = 256 << 10;
 /// Room made at once in a connection's own buffer.
 const OWN_CHUNK_BYTES: usize = 16 * 1024;
+/// A buffer that holds no more than this while nothing comes has no more room either.
+pub(super) const IDLE_BYTES_MAX: usize = 4096;
 /// A block starts with this much room and doubles: a client gets memory for what it has sent, not announced.
 const BLOCK_START_BYTES: usize = 1 << 20;
+/// An argument takes at least this in a request: `$0`, two line ends.
+const ARGUMENT_BYTES_MIN: usize = 6;
+/// From this size on a list of a request is one that grows by its pages.
+const LONG_LIST_BYTES: usize = 512 << 10;
+/// Such a list has at least this room, from which on the allocator maps it.
+const MAPPED_LIST_BYTES: usize = 8 << 20;
+/// A block longer than this gets all its room at once: to move it again would take the system 30 us per megabyte.
+const BLOCK_MOVED_BYTES_MAX: usize = 16 << 20;
 
 /// What reading a connection came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +77,10 @@ impl Reactor {
                 None => self.read_to_arena(key),
                 Some(_) => self.read_to_own(key),
             }
+        }
+        if self.engine.shared.clients.memory.is_limited() {
+            // Before anything runs: what came may be too much.
+            self.note_figures(key);
         }
         let Some(conn) = self.conns.get_mut(key) else { return };
         let is_unparsed = conn.partial.as_ref().is_some_and(|partial| partial.is_unparsed());
@@ -246,6 +260,7 @@ impl Reactor {
                 }
                 Ok(_) => Drained::No,
                 Err(error) => {
+                    partial.shrink_idle();
                     read_failed(conn, error.kind());
                     Drained::Yes
                 }
@@ -423,7 +438,17 @@ impl Partial {
         bytes.extend_from_slice(&self.buffer[from..from + from_buffer]);
         // Those bytes live in the block now; what follows them moves up.
         self.buffer.drain(from..from + from_buffer);
+        self.shrink_idle();
         self.growing = Some(Growing { bytes, len });
+    }
+
+    /// Gives back room that was made for what did not come, so that what a client holds depends on what it has sent
+    /// and not on how that was cut. Long buffers stay: they would be copied again and again.
+    fn shrink_idle(&mut self) {
+        if self.buffer.len() <= IDLE_BYTES_MAX {
+            self.buffer.shrink_to_fit();
+            self.spans.shrink_to_fit();
+        }
     }
 
     /// Makes room for the next read and says how many bytes are wanted.
@@ -433,7 +458,12 @@ impl Partial {
                 let missing = growing.len - growing.bytes.len();
                 if growing.bytes.capacity() == growing.bytes.len() {
                     let more = growing.bytes.len().max(BLOCK_START_BYTES).min(missing);
-                    growing.bytes.reserve_exact(more);
+                    // Room not written to yet is address space only.
+                    let all =
+                        if growing.bytes.len() < BLOCK_MOVED_BYTES_MAX { more } else { missing };
+                    if growing.bytes.try_reserve_exact(all).is_err() {
+                        growing.bytes.reserve_exact(more);
+                    }
                 }
                 (growing.bytes.capacity() - growing.bytes.len()).min(missing)
             }
@@ -445,7 +475,9 @@ impl Partial {
                 let is_frame = self.splitter.is_some();
                 let len = if is_frame { self.buffer.len() } else { 0 };
                 let chunk = len.clamp(OWN_CHUNK_BYTES, OWN_BYTES_MAX);
-                self.buffer.reserve(chunk);
+                reserve(&mut self.buffer, chunk);
+                // A request of so many bytes has no more arguments.
+                reserve(&mut self.spans, chunk / ARGUMENT_BYTES_MIN);
                 chunk
             }
         }
@@ -475,4 +507,15 @@ fn read_failed(conn: &mut Conn, kind: ErrorKind) {
             conn.is_dead = true;
         }
     }
+}
+
+/// Makes room for `count` more. A list that has become long gets so much that from then on the allocator moves its
+/// pages and not its bytes: to copy megabytes takes milliseconds. Room not written to yet is address space only.
+fn reserve<T>(list: &mut Vec<T>, count: usize) {
+    if list.capacity() - list.len() >= count {
+        return;
+    }
+    let is_long = list.len() * size_of::<T>() >= LONG_LIST_BYTES;
+    let mapped = if is_long { MAPPED_LIST_BYTES / size_of::<T>() } else { 0 };
+    list.reserve(count.max(mapped));
 }

@@ -14,6 +14,7 @@ use mio::{Interest, Registry, Token};
 use crate::base::clock::Clock;
 use crate::base::sys::Alarm;
 use crate::engine::config::Opt;
+use crate::engine::session::Waiting;
 use crate::net::reactor::Reactor;
 
 /// Time between two measurements of the rates.
@@ -179,8 +180,13 @@ impl Reactor {
         }
         for key in std::mem::take(&mut self.paused) {
             let Some(conn) = self.conns.get_mut(key) else { continue };
-            conn.is_waiting = false;
-            self.make_ready(key);
+            // One that was closed meanwhile has left its key to another, who may wait for something else.
+            let session = self.engine.shared.clients.get(conn.client);
+            let waiting = session.and_then(|session| session.waiting);
+            if matches!(waiting, Some(Waiting::Pause | Waiting::Room)) {
+                conn.is_waiting = false;
+                self.make_ready(key);
+            }
         }
     }
 

@@ -264,6 +264,12 @@ impl OwnedArgs {
             || self.blocks.iter().any(is_big)
     }
 
+    /// Memory it holds, in bytes; blocks in full, though others may refer to them, too. O(blocks).
+    pub fn memory_bytes(&self) -> usize {
+        let blocks: usize = self.blocks.iter().map(|block| block.capacity()).sum();
+        self.buffer.capacity() + self.spans.capacity() * size_of::<Span>() + blocks
+    }
+
     /// Lends the arguments.
     pub fn lend<'b>(&'b self, hasher: &'b KeyHasher) -> ArgList<'b> {
         ArgList::new(&self.buffer, self.spans(), &self.blocks, hasher, HashHint::default())

@@ -105,6 +105,12 @@ impl Parser {
         self.state == State::Start
     }
 
+    /// Whether it has seen all of a block but the two bytes after it.
+    #[inline]
+    pub fn is_at_block_end(&self) -> bool {
+        self.state == State::BlockEnd
+    }
+
     /// Arguments announced and not yet seen.
     pub fn arguments_left(&self) -> i64 {
         self.arguments_left

@@ -5,7 +5,7 @@ use crate::client::Client;
 use crate::server::{Server, eventually};
 
 /// A field of CLIENT LIST's line of the client with this name.
-fn figure(observer: &mut Client, name: &str, field: &str) -> Option<usize> {
+pub fn figure(observer: &mut Client, name: &str, field: &str) -> Option<usize> {
     let list = observer.ask(&["CLIENT", "LIST"]);
     let line = list.lines().find(|line| line.contains(&format!(" name={name} ")))?;
     let start = format!("{field}=");

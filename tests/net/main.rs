@@ -8,6 +8,7 @@
 mod big;
 mod boot;
 mod client;
+mod client_eviction;
 mod closing;
 mod doors;
 mod every_door;

@@ -3,7 +3,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::client::{Dice, encode, encode_bytes};
-use crate::server::Server;
+use crate::server::{Server, eventually};
 
 #[test]
 fn pipelines_of_several_clients_keep_their_order() {
@@ -112,4 +112,31 @@ fn a_pause_extended_and_killed_in() {
         control.roundtrip(&["EXISTS", "victim"], ":0");
         server.assert_healthy();
     }
+}
+
+#[test]
+fn the_end_of_a_pause_wakes_nobody_who_waits_for_something_else() {
+    let mut server = Server::start(&["--enable-debug-command", "yes"]);
+    let mut control = server.connect();
+    control.roundtrip(&["DEBUG", "JOBS", "UNITS", "1"], "+OK");
+    control.roundtrip(&["CLIENT", "PAUSE", "60000", "WRITE"], "+OK");
+    let mut paused = server.connect();
+    let id = paused.ask(&["CLIENT", "ID"]);
+    paused.command(&["SET", "key", "value"]);
+    eventually("it to wait", || control.info("blocked_clients") == "1");
+    control.roundtrip(&["CLIENT", "KILL", "ID", &id[1..]], ":1");
+    paused.expect_closed();
+    control.roundtrip(&["DEBUG", "JOBS", "STOP-AFTER", "0"], "+OK");
+    // It takes the place of the one that is gone.
+    let mut busy = server.connect();
+    busy.command(&["MGET", "a", "b"]);
+    eventually("a job", || control.info("jobs_running") == "1");
+    control.roundtrip(&["CLIENT", "UNPAUSE"], "+OK");
+    control.roundtrip(&["PING"], "+PONG");
+    busy.command(&["PING"]);
+    control.roundtrip(&["PING"], "+PONG");
+    control.roundtrip(&["DEBUG", "JOBS", "STOP-AFTER", "-1"], "+OK");
+    assert_eq!(busy.reply().text(), "Array([Null, Null])");
+    busy.expect("+PONG");
+    server.assert_healthy();
 }

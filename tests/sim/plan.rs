@@ -49,6 +49,8 @@ struct Dice {
     /// Makes values unique.
     counter: u64,
     is_big: bool,
+    /// Most keys are given a short time to live.
+    is_mortal: bool,
     /// Which commands there are, by a hash of their names: few of them meet each other more often.
     allowed: u64,
 }
@@ -57,8 +59,10 @@ impl Plan {
     /// The plan of a seed.
     pub fn of(seed: u64) -> Plan {
         let random = Random::from_seed(seed ^ 0x5eed);
-        let mut dice = Dice { random, counter: 0, is_big: false, allowed: u64::MAX };
+        let mut dice =
+            Dice { random, counter: 0, is_big: false, is_mortal: false, allowed: u64::MAX };
         dice.is_big = dice.one_in(20);
+        dice.is_mortal = dice.one_in(3);
         if !dice.one_in(3) {
             dice.allowed = dice.random.next_u64() & dice.random.next_u64();
         }
@@ -130,6 +134,9 @@ impl Dice {
 
     fn other_step(&mut self, clients: usize) -> Step {
         let client = self.below(clients);
+        if self.is_mortal && self.one_in(8) {
+            return Step::Advance(self.pick(&[1, 4, 6, 20]));
+        }
         match self.below(100) {
             0..30 => Step::Deliver(client, self.size()),
             30..62 => Step::Turn(self.random.next_u64() as u32 | self.pick(&[0, 0, u32::MAX])),
@@ -249,6 +256,10 @@ impl Dice {
 
     fn set_options(&mut self) -> Vec<String> {
         let mut args = vec![self.value()];
+        if self.is_mortal && !self.one_in(4) {
+            args.extend(["PX".into(), self.pick(&["5", "5", "20"]).to_owned()]);
+            return args;
+        }
         if self.one_in(4) {
             args.push(self.pick(&["NX", "XX"]).to_owned());
         }
