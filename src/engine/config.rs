@@ -368,6 +368,9 @@ impl Config {
         let before = self.snapshot();
         let mut changed = Vec::new();
         for (&(opt, alias), (_, value)) in found.iter().zip(pairs) {
+            if opt.spec().has(IMMUTABLE) {
+                continue;
+            }
             let words: Vec<&[u8]> = match opt.spec().has(MULTI) {
                 true if value.is_empty() => Vec::new(),
                 true => value.split(|&byte| byte == b' ').collect(),
@@ -395,12 +398,14 @@ impl Config {
         origin: Origin,
     ) -> Result<Vec<(Opt, bool)>, SetError> {
         let mut found = Vec::with_capacity(pairs.len());
-        for &(name, _) in pairs {
+        for &(name, value) in pairs {
             let Some((opt, alias)) = Opt::find(name) else {
                 return Err(SetError::Unknown(name.to_vec()));
             };
             let spec = opt.spec();
-            let reason = if spec.has(IMMUTABLE) {
+            // Tools set all that they were told; of Redis's options they know which cannot be set.
+            let stays = spec.section == "Rufous" && self.show(opt) == value;
+            let reason = if spec.has(IMMUTABLE) && !stays {
                 "can't set immutable config"
             } else if spec.has(PROTECTED)
                 && !self.allows_protected(Opt::EnableProtectedConfigs, origin.local)

@@ -144,6 +144,22 @@ fn set_tells_what_changed_and_takes_all_back() {
 }
 
 #[test]
+fn options_of_ours_may_be_set_to_what_they_are() {
+    let mut config = config();
+    config.load(Opt::Listen, &[b"resp://127.0.0.1:7000".to_vec()]).unwrap();
+    config.load(Opt::Seed, &[b"7".to_vec()]).unwrap();
+    let before = config.snapshot();
+    let same = [("listen", "resp://127.0.0.1:7000"), ("seed", "7"), ("test-mode", "no")];
+    assert_eq!(set(&mut config, &same), Ok(vec![]));
+    assert_eq!(config.snapshot(), before);
+    for (name, value) in [("listen", ""), ("seed", "8"), ("test-mode", "yes"), ("databases", "16")]
+    {
+        let error = set(&mut config, &[(name, value)]).unwrap_err();
+        assert!(error.ends_with("can't set immutable config"), "{name}: {error}");
+    }
+}
+
+#[test]
 fn protection_and_loading() {
     let mut config = config();
     let refused = "ERR CONFIG SET failed (possibly related to argument 'dir') - \

@@ -212,8 +212,14 @@ impl Engine {
         let shared = &mut self.shared;
         let clients = shared.clients.memory.total_bytes();
         let known = data + clients + shared.graveyard.allocated_bytes();
-        shared.eviction.base_bytes =
-            allocated.saturating_sub(known).max(shared.startup_memory_bytes);
+        let startup = shared.startup_memory_bytes;
+        // What buffers on their way out still hold is not known, and is no reason to evict either: until they are
+        // freed the base does not rise.
+        let most = match shared.graveyard.has_garbage() {
+            true => shared.eviction.base_bytes.max(startup),
+            false => usize::MAX,
+        };
+        shared.eviction.base_bytes = allocated.saturating_sub(known).max(startup).min(most);
     }
 
     /// Measures what counts beside the databases where that was never done.

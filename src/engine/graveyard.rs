@@ -40,6 +40,11 @@ impl Graveyard {
         self.detached.is_empty() && self.garbage.is_empty()
     }
 
+    /// Whether anything but databases waits, the size of which is not known.
+    pub fn has_garbage(&self) -> bool {
+        !self.garbage.is_empty()
+    }
+
     /// Entries still to be freed (INFO `lazyfree_pending_objects`).
     pub fn pending(&self) -> usize {
         self.detached.iter().map(Detached::keys).sum()

@@ -308,3 +308,32 @@ fn who_is_in_the_middle_of_something_does_not_time_out() {
     client.expect("+OK");
     drop(Client::over(client.stream.try_clone().unwrap()));
 }
+
+#[test]
+fn replies_that_nobody_will_read_evict_no_keys() {
+    const KEYS: usize = 50;
+    const REQUESTS: usize = 20_000;
+    let mut server = Server::start(&["--maxmemory", "11mb", "--maxmemory-policy", "allkeys-lru"]);
+    let mut client = server.connect();
+    let fill = |client: &mut Client| {
+        for key in 0..KEYS {
+            client.roundtrip(&["SETRANGE", &key.to_string(), "99999", "x"], ":100000");
+        }
+    };
+    fill(&mut client);
+    // 20 MB and more of queues of values sent by reference.
+    let requests = encode(&["MGET", "1"]).repeat(REQUESTS);
+    let mut readers: Vec<Client> = (0..20).map(|_| server.connect()).collect();
+    readers.iter_mut().for_each(|reader| reader.send(&requests));
+    eventually("the replies", || {
+        client.info("mem_not_counted_for_evict").parse::<usize>().unwrap() > 20 << 20
+    });
+    drop(readers);
+    // Freed in slices; the count is taken ten times in the meantime.
+    for _ in 0..20 {
+        fill(&mut client);
+        thread::sleep(Duration::from_millis(10));
+    }
+    assert_eq!((client.info("evicted_keys"), client.ask(&["DBSIZE"])), ("0".into(), ":50".into()));
+    server.assert_healthy();
+}

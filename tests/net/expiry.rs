@@ -141,3 +141,18 @@ fn a_burst_leaves_room_for_others() {
     assert!(capped > 1, "in one piece");
     server.assert_idle();
 }
+
+#[test]
+fn keys_that_live_for_long_need_little_memory() {
+    let server = Server::start(&[]);
+    let mut client = server.connect();
+    let used = |client: &mut Client| client.info("used_memory").parse::<usize>().unwrap();
+    client.roundtrip(&["SET", "first", "x"], "+OK");
+    let before = used(&mut client);
+    client.roundtrip(&["SETEX", "second", "10000", "x"], "+OK");
+    let far = used(&mut client) - before;
+    assert!(far < 64 << 10, "{far}");
+    client.roundtrip(&["SETEX", "third", "100", "x"], "+OK");
+    let near = used(&mut client) - before;
+    assert!((256 << 10..400 << 10).contains(&near), "{near}");
+}
