@@ -240,13 +240,15 @@ impl Restore {
     fn put(&self, ctx: &mut Ctx<'_>, args: Args<'_>, restored: Restored) -> CmdResult {
         let Restore { choices, ttl_ms, .. } = self;
         let (key, ttl_ms) = (args.key(1), *ttl_ms);
+        // It takes effect now, however long it was read: until now others saw the key as it was.
+        let now = ctx.engine.clock.unix_ms();
         let expiry = match ttl_ms {
             0 => None,
             _ if choices.is_absolute => Some(ttl_ms),
             // As in Redis, a sum beyond the end of time is in the past.
-            _ => Some(ttl_ms.wrapping_add(ctx.now)),
+            _ => Some(ttl_ms.wrapping_add(now)),
         };
-        if expiry.is_some_and(|expiry| expiry <= ctx.now) {
+        if expiry.is_some_and(|expiry| expiry <= now) {
             if choices.is_replace && ctx.db.remove(key) {
                 ctx.changed(Event::Del, key.bytes);
             }

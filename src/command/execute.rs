@@ -224,7 +224,7 @@ fn check(
 }
 
 /// The command or, for a container, the subcommand that is meant.
-#[inline]
+#[inline(always)]
 fn resolve(shared: &Shared, args: Args<'_>, looked_up: Option<Found>) -> Result<Found, Refusal> {
     match looked_up {
         Some(found) if found.command.subcommands.is_empty() || args.len() < 2 => Ok(found),

@@ -291,6 +291,8 @@ impl Engine {
                         // From here on it may hold keys, so it comes after all who do.
                         running.ticket = self.shared.jobs.new_ticket();
                         running.phase = Phase::Take(0);
+                        // Only the oldest of those who take may go on: whether it is is asked again.
+                        return false;
                     }
                     Err(error) => {
                         running.keys = KeySource::default();

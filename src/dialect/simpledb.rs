@@ -114,10 +114,10 @@ pub fn split(state: &mut State, unread: &[u8], limits: &FrameLimits) -> Split {
 }
 
 /// Runs one request, or makes a job of it.
-pub fn run<'b>(
+pub fn run(
     engine: &mut Engine,
     session: &mut Session,
-    frame: &'b [u8],
+    frame: &[u8],
     first_hash: Option<u64>,
     out: &mut Output,
     started: &mut u64,

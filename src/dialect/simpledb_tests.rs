@@ -67,6 +67,31 @@ fn any_long_request() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
+/// Of several errors in one request the same one is told in slices.
+#[test]
+fn slices_tell_the_same_error() {
+    let deep = (0..DEPTH_MAX + 1).fold(Nested::Null, |inner, _| list(&[inner]));
+    let (key, null) = (bytes("a"), Nested::Null);
+    let nested = list(&[bytes("a")]);
+    for (name, args) in [
+        ("SET", vec![null.clone(), deep.clone()]),
+        ("SET", vec![nested.clone(), deep.clone()]),
+        ("MSET", vec![null.clone(), deep.clone()]),
+        ("MSET", vec![key.clone(), deep.clone(), null.clone(), key.clone()]),
+        ("MSET", vec![key.clone(), deep.clone(), null.clone()]),
+        ("MSET", vec![Nested::Dict(vec![(nested, key.clone()), (key.clone(), deep)])]),
+        ("MGET", vec![key, null]),
+    ] {
+        let [mut whole, mut sliced] = [(); 2].map(|()| Door::new(Dialect::Simpledb));
+        sliced.force(1);
+        let frame = request(name, &args);
+        let answer = text(&whole.send(&frame));
+        assert!(answer.starts_with('-'), "{answer}");
+        assert_eq!(text(&sliced.send(&frame)), answer, "{}", text(&frame));
+        assert_eq!(sliced.send(b"LEN\r\n"), b":0\r\n");
+    }
+}
+
 proptest! {
     /// A request in slices answers and does what it does at once.
     #[test]

@@ -7,6 +7,7 @@ use std::io::{ErrorKind, IoSlice, Write};
 use crate::engine::session::{IoFigures, Waiting};
 use crate::net::conn::{Conn, Partial, Postponed};
 use crate::net::reactor::Reactor;
+use crate::net::read::IDLE_BYTES_MAX;
 use crate::proto::args::Span;
 use crate::proto::reply::Output;
 
@@ -243,7 +244,11 @@ pub(super) fn note_input(conn: &Conn, figures: &mut IoFigures) {
 fn note_partial(partial: &Partial, figures: &mut IoFigures) {
     let blocks_bytes: usize = partial.blocks.iter().map(|block| block.len()).sum();
     let buffer_bytes = partial.buffer.len();
-    let spans_bytes = partial.spans.capacity() * size_of::<Span>();
+    let spans_bytes = match partial.spans.capacity() * size_of::<Span>() {
+        // As with other small things: what a client holds is to depend on what it has sent alone.
+        ..=IDLE_BYTES_MAX => 0,
+        bytes => bytes,
+    };
     figures.query_free_bytes = partial.buffer.capacity() - buffer_bytes + spans_bytes;
     let last_block = partial.blocks.last().filter(|_| partial.parser.is_at_block_end());
     match (&partial.growing, last_block) {

@@ -23,7 +23,7 @@ const OWN_BYTES_MAX: usize = 256 << 10;
 /// Room made at once in a connection's own buffer.
 const OWN_CHUNK_BYTES: usize = 16 * 1024;
 /// A buffer that holds no more than this while nothing comes has no more room either.
-const IDLE_BYTES_MAX: usize = 4096;
+pub(super) const IDLE_BYTES_MAX: usize = 4096;
 /// A block starts with this much room and doubles: a client gets memory for what it has sent, not announced.
 const BLOCK_START_BYTES: usize = 1 << 20;
 /// An argument takes at least this in a request: `$0`, two line ends.
@@ -446,8 +446,8 @@ impl Partial {
     /// and not on how that was cut. Long buffers stay: they would be copied again and again.
     fn shrink_idle(&mut self) {
         if self.buffer.len() <= IDLE_BYTES_MAX {
-            self.buffer.shrink_to(IDLE_BYTES_MAX);
-            self.spans.shrink_to(IDLE_BYTES_MAX / ARGUMENT_BYTES_MIN);
+            self.buffer.shrink_to_fit();
+            self.spans.shrink_to_fit();
         }
     }
 

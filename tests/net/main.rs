@@ -14,6 +14,7 @@ mod doors;
 mod every_door;
 mod expiry;
 mod figures;
+mod frames;
 mod jobs;
 mod limits;
 mod noise;
