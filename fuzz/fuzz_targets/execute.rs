@@ -7,6 +7,7 @@ use libfuzzer_sys::fuzz_target;
 use rufous::base::clock::Clock;
 use rufous::base::quote::split_args;
 use rufous::command::execute::{Outcome, Request};
+use rufous::engine::background::Work;
 use rufous::engine::config::Config;
 use rufous::engine::engine::Engine;
 use rufous::engine::session::{Address, Replies, Session};
@@ -25,6 +26,8 @@ fuzz_target!(|input: &[u8]| {
     let config = Config::new("/".into());
     let mut engine = Engine::new(config, Clock::manual(START_MS), Some(1));
     let slot = engine.shared.clients.insert(Session::new(Address::InProcess, START_MS));
+    // Every second input runs whatever can be a job in slices of one unit.
+    engine.shared.jobs.force_units((input.len() % 2 == 1).then_some(1));
     let mut output = Output::default();
     let lines = input.split(|byte| *byte == b'\n').take(COMMANDS_MAX);
     for (index, line) in lines.enumerate() {
@@ -50,10 +53,21 @@ fn run(engine: &mut Engine, slot: usize, words: &[Vec<u8>], output: &mut Output)
     engine.begin_turn();
     let mut started = engine.shared.clock.ticks();
     let outcome = engine.execute(&mut session, request, output, &mut started);
+    if outcome == Outcome::Running {
+        engine.shared.jobs.give_args(owned.clone());
+        engine.shared.clients.checkin(slot, session);
+        while engine.run_jobs(0) == Work::Left {}
+        assert!(engine.shared.jobs.is_empty(), "a job waits for ever");
+        for (_, reply) in std::mem::take(&mut engine.shared.outbox.replies) {
+            output.append(reply);
+        }
+        let Some(back) = engine.shared.clients.checkout(slot) else { return false };
+        session = back;
+    }
     let is_shutdown = engine.shared.outbox.shutdown.is_some();
     if is_shutdown {
         assert!(output.is_empty(), "SHUTDOWN answers errors only");
-    } else if outcome == Outcome::Done
+    } else if outcome != Outcome::Postponed
         && had_replies == Replies::On
         && session.replies == Replies::On
     {
