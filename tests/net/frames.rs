@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::client::{Client, Reply, encode, encode_bytes};
 use crate::server::{Server, eventually};
+use crate::slices::{assert_waits, run, step, stop_after};
 
 /// A server with a simpledb door, and its port.
 fn with_door() -> (Server, u16) {
@@ -16,26 +17,8 @@ fn with_door() -> (Server, u16) {
 fn stopped() -> (Server, u16, Client) {
     let (server, port) = with_door();
     let mut control = server.connect();
-    control.roundtrip(&["DEBUG", "JOBS", "UNITS", "1"], "+OK");
-    control.roundtrip(&["DEBUG", "JOBS", "STOP-AFTER", "0"], "+OK");
+    stop_after(&mut control, "0");
     (server, port, control)
-}
-
-fn step(control: &mut Client, slices: usize) {
-    control.roundtrip(&["DEBUG", "JOBS", "STOP-AFTER", &slices.to_string()], "+OK");
-    // Each turn has one slice at most.
-    (0..=slices).for_each(|_| control.roundtrip(&["PING"], "+PONG"));
-}
-
-fn run(control: &mut Client) {
-    control.roundtrip(&["DEBUG", "JOBS", "STOP-AFTER", "-1"], "+OK");
-}
-
-fn assert_waits(client: &mut Client) {
-    client.stream.set_read_timeout(Some(Duration::from_millis(30))).unwrap();
-    let reply = client.try_reply();
-    assert!(reply.is_err(), "{reply:?} came at once");
-    client.stream.set_read_timeout(Some(crate::server::PATIENCE)).unwrap();
 }
 
 fn visitor(port: u16) -> Client {

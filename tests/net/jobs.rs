@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::client::{Client, encode};
 use crate::server::{Server, eventually};
+use crate::slices::{assert_waits, run, step, stop_after};
 
 const OPTIONS: &[&str] = &["--enable-debug-command", "yes"];
 
@@ -13,27 +14,8 @@ const OPTIONS: &[&str] = &["--enable-debug-command", "yes"];
 fn stopped(slices: &str) -> (Server, Client) {
     let server = Server::start(OPTIONS);
     let mut control = server.connect();
-    control.roundtrip(&["DEBUG", "JOBS", "UNITS", "1"], "+OK");
-    control.roundtrip(&["DEBUG", "JOBS", "STOP-AFTER", slices], "+OK");
+    stop_after(&mut control, slices);
     (server, control)
-}
-
-/// Lets jobs do so many slices, and has them done.
-fn step(control: &mut Client, slices: usize) {
-    control.roundtrip(&["DEBUG", "JOBS", "STOP-AFTER", &slices.to_string()], "+OK");
-    // Each turn has one slice at most.
-    (0..=slices).for_each(|_| control.roundtrip(&["PING"], "+PONG"));
-}
-
-fn run(control: &mut Client) {
-    control.roundtrip(&["DEBUG", "JOBS", "STOP-AFTER", "-1"], "+OK");
-}
-
-fn assert_waits(client: &mut Client) {
-    client.stream.set_read_timeout(Some(Duration::from_millis(30))).unwrap();
-    let reply = client.try_reply();
-    assert!(reply.is_err(), "{reply:?} came at once");
-    client.stream.set_read_timeout(Some(crate::server::PATIENCE)).unwrap();
 }
 
 #[test]
@@ -249,8 +231,7 @@ fn clients_of_other_doors_wait_too() {
     let listen = format!("simpledb://127.0.0.1:{port}");
     let mut server = Server::start(&["--enable-debug-command", "yes", "--listen", &listen]);
     let mut control = server.connect();
-    control.roundtrip(&["DEBUG", "JOBS", "UNITS", "1"], "+OK");
-    control.roundtrip(&["DEBUG", "JOBS", "STOP-AFTER", "0"], "+OK");
+    stop_after(&mut control, "0");
     let mut job = server.connect();
     job.command(&["MSET", "a", "1", "b", "2"]);
     eventually("a job runs", || control.info("jobs_running") == "1");

@@ -21,5 +21,6 @@ mod noise;
 mod pause;
 mod pieces;
 mod server;
+mod slices;
 mod stalls;
 mod turns;
