@@ -198,8 +198,8 @@ impl Engine {
         if self.shared.eviction.is_running { Work::Left } else { Work::Done }
     }
 
-    /// Measures what counts beside the databases: all that is allocated but data and clients. O(databases +
-    /// clients): to be called some times per second.
+    /// Measures what counts beside the databases: all that is allocated but data and clients. O(databases):
+    /// to be called some times per second.
     pub(super) fn measure_base(&mut self) {
         // While time stands still, what is evicted depends on the commands alone.
         let is_frozen = self.shared.clock.is_frozen();
@@ -369,14 +369,6 @@ impl Shared {
     #[inline]
     pub fn deleted(&mut self, event: Event, db: usize, key: &[u8]) {
         let _ = (event, db, key);
-    }
-
-    /// Records a spike for the latency monitor, if it was one.
-    fn note_spike(&mut self, event: &'static str, ticks: u64) {
-        if ticks >= self.watch.spike_ticks {
-            let millis = self.clock.nanos(ticks) / 1_000_000;
-            self.latency.add(event, millis, self.clock.unix_ms() / 1000);
-        }
     }
 
     /// Takes over what the configuration says about memory; to be called after each change of it.

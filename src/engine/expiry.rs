@@ -161,9 +161,6 @@ impl Engine {
         shared.stats.expire_cycle_us += self.expiry.nanos_rest / 1000;
         self.expiry.nanos_rest %= 1000;
         shared.stats.expire_cycle_capped += u64::from(work == Work::Left);
-        if spent_ticks >= shared.watch.spike_ticks {
-            let unix_seconds = shared.clock.unix_ms() / 1000;
-            shared.latency.add("expire-cycle", spent / 1_000_000, unix_seconds);
-        }
+        shared.note_spike("expire-cycle", spent_ticks);
     }
 }

@@ -2,6 +2,8 @@
 //! <https://redis.io/docs/latest/operate/oss_and_stack/management/optimization/latency-monitor/>
 use std::collections::BTreeMap;
 
+use crate::engine::engine::Shared;
+
 /// Spikes kept per event (`LATENCY_TS_LEN`).
 pub const SAMPLES_MAX: usize = 160;
 
@@ -67,5 +69,15 @@ impl LatencyMonitor {
         let count = self.events.len();
         self.events.clear();
         count
+    }
+}
+
+impl Shared {
+    /// Records how long something took, if it was a spike: at least `latency-monitor-threshold`.
+    pub fn note_spike(&mut self, event: &'static str, ticks: u64) {
+        if ticks >= self.watch.spike_ticks {
+            let millis = self.clock.nanos(ticks) / 1_000_000;
+            self.latency.add(event, millis, self.clock.unix_ms() / 1000);
+        }
     }
 }

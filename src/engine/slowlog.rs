@@ -95,10 +95,8 @@ impl Shared {
             let name = session.last_command.map_or("", |id| self.table.full_name(id));
             self.slowlog.add(name, args, session, unix_seconds, nanos / 1000, entries_max);
         }
-        if ticks >= self.watch.spike_ticks {
-            let event = if command.flags & flag::FAST != 0 { "fast-command" } else { "command" };
-            self.latency.add(event, nanos / 1_000_000, unix_seconds);
-        }
+        let is_fast = command.flags & flag::FAST != 0;
+        self.note_spike(if is_fast { "fast-command" } else { "command" }, ticks);
     }
 }
 
