@@ -137,11 +137,16 @@ impl Clients {
 impl Shared {
     /// Cuts a client that is sent more than `client-output-buffer-limit` allows.
     pub fn cut_for_output(&mut self, slot: usize) {
+        self.note_output_limit_at(slot);
+        self.kill_client(slot);
+    }
+
+    /// As [`Shared::note_output_limit`], for the client at `slot`, unless it is out.
+    pub fn note_output_limit_at(&mut self, slot: usize) {
         if let Some(session) = self.clients.checkout(slot) {
             self.note_output_limit(&session);
             self.clients.checkin(slot, session);
         }
-        self.kill_client(slot);
     }
 
     /// The line Redis writes when it cuts a client that does not read.

@@ -121,13 +121,9 @@ impl Reactor {
             conn.over_soft_limit_ms != 0 && over_ms > i64::from(limit.soft_seconds) * 1000;
         if is_over_soft || (limit.hard_bytes != 0 && unsent > limit.hard_bytes) {
             conn.is_dead = true;
-            let client = conn.client;
             // Nobody else is to be closed for what it holds.
-            self.engine.shared.clients.memory.remove(client);
-            if let Some(session) = self.engine.shared.clients.checkout(client) {
-                self.engine.shared.note_output_limit(&session);
-                self.engine.shared.clients.checkin(client, session);
-            }
+            self.engine.shared.clients.memory.remove(conn.client);
+            self.engine.shared.note_output_limit_at(conn.client);
         }
     }
 
