@@ -10,7 +10,7 @@ use crate::command::spec::{Command, Doc, Group, KeySpec, category, command, doc}
 use crate::engine::config::Opt;
 use crate::engine::ctx::{CmdResult, Ctx, Event};
 use crate::engine::error::CmdError;
-use crate::engine::jobs::{Budget, Job, Step};
+use crate::engine::jobs::{Budget, Job, Step, Stepped};
 use crate::persist::dump_pieces::{DumpWriter, FooterCheck, StringReader, Unreadable};
 use crate::persist::rdb_format::{self, Checksum, Compression, Text, value_type};
 use crate::proto::args::Args;
@@ -130,12 +130,7 @@ struct Dump {
 }
 
 impl Job for Dump {
-    fn step(
-        &mut self,
-        ctx: &mut Ctx<'_>,
-        _args: Args<'_>,
-        budget: &mut Budget,
-    ) -> Result<Step, CmdError> {
+    fn step(&mut self, ctx: &mut Ctx<'_>, _args: Args<'_>, budget: &mut Budget) -> Stepped {
         while let Some(writer) = &mut self.writer {
             let units = budget.piece(PIECE_UNITS);
             if writer.step(&self.text, units).is_done() {
@@ -195,12 +190,7 @@ enum Reading {
 }
 
 impl Job for Restore {
-    fn step(
-        &mut self,
-        ctx: &mut Ctx<'_>,
-        args: Args<'_>,
-        budget: &mut Budget,
-    ) -> Result<Step, CmdError> {
+    fn step(&mut self, ctx: &mut Ctx<'_>, args: Args<'_>, budget: &mut Budget) -> Stepped {
         let payload = args.at(3);
         loop {
             let units = budget.piece(PIECE_UNITS);

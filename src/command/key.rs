@@ -12,7 +12,7 @@ use crate::command::spec::flag::{
 use crate::command::spec::{Command, Doc, Group, KeySpec, command, doc};
 use crate::engine::ctx::{CmdResult, Ctx, Event};
 use crate::engine::error::CmdError;
-use crate::engine::jobs::{Budget, Job, KEYS_PER_PIECE, Step};
+use crate::engine::jobs::{Budget, Job, KEYS_PER_PIECE, Step, Stepped};
 use crate::proto::args::Args;
 use crate::store::Db;
 
@@ -183,12 +183,7 @@ struct CountKeys {
 }
 
 impl Job for CountKeys {
-    fn step(
-        &mut self,
-        ctx: &mut Ctx<'_>,
-        args: Args<'_>,
-        budget: &mut Budget,
-    ) -> Result<Step, CmdError> {
+    fn step(&mut self, ctx: &mut Ctx<'_>, args: Args<'_>, budget: &mut Budget) -> Stepped {
         while self.next < args.len() {
             let end = (self.next + budget.piece(KEYS_PER_PIECE)).min(args.len());
             for index in self.next..end {

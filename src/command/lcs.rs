@@ -8,7 +8,7 @@ use crate::command::spec::{Command, Group, KeySpec, command, doc};
 use crate::engine::config::Opt;
 use crate::engine::ctx::{CmdResult, Ctx};
 use crate::engine::error::CmdError;
-use crate::engine::jobs::{Budget, Job, Step};
+use crate::engine::jobs::{Budget, Job, Step, Stepped};
 use crate::proto::args::Args;
 use crate::proto::reply::{Output, Reply};
 use crate::store::StringRef;
@@ -141,12 +141,7 @@ impl FindCommon {
 }
 
 impl Job for FindCommon {
-    fn step(
-        &mut self,
-        ctx: &mut Ctx<'_>,
-        _args: Args<'_>,
-        budget: &mut Budget,
-    ) -> Result<Step, CmdError> {
+    fn step(&mut self, ctx: &mut Ctx<'_>, _args: Args<'_>, budget: &mut Budget) -> Stepped {
         let Some(mut work) = self.work.take() else { return Ok(Step::Done) };
         let result = self.advance(ctx, &mut work, budget);
         if matches!(result, Ok(Step::More)) {

@@ -14,7 +14,7 @@ use crate::engine::engine::{Engine, Shared};
 use crate::engine::error::CmdError;
 use crate::engine::jobs::{
     Budget, INDEX, Job, KeyRange, KeySource, Parking, Phase, Place, Running, Step, UNITS_AT_ONCE,
-    WHOLE,
+    WHOLE, places_of_taker,
 };
 use crate::engine::session::{Session, Waiting};
 use crate::engine::slowlog::ARGUMENTS_MAX;
@@ -88,22 +88,18 @@ fn places_of(
         // Against what is half done, which holds the whole as a reader among its like.
         places.push(((session.db, WHOLE), Hold::Write));
     }
-    let ranges = ranges_of(command, args);
-    let count: usize = ranges.iter().map(|range| range.count).sum();
+    let keys = KeySource::Ranges(ranges_of(command, args));
+    let count = keys.len();
     if count == 0 && command.flags & flag::OTHER_DB != 0 {
         // SWAPDB.
         places.extend((0..db_count).map(|db| ((db, INDEX), Hold::Write)));
     }
     if count > UNITS_AT_ONCE {
-        places.push(((session.db, INDEX), Hold::Read));
-        if ranges.iter().any(|range| range.hold == Hold::Write) {
-            places.push(((session.db, WHOLE), Hold::Read));
-        }
+        places.extend(places_of_taker(session.db, keys.is_written()));
         return places;
     }
     let reaches_others = command.flags & flag::OTHER_DB != 0;
-    for (index, hold) in keys_in(&ranges) {
-        let hash = args.key(index).hash;
+    for (hash, hold) in hashes_in(&keys, args, 0) {
         if reaches_others {
             places.extend((0..db_count).map(|db| ((db, hash), hold)));
         } else {
@@ -136,45 +132,70 @@ pub(super) fn park(
     Parked { ran, now, out }: Parked<'_>,
 ) {
     let Some(Parking { job, has_many_keys }) = shared.jobs.take_parking() else { return };
-    session.waiting = Some(Waiting::Job);
     shared.note_culprit(session, ran.id, args, ran.turn_ticks);
-    let keys = KeySource::Ranges(ranges_of(ran.command, args));
-    let is_partial = has_many_keys && keys.is_written();
-    let mut running = Box::new(Running {
+    let start = Start {
+        job,
+        found: Found { id: ran.id, command: ran.command, first_key: 0 },
+        keys: KeySource::Ranges(ranges_of(ran.command, args)),
+        phase: if has_many_keys { Phase::Take(0) } else { Phase::Work },
+        now,
+        ticks: ran.ticks,
+        out: out.split_off(ran.mark),
+    };
+    let running = begin(dbs, shared, session, start);
+    if !has_many_keys {
+        // Nobody else has run since the claim: all of them are free.
+        for (hash, how) in hashes_in(&running.keys, args, 0) {
+            hold(dbs, &running, hash, how);
+        }
+    }
+    shared.jobs.add(running);
+}
+
+/// What is not the same for every job that begins.
+struct Start {
+    job: Box<dyn Job>,
+    found: Found,
+    keys: KeySource,
+    phase: Phase,
+    now: i64,
+    ticks: u64,
+    out: Output,
+}
+
+/// A job of this client, whose request is still to come. It holds what stands for the database, not its keys.
+fn begin(dbs: &mut [Db], shared: &mut Shared, session: &mut Session, start: Start) -> Box<Running> {
+    let Start { job, found, keys, phase, now, ticks, out } = start;
+    session.waiting = Some(Waiting::Job);
+    let is_taker = phase != Phase::Work;
+    let running = Box::new(Running {
         id: shared.jobs.new_id(),
         ticket: shared.jobs.new_ticket(),
         job,
         args: OwnedArgs::default(),
         args_bytes: 0,
-        found: Found { id: ran.id, command: ran.command, first_key: 0 },
+        found,
         session: Box::new(session.clone()),
         client: shared.clients.slot_of(session.id).unwrap_or(usize::MAX),
         db: session.db,
         limbo: None,
+        is_partial: is_taker && keys.is_written(),
         keys,
-        is_partial,
         now,
-        ticks: ran.ticks,
+        ticks,
         slice_ticks: 0,
-        out: out.split_off(ran.mark),
-        phase: Phase::Take(0),
+        out,
+        phase,
         is_blocked: false,
         is_orphan: false,
     });
     if running.is_partial {
         hold(dbs, &running, WHOLE, Hold::Read);
     }
-    if has_many_keys || running.writes() {
+    if is_taker || running.writes() {
         hold(dbs, &running, INDEX, Hold::Read);
     }
-    if !has_many_keys {
-        // Nobody else has run since the claim: all of them are free.
-        for (hash, how) in hashes_in(&running.keys, args, 0) {
-            hold(dbs, &running, hash, how);
-        }
-        running.phase = Phase::Work;
-    }
-    shared.jobs.add(running);
+    running
 }
 
 impl Engine {
@@ -189,33 +210,16 @@ impl Engine {
         how: Hold,
     ) -> CmdResult {
         let (id, now) = self.begin_verb(session, verb)?;
-        let shared = &mut self.shared;
-        session.waiting = Some(Waiting::Job);
-        let running = Box::new(Running {
-            id: shared.jobs.new_id(),
-            ticket: shared.jobs.new_ticket(),
+        let start = Start {
             job,
-            args: OwnedArgs::default(),
-            found: shared.table.found(id),
-            session: Box::new(session.clone()),
-            client: shared.clients.slot_of(session.id).unwrap_or(usize::MAX),
-            db: session.db,
-            limbo: None,
-            args_bytes: 0,
+            found: self.shared.table.found(id),
             keys: KeySource::Found { hashes: Vec::new(), hold: how },
-            is_partial: how == Hold::Write,
+            phase: Phase::Find,
             now,
             ticks: 0,
-            slice_ticks: 0,
             out: Output::default(),
-            phase: Phase::Find,
-            is_blocked: false,
-            is_orphan: false,
-        });
-        if running.is_partial {
-            hold(&mut self.dbs, &running, WHOLE, Hold::Read);
-        }
-        hold(&mut self.dbs, &running, INDEX, Hold::Read);
+        };
+        let running = begin(&mut self.dbs, &mut self.shared, session, start);
         self.shared.jobs.add(running);
         Ok(())
     }
@@ -525,12 +529,15 @@ impl Engine {
     }
 }
 
-/// The arguments that are keys, those to be written first.
-fn keys_in(ranges: &[KeyRange]) -> impl Iterator<Item = (usize, Hold)> + '_ {
+/// The arguments that are keys, those to be written first, from one on: what is skipped costs nothing.
+fn keys_in(ranges: &[KeyRange], from: usize) -> impl Iterator<Item = (usize, Hold)> + '_ {
     let of = |hold: Hold| ranges.iter().filter(move |range| range.hold == hold);
-    of(Hold::Write)
-        .chain(of(Hold::Read))
-        .flat_map(|range| (0..range.count).map(|nth| (range.first + nth * range.step, range.hold)))
+    let mut left = from;
+    of(Hold::Write).chain(of(Hold::Read)).flat_map(move |range| {
+        let skipped = left.min(range.count);
+        left -= skipped;
+        (skipped..range.count).map(|nth| (range.first + nth * range.step, range.hold))
+    })
 }
 
 /// The hashes of a job's keys from one on, and how they are held; `args` is its request.
@@ -544,7 +551,7 @@ fn hashes_in<'a>(
         KeySource::Found { hashes, hold } => (&[][..], &hashes[..], *hold),
     };
     let found = hashes.get(from..).unwrap_or(&[]);
-    let named = keys_in(ranges).skip(from).map(move |(index, hold)| (args.key(index).hash, hold));
+    let named = keys_in(ranges, from).map(move |(index, hold)| (args.key(index).hash, hold));
     named.chain(found.iter().map(move |&hash| (hash, hold)))
 }
 

@@ -10,7 +10,7 @@ use crate::command::spec::flag::{READONLY, READS_ALL, TOUCHES_ARBITRARY_KEYS};
 use crate::command::spec::{Command, Doc, Group, category, command, doc};
 use crate::engine::ctx::{CmdResult, Ctx};
 use crate::engine::error::CmdError;
-use crate::engine::jobs::{Budget, Job, Step};
+use crate::engine::jobs::{Budget, Job, Step, Stepped};
 use crate::proto::args::Args;
 use crate::proto::reply::{Output, Reply, Resp};
 use crate::store::{EntryRef, Visitor, WalkId};
@@ -115,12 +115,7 @@ struct ListKeys {
 }
 
 impl Job for ListKeys {
-    fn step(
-        &mut self,
-        ctx: &mut Ctx<'_>,
-        args: Args<'_>,
-        budget: &mut Budget,
-    ) -> Result<Step, CmdError> {
+    fn step(&mut self, ctx: &mut Ctx<'_>, args: Args<'_>, budget: &mut Budget) -> Stepped {
         let list = || Box::new(KeyList::new(args.at(1), ctx.client.resp));
         let walk = *self.walk.get_or_insert_with(|| ctx.db.begin_walk(list()));
         loop {
@@ -186,12 +181,7 @@ struct Scan {
 }
 
 impl Job for Scan {
-    fn step(
-        &mut self,
-        ctx: &mut Ctx<'_>,
-        args: Args<'_>,
-        budget: &mut Budget,
-    ) -> Result<Step, CmdError> {
+    fn step(&mut self, ctx: &mut Ctx<'_>, args: Args<'_>, budget: &mut Budget) -> Stepped {
         let filter = Filter::parse(args)?;
         let mut list = Reply::new(&mut self.listed, ctx.reply.resp());
         loop {

@@ -13,7 +13,7 @@ use crate::command::string_value::{
 };
 use crate::engine::ctx::{CmdResult, Ctx, Event};
 use crate::engine::error::CmdError;
-use crate::engine::jobs::{Budget, Job, KEYS_PER_PIECE, Step};
+use crate::engine::jobs::{Budget, Job, KEYS_PER_PIECE, Step, Stepped};
 use crate::proto::args::Args;
 use crate::store::Kind;
 
@@ -168,12 +168,7 @@ struct ReadMany {
 }
 
 impl Job for ReadMany {
-    fn step(
-        &mut self,
-        ctx: &mut Ctx<'_>,
-        args: Args<'_>,
-        budget: &mut Budget,
-    ) -> Result<Step, CmdError> {
+    fn step(&mut self, ctx: &mut Ctx<'_>, args: Args<'_>, budget: &mut Budget) -> Stepped {
         if self.next == 0 {
             ctx.reply.array(args.len() - 1);
             self.next = 1;

@@ -8,7 +8,7 @@ use crate::command::spec::{Command, Doc, Group, KeySpec, command, doc};
 use crate::command::string_value::{check_length, value_at};
 use crate::engine::ctx::{CmdResult, Ctx, Event};
 use crate::engine::error::CmdError;
-use crate::engine::jobs::{Budget, Job, Step};
+use crate::engine::jobs::{Budget, Job, Step, Stepped};
 use crate::proto::args::Args;
 use crate::store::{BigEdit, StringRef, Ttl};
 
@@ -177,12 +177,7 @@ struct EditString {
 }
 
 impl Job for EditString {
-    fn step(
-        &mut self,
-        ctx: &mut Ctx<'_>,
-        args: Args<'_>,
-        budget: &mut Budget,
-    ) -> Result<Step, CmdError> {
+    fn step(&mut self, ctx: &mut Ctx<'_>, args: Args<'_>, budget: &mut Budget) -> Stepped {
         let key = args.key(1);
         loop {
             let units = budget.piece(PIECE_UNITS);

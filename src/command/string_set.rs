@@ -9,7 +9,7 @@ use crate::command::spec::{Begin, Command, Doc, Find, Group, KeySpec, command, d
 use crate::command::string_value::{Comparison, reply_value_or_null, value_at};
 use crate::engine::ctx::{CmdResult, Ctx, Event};
 use crate::engine::error::CmdError;
-use crate::engine::jobs::{Budget, Job, KEYS_PER_PIECE, Step, UNITS_AT_ONCE};
+use crate::engine::jobs::{Budget, Job, KEYS_PER_PIECE, Step, Stepped, UNITS_AT_ONCE};
 use crate::proto::args::Args;
 use crate::store::Ttl;
 
@@ -383,12 +383,7 @@ impl SetPairs {
 }
 
 impl Job for SetPairs {
-    fn step(
-        &mut self,
-        ctx: &mut Ctx<'_>,
-        args: Args<'_>,
-        budget: &mut Budget,
-    ) -> Result<Step, CmdError> {
+    fn step(&mut self, ctx: &mut Ctx<'_>, args: Args<'_>, budget: &mut Budget) -> Stepped {
         let key_of = |pair: usize, pairs: Pairs| pairs.first + 2 * pair;
         while self.checked < self.pairs.count {
             if !self.is_met(ctx, args, key_of(self.checked, self.pairs))? {

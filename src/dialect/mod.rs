@@ -15,7 +15,7 @@ use crate::base::hash::Key;
 use crate::base::hash::KeyHasher;
 use crate::engine::ctx::Ctx;
 use crate::engine::engine::Engine;
-use crate::engine::jobs::{INDEX, Place, WHOLE};
+use crate::engine::jobs::{INDEX, Place, WHOLE, places_of_taker};
 use crate::engine::session::Session;
 pub use crate::proto::dialect::Dialect;
 use crate::proto::limits::REPLY_BLOCK_BYTES;
@@ -169,15 +169,11 @@ pub fn each_key(dialect: Dialect, frame: &[u8], visit: &mut dyn FnMut(&[u8], boo
 /// What a whole request needs of database `db`, and how: nothing of it may be held by a job. Of one that will be a job
 /// only the whole: it takes its keys itself. O(bytes of the frame), O(1) for such a one.
 pub fn places(dialect: Dialect, frame: &[u8], hasher: &KeyHasher, db: usize) -> Vec<(Place, Hold)> {
-    let mut places = Vec::new();
     let job_hold = if dialect == Dialect::Simpledb { simpledb::job_hold(frame) } else { None };
     if let Some(hold) = job_hold {
-        places.push(((db, INDEX), Hold::Read));
-        if hold == Hold::Write {
-            places.push(((db, WHOLE), Hold::Read));
-        }
-        return places;
+        return places_of_taker(db, hold == Hold::Write).collect();
     }
+    let mut places = Vec::new();
     match reach(dialect, frame) {
         Reach::Keys => {}
         Reach::ReadsAll => places.push(((db, WHOLE), Hold::Write)),

@@ -40,17 +40,15 @@ pub enum Step {
     More,
 }
 
+/// What a step came to; an error takes the place of the whole reply.
+pub type Stepped = Result<Step, CmdError>;
+
 /// Work in slices. It sees the database as of the moment its command began: its keys are held, and `ctx.now`
 /// stands still.
 pub trait Job: Send {
     /// Goes on until the work is done or the budget is spent. `args` are the request's, the same at each call; what
     /// it replies goes to `ctx.reply`. An error takes the place of the whole reply.
-    fn step(
-        &mut self,
-        ctx: &mut Ctx<'_>,
-        args: Args<'_>,
-        budget: &mut Budget,
-    ) -> Result<Step, CmdError>;
+    fn step(&mut self, ctx: &mut Ctx<'_>, args: Args<'_>, budget: &mut Budget) -> Stepped;
 
     /// Nobody waits for the reply any more. Only jobs that change nothing are given up; what they keep in the
     /// database (a walk) they take away here.
@@ -138,6 +136,12 @@ pub const WHOLE: u64 = 0x5eed_0fa1_17ee_a5a5;
 /// index, whichever that is, so databases do not change places meanwhile.
 pub const INDEX: u64 = 0x5eed_7a4e_0b5e_55ed;
 
+/// What a job that takes its keys itself needs before it begins; `writes`: it changes some.
+pub fn places_of_taker(db: usize, writes: bool) -> impl Iterator<Item = (Place, Hold)> {
+    let whole = writes.then_some(((db, WHOLE), Hold::Read));
+    std::iter::once(((db, INDEX), Hold::Read)).chain(whole)
+}
+
 /// Keys of a request, `step` apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeyRange {
@@ -166,6 +170,19 @@ pub enum KeySource {
 }
 
 impl KeySource {
+    /// How many, one named twice counted twice.
+    pub fn len(&self) -> usize {
+        match self {
+            KeySource::Ranges(ranges) => ranges.iter().map(|range| range.count).sum(),
+            KeySource::Found { hashes, .. } => hashes.len(),
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// Whether one of them is changed.
     pub fn is_written(&self) -> bool {
         match self {
@@ -378,30 +395,27 @@ impl Jobs {
         }
     }
 
-    /// The next job that can go on. Only the oldest of those that take their keys slice by slice may.
+    /// Takes the next job that can go on.
     pub fn take_next(&mut self) -> Option<Box<Running>> {
-        if !self.is_runnable() {
-            return None;
-        }
+        let at = self.next_runnable()?;
         if let Some(slices) = &mut self.slices_left {
             *slices -= 1;
         }
-        let oldest = self.oldest_taker();
-        let can_go = |running: &Running| match running.phase {
-            Phase::Take(_) => !running.is_blocked && Some(running.ticket) == oldest,
-            Phase::Find | Phase::Work | Phase::Release(_) => true,
-        };
-        let at = self.running.iter().position(|running| can_go(running))?;
         self.running.remove(at)
     }
 
     /// Whether some job can go on.
     pub fn is_runnable(&self) -> bool {
+        self.next_runnable().is_some()
+    }
+
+    /// Place of the next job that can go on. Only the oldest of those that take their keys slice by slice may.
+    fn next_runnable(&self) -> Option<usize> {
         if self.running.is_empty() || self.slices_left == Some(0) {
-            return false;
+            return None;
         }
         let oldest = self.oldest_taker();
-        self.running.iter().any(|running| match running.phase {
+        self.running.iter().position(|running| match running.phase {
             Phase::Take(_) => !running.is_blocked && Some(running.ticket) == oldest,
             Phase::Find | Phase::Work | Phase::Release(_) => true,
         })
@@ -410,11 +424,6 @@ impl Jobs {
     fn oldest_taker(&self) -> Option<u64> {
         let takers = self.running.iter().filter(|job| matches!(job.phase, Phase::Take(_)));
         takers.map(|running| running.ticket).min()
-    }
-
-    /// The jobs under way.
-    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Running> {
-        self.running.iter_mut().map(|running| &mut **running)
     }
 
     // --- who waits ---
@@ -593,15 +602,20 @@ impl Ctx<'_> {
         units > UNITS_AT_ONCE || (self.engine.jobs.is_forced() && units > 0)
     }
 
+    /// Whether nobody else is there to be served meanwhile.
+    fn is_alone(&self) -> bool {
+        matches!(self.client.address, Address::InProcess) && !self.engine.jobs.is_forced()
+    }
+
     /// Runs a job: in place, as far as this turn's time for that reaches, and then in slices between turns. A handler
     /// ends with it.
     pub fn run(&mut self, args: Args<'_>, mut job: impl Job + 'static) -> CmdResult {
         let clock = &self.engine.clock;
         let started = clock.ticks();
-        let mut budget = match self.engine.jobs.forced_units {
-            None if matches!(self.client.address, Address::InProcess) => Budget::unlimited(),
-            Some(units) => Budget::units(units),
-            None => Budget::until(started + self.engine.jobs.turn_ticks, clock),
+        let jobs = &self.engine.jobs;
+        let mut budget = match self.is_alone() {
+            true => Budget::unlimited(),
+            false => jobs.budget(started + jobs.turn_ticks, clock),
         };
         let step = job.step(self, args, &mut budget)?;
         let ticks = self.engine.clock.ticks().saturating_sub(started);
@@ -618,8 +632,7 @@ impl Ctx<'_> {
 
     /// Runs a job whose keys are too many to be taken at once ([`Ctx::is_long`]): it begins once it holds them all.
     pub fn run_with_many_keys(&mut self, args: Args<'_>, mut job: impl Job + 'static) -> CmdResult {
-        let is_alone = matches!(self.client.address, Address::InProcess);
-        if is_alone && !self.engine.jobs.is_forced() {
+        if self.is_alone() {
             job.step(self, args, &mut Budget::unlimited())?;
             return Ok(());
         }

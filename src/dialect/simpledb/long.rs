@@ -11,7 +11,7 @@ use crate::engine::config::Opt;
 use crate::engine::ctx::Ctx;
 use crate::engine::engine::Engine;
 use crate::engine::error::CmdError;
-use crate::engine::jobs::{Budget, Job, KEYS_PER_PIECE, Step, UNITS_AT_ONCE};
+use crate::engine::jobs::{Budget, Job, KEYS_PER_PIECE, Step, Stepped, UNITS_AT_ONCE};
 use crate::engine::session::{Address, Session};
 use crate::proto::args::{Args, OwnedArgs};
 use crate::proto::reply::Output;
@@ -292,12 +292,7 @@ impl Job for Long {
         self.refusal.take().map_or(Ok(Step::Done), Err)
     }
 
-    fn step(
-        &mut self,
-        ctx: &mut Ctx<'_>,
-        args: Args<'_>,
-        budget: &mut Budget,
-    ) -> Result<Step, CmdError> {
+    fn step(&mut self, ctx: &mut Ctx<'_>, args: Args<'_>, budget: &mut Budget) -> Stepped {
         let frame = args.at(0);
         let mut units = 0;
         loop {
