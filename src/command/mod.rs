@@ -26,6 +26,8 @@ mod options;
 pub mod run_jobs;
 mod scan;
 mod server;
+mod sort;
+mod sort_job;
 mod stalls;
 mod string;
 mod string_number;
@@ -52,6 +54,7 @@ pub(crate) const FAMILIES: &[&[Command]] = &[
     key::COMMANDS,
     expire::COMMANDS,
     scan::COMMANDS,
+    sort::COMMANDS,
     object::COMMANDS,
     dump::COMMANDS,
     database::COMMANDS,

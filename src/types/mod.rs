@@ -8,6 +8,7 @@ pub mod list;
 pub mod members;
 pub mod object;
 pub mod set;
+pub mod sorting;
 pub mod stream;
 pub mod table;
 pub mod zset;
