@@ -9,7 +9,7 @@ use crate::store::{Db, StringRef, Ttl, ValueRef};
 use crate::types::hash;
 use crate::types::list::{self, Element, Fill, List, ListRef, Way};
 use crate::types::listpack::Item;
-use crate::types::set::SetRef;
+use crate::types::set::{SetCursor, SetRef};
 use crate::types::sorting::{Collation, Sorting, Value, Weight};
 use crate::types::zset::ZsetRef;
 
@@ -53,19 +53,20 @@ impl<'a> Source<'a> {
     /// Shows about `count` elements from the place `cursor` says on; backwards, where there is an order.
     fn visit(
         self,
-        cursor: &mut usize,
+        cursor: &mut Cursor,
         count: usize,
         is_backwards: bool,
         show: &mut impl FnMut(Value<'_>),
     ) {
         let mut digits = itoa::Buffer::new();
+        let at = cursor.at;
         match self {
             Source::List(list) => {
                 let (from, way) = match is_backwards {
-                    true => (list.len() - 1 - *cursor, Way::Backward),
-                    false => (*cursor, Way::Forward),
+                    true => (list.len() - 1 - at, Way::Backward),
+                    false => (at, Way::Forward),
                 };
-                *cursor += list.walk(from, way, count, |element| {
+                cursor.at += list.walk(from, way, count, |element| {
                     match element {
                         Element::Block(block) => show(Value::Block(block)),
                         element => show(Value::Bytes(element.as_bytes(&mut digits))),
@@ -74,22 +75,29 @@ impl<'a> Source<'a> {
                 });
             }
             Source::Set(set) => {
-                let _ =
-                    set.visit(cursor, count, |item| show(Value::Bytes(item.as_bytes(&mut digits))));
+                let show = |item: Item<'_>| show(Value::Bytes(item.as_bytes(&mut digits)));
+                let _ = set.walk(&mut cursor.set, count, show);
             }
             Source::Zset(zset) => {
                 let mut show = |item: Item<'_>| show(Value::Bytes(item.as_bytes(&mut digits)));
-                let until = (*cursor + count).min(zset.len());
+                cursor.at = (at + count).min(zset.len());
                 if is_backwards {
-                    let ranks = zset.len() - until..zset.len() - *cursor;
+                    let ranks = zset.len() - cursor.at..zset.len() - at;
                     zset.range(ranks).rev().for_each(|(item, _)| show(item));
                 } else {
-                    zset.range(*cursor..until).for_each(|(item, _)| show(item));
+                    zset.range(at..cursor.at).for_each(|(item, _)| show(item));
                 }
-                *cursor = until;
             }
         }
     }
+}
+
+/// How far a source is loaded.
+#[derive(Default)]
+struct Cursor {
+    /// Elements of a list or sorted set.
+    at: usize,
+    set: SetCursor,
 }
 
 /// What a pattern has found.
@@ -115,8 +123,8 @@ impl<'a> Found<'a> {
 enum Stage {
     /// Nothing is done.
     Begin,
-    /// Elements are loaded; with the cursor of the source, and how many there are to be.
-    Load { cursor: usize, until: usize },
+    /// Elements are loaded, until there are so many.
+    Load { until: usize },
     /// The names of further keys are found, up to this element.
     Name { next: usize },
     /// Elements are weighed.
@@ -134,6 +142,7 @@ pub(super) struct Sort {
     plan: Plan,
     stage: Stage,
     sorting: Sorting,
+    cursor: Cursor,
     /// Elements still to be skipped.
     skip: usize,
     /// Elements still to be given out.
@@ -153,6 +162,7 @@ impl Sort {
             plan,
             stage: Stage::Begin,
             sorting: Sorting::new(Collation::None, false),
+            cursor: Cursor::default(),
             skip: 0,
             left: 0,
             list: List::default(),
@@ -182,20 +192,19 @@ impl Sort {
         };
         self.sorting = Sorting::new(collation, plan.is_descending);
         // Of what has an order already, only the results are loaded.
-        let mut cursor = 0;
         let mut until = length;
         if stays && is_set {
             until = self.skip + self.left;
         } else if stays {
-            (cursor, until) = (self.skip, self.left);
+            (self.cursor.at, until) = (self.skip, self.left);
             self.skip = 0;
         }
-        self.stage = Stage::Load { cursor, until };
+        self.stage = Stage::Load { until };
     }
 
     /// Loads elements; true once all are there.
     fn load(&mut self, source: Option<Source<'_>>, budget: &mut Budget) -> bool {
-        let Stage::Load { mut cursor, until } = self.stage else { return true };
+        let Stage::Load { until } = self.stage else { return true };
         let is_backwards = self.sorting.collation() == Collation::None && self.plan.is_descending;
         let mut is_over = false;
         while let Some(source) = source
@@ -203,11 +212,11 @@ impl Sort {
             && !is_over
         {
             let count = budget.piece(ELEMENTS_PER_PIECE).min(until - self.sorting.len());
+            let sorting = &mut self.sorting;
             source
-                .visit(&mut cursor, count, is_backwards, &mut |element| self.sorting.push(element));
+                .visit(&mut self.cursor, count, is_backwards, &mut |element| sorting.push(element));
             is_over = budget.spend(count as u64);
         }
-        self.stage = Stage::Load { cursor, until };
         self.sorting.len() >= until || source.is_none()
     }
 
