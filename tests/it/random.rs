@@ -45,6 +45,9 @@ pub struct Step {
 const STEPS_MIN: u64 = 40;
 const STEPS_MAX: u64 = 250;
 
+/// A word that is one byte again and again is shown as such from this length on.
+const LONG_WORD: usize = 80;
+
 fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
@@ -76,8 +79,8 @@ fn random_histories_are_answered_as_redis_answers_them() {
             Ok(replies) => compared += replies,
             Err(mismatch) if failures.contains_key(&mismatch.command) => {}
             Err(mismatch) => {
-                let failure = describe(&mut duel, round, &settings, history);
-                failures.insert(mismatch.command, failure);
+                let command = mismatch.command.clone();
+                failures.insert(command, describe(&mut duel, round, &settings, history, mismatch));
             }
         }
         played += 1;
@@ -88,8 +91,14 @@ fn random_histories_are_answered_as_redis_answers_them() {
 }
 
 /// Says what went wrong, as shortly as possible.
-fn describe(duel: &mut Duel, round: u64, settings: &Settings, history: Vec<Step>) -> String {
-    let (history, mismatch) = shrink(duel, settings, history);
+fn describe(
+    duel: &mut Duel,
+    round: u64,
+    settings: &Settings,
+    history: Vec<Step>,
+    mismatch: Mismatch,
+) -> String {
+    let (history, mismatch) = shrink(duel, settings, history, mismatch);
     let mut text = format!("RANDOM_SEED={round} RANDOM_ROUNDS=1\n{settings}");
     for step in &history {
         for request in std::iter::once(&step.request).chain(&step.then) {
@@ -101,6 +110,12 @@ fn describe(duel: &mut Duel, round: u64, settings: &Settings, history: Vec<Step>
 
 fn shown(request: &Request) -> String {
     let word = |word: &Vec<u8>| {
+        if let Some(&first) = word.first()
+            && word.len() > LONG_WORD
+            && word.iter().all(|byte| *byte == first)
+        {
+            return format!("<{} times {:?}>", word.len(), char::from(first));
+        }
         let is_plain =
             !word.is_empty() && word.iter().all(|byte| byte.is_ascii_graphic() && *byte != b'"');
         if is_plain { String::from_utf8_lossy(word).into_owned() } else { quote(word) }
@@ -109,11 +124,22 @@ fn shown(request: &Request) -> String {
 }
 
 /// Takes steps out, many at once and then one by one, as long as it still fails.
-fn shrink(duel: &mut Duel, settings: &Settings, history: Vec<Step>) -> (Vec<Step>, Mismatch) {
+fn shrink(
+    duel: &mut Duel,
+    settings: &Settings,
+    history: Vec<Step>,
+    mut mismatch: Mismatch,
+) -> (Vec<Step>, Mismatch) {
     let mut shortest = history;
-    let Some(mut mismatch) = duel.play(settings, &shortest).err() else {
-        return (shortest, Mismatch::vanished());
-    };
+    match duel.play(settings, &shortest) {
+        Err(again) => mismatch = again,
+        Ok(_) => {
+            shortest.drain(..mismatch.step.min(shortest.len()));
+            shortest.truncate(1);
+            mismatch.add("…and the second time all was well: time or chance plays a part");
+            return (shortest, mismatch);
+        }
+    }
     // Nothing behind the step that failed matters.
     shortest.truncate(mismatch.step + 1);
     let mut size = shortest.len().div_ceil(2);

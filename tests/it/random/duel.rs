@@ -76,13 +76,9 @@ pub struct Mismatch {
 }
 
 impl Mismatch {
-    /// It was there once, and is not seen again.
-    pub fn vanished() -> Mismatch {
-        Mismatch {
-            step: 0,
-            command: String::new(),
-            text: "…and the second time all was well: time or chance plays a part".into(),
-        }
+    /// Says more about it.
+    pub fn add(&mut self, text: &str) {
+        self.text += text;
     }
 }
 
