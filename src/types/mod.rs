@@ -1,3 +1,5 @@
 //! Layer `types`.
 pub mod document;
+pub mod intset;
 pub mod lcs;
+pub mod listpack;
