@@ -486,6 +486,9 @@ impl Listpack {
 
     /// Removes up to `count` items from `at` on; returns the position of what follows them.
     pub fn remove_many(&mut self, at: usize, count: usize) -> Option<usize> {
+        if at < HEADER_BYTES {
+            return None;
+        }
         let (mut to, mut removed) = (at, 0);
         while removed < count
             && let Some(size) = whole_bytes(&self.0, to)
