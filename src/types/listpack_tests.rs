@@ -89,7 +89,7 @@ fn assert_same(list: &Listpack, model: &[Vec<u8>]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(128))]
+    #![proptest_config(ProptestConfig::with_cases(512))]
     #[test]
     fn like_a_vec_of_texts(steps in prop::collection::vec((0..12u8, any::<prop::sample::Index>(), any_text()), 0..40)) {
         let mut list = Listpack::new();

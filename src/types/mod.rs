@@ -3,3 +3,4 @@ pub mod document;
 pub mod intset;
 pub mod lcs;
 pub mod listpack;
+mod listpack_item;
