@@ -16,12 +16,16 @@ use crate::base::block::Block;
 use crate::base::memory::allocation_bytes;
 use crate::base::number::canonical_i64;
 use crate::base::pieces::{FREE_PIECE_BYTES, Garbage, Progress};
+use crate::types::limits::Limits;
 use crate::types::listpack::{Item, Listpack, ListpackRef};
+use crate::types::object::{Aggregate, Kind, Object};
 use nodes::{Node, Nodes};
 use pack::Pack;
 
 /// Elements from this size on are kept as blocks, so that replies send them by reference and moves are free.
 pub const BLOCK_BYTES_MIN: usize = 16 * 1024;
+/// A list of more bytes has nodes; the keyspace keeps a shorter one in its entry.
+const PACKED_BYTES_MAX: usize = 1024;
 /// Bytes of a node where the number of its elements is limited (Redis's safety limit).
 const SAFETY_BYTES: usize = 8192;
 /// Bytes of a node for `list-max-listpack-size` -1 to -5.
@@ -174,10 +178,15 @@ pub struct Fill {
 }
 
 impl Fill {
+    /// By the limits in force.
+    pub fn of(limits: &Limits) -> Fill {
+        Fill::new(limits.list_max_listpack_size, limits.list_packed_threshold)
+    }
+
     /// By `list-max-listpack-size`. `packed_threshold` is from how many bytes on an element is a node by itself; never
     /// more than [`BLOCK_BYTES_MIN`].
     pub fn new(list_max_listpack_size: i64, packed_threshold: usize) -> Fill {
-        let block_bytes = packed_threshold.min(BLOCK_BYTES_MIN);
+        let block_bytes = packed_threshold.clamp(1, BLOCK_BYTES_MIN);
         let (bytes_max, items_max) = match list_max_listpack_size {
             items @ 0.. => (SAFETY_BYTES, items.min(ITEMS_MAX) as usize),
             size => (SIZES[((-size).min(5) - 1) as usize], usize::MAX),
@@ -202,9 +211,9 @@ impl Fill {
 
     /// Whether an element may be added.
     #[inline]
-    fn allows(&self, pack: &Pack, element: Element<'_>) -> bool {
-        let grown = pack.total() + element.len() + ITEM_OVERHEAD;
-        grown <= self.bytes_max && pack.len() < self.items_max && !self.is_big(element)
+    fn allows(&self, total: usize, items: usize, element: Element<'_>) -> bool {
+        let grown = total + element.len() + ITEM_OVERHEAD;
+        grown <= self.bytes_max && items < self.items_max && !self.is_big(element)
     }
 
     /// Whether two nodes may be one.
@@ -237,56 +246,21 @@ impl Spent {
 }
 
 /// A list.
+#[derive(Debug)]
 pub enum List {
-    /// One node, or empty.
-    Packed(Pack),
-    /// Several nodes, or one big element.
+    /// A short one, or none at all.
+    Packed(Listpack),
+    /// A longer one, or one with a big element.
     Nodes(Box<Nodes>),
 }
 
 impl Default for List {
     fn default() -> List {
-        List::Packed(Pack::default())
+        List::Packed(Listpack::new())
     }
 }
 
 impl List {
-    /// An empty list.
-    pub fn new() -> List {
-        List::default()
-    }
-
-    /// A list of one node, from the bytes of a listpack, which is trusted.
-    pub fn from_packed(bytes: Vec<u8>) -> List {
-        List::Packed(Pack::from_bytes(bytes))
-    }
-
-    /// The listpack of a list that is one.
-    #[inline]
-    pub fn packed(&self) -> Option<&[u8]> {
-        match self {
-            List::Packed(pack) => Some(pack.as_bytes()),
-            List::Nodes(_) => None,
-        }
-    }
-
-    /// The listpack of a list that is one ([`List::packed`]); of another one, an empty listpack.
-    pub fn into_packed_bytes(self) -> Vec<u8> {
-        match self {
-            List::Packed(pack) => pack.into_bytes(),
-            List::Nodes(_) => Listpack::new().into_bytes(),
-        }
-    }
-
-    /// The list, for reading.
-    #[inline]
-    pub fn view(&self) -> ListRef<'_> {
-        match self {
-            List::Packed(pack) => ListRef::Packed(pack.view()),
-            List::Nodes(nodes) => ListRef::Nodes(nodes),
-        }
-    }
-
     /// How many elements. O(1).
     #[inline]
     pub fn len(&self) -> usize {
@@ -299,21 +273,16 @@ impl List {
     /// Whether it has no element.
     #[inline]
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// Memory it owns, shared big elements included. O(1).
-    pub fn bytes(&self) -> usize {
         match self {
-            List::Packed(pack) => pack.footprint(),
-            List::Nodes(nodes) => nodes.bytes(),
+            List::Packed(pack) => pack.is_empty(),
+            List::Nodes(_) => false,
         }
     }
 
-    /// As several nodes.
+    /// As nodes.
     fn nodes(&mut self) -> &mut Nodes {
         if let List::Packed(pack) = self {
-            let node = Node::Pack(std::mem::take(pack));
+            let node = Node::Pack(Pack::of(pack.view()));
             *self = List::Nodes(Box::new(Nodes::new(node)));
         }
         match self {
@@ -322,26 +291,39 @@ impl List {
         }
     }
 
-    /// What is one pack is kept as one.
+    /// What has become short enough is packed again: well below where it stops to be.
+    #[inline]
     fn settle(&mut self) {
         if let List::Nodes(nodes) = self
-            && let Some(pack) = nodes.only_pack()
+            && let Some(pack) = nodes.only_pack(PACKED_BYTES_MAX / 2)
         {
-            *self = List::Packed(pack);
+            *self = List::Packed(Listpack::from_bytes(pack.as_bytes().to_vec()));
         }
+    }
+
+    /// Whether an element may be added to a short list that stays one.
+    #[inline]
+    fn has_room(pack: &Listpack, element: Element<'_>, fill: &Fill) -> bool {
+        let total = pack.bytes_len();
+        let is_short = total + element.len() + ITEM_OVERHEAD <= PACKED_BYTES_MAX;
+        is_short && fill.allows(total, pack.len(), element)
     }
 
     /// Adds an element at an end. O(1).
     #[inline]
     pub fn push(&mut self, end: End, element: Element<'_>, fill: &Fill) {
         match self {
-            List::Packed(pack) if fill.allows(pack, element) => {
-                pack.push(end, &element.encode(), fill.bytes_full());
+            List::Packed(pack) if List::has_room(pack, element, fill) => {
+                let mut scratch = itoa::Buffer::new();
+                match end {
+                    End::Front => pack.push_front(element.as_bytes(&mut scratch)),
+                    End::Back => pack.push_back(element.as_bytes(&mut scratch)),
+                }
             }
-            List::Packed(pack) if pack.len() == 0 => match Node::with(element, fill) {
-                Node::Pack(node) => *pack = node,
-                node => *self = List::Nodes(Box::new(Nodes::new(node))),
-            },
+            List::Packed(pack) if pack.is_empty() => {
+                let node = Node::with(element, fill);
+                *self = List::Nodes(Box::new(Nodes::new(node)));
+            }
             _ => self.nodes().push(end, element, fill),
         }
     }
@@ -355,9 +337,9 @@ impl List {
                 let at = match end {
                     End::Front => view.first(),
                     End::Back => view.last(),
-                };
-                let taken = take(view.get(at?).into());
-                pack.pop(end);
+                }?;
+                let taken = take(view.get(at).into());
+                pack.remove(at);
                 Some(taken)
             }
             List::Nodes(nodes) => {
@@ -384,7 +366,9 @@ impl List {
             match self {
                 List::Packed(pack) => {
                     let index = if end == End::Front { 0 } else { pack.len() - left };
-                    pack.remove(index, left);
+                    if let Some(at) = pack.view().seek(index as i64) {
+                        pack.remove_many(at, left);
+                    }
                     left = 0;
                 }
                 List::Nodes(nodes) => {
@@ -411,9 +395,15 @@ impl List {
     pub fn insert(&mut self, index: usize, side: Side, element: Element<'_>, fill: &Fill) {
         let is_after = side == Side::After;
         match self {
-            List::Packed(pack) if fill.allows(pack, element) => {
-                let place = index + usize::from(is_after);
-                pack.insert(place, &element.encode(), fill.bytes_full());
+            List::Packed(pack) if List::has_room(pack, element, fill) => {
+                let Some(at) = pack.view().seek(index as i64) else { return };
+                let mut scratch = itoa::Buffer::new();
+                let text = element.as_bytes(&mut scratch);
+                if is_after {
+                    pack.insert_after(at, text);
+                } else {
+                    pack.insert_before(at, text);
+                }
             }
             _ => {
                 let nodes = self.nodes();
@@ -457,7 +447,8 @@ impl List {
         match self {
             List::Packed(pack) => {
                 let (looked, positions) = positions_of(pack.view(), index, way, wanted, limits);
-                pack.remove_all(&positions);
+                // From the last one on, so that the others stay where they are.
+                positions.iter().rev().for_each(|&at| drop(pack.remove(at)));
                 (looked, positions.len())
             }
             List::Nodes(nodes) => {
@@ -495,7 +486,8 @@ impl List {
         for at in from..from + nodes_max {
             match source {
                 ListRef::Packed(view) => {
-                    self.append_node(Node::Pack(Pack::from_bytes(view.as_bytes().to_vec())));
+                    self.append_node(Node::Pack(Pack::of(view)));
+                    self.settle();
                     return None;
                 }
                 ListRef::Nodes(nodes) => self.append_node(Nodes::copy_of(nodes.node(at)?)),
@@ -505,33 +497,89 @@ impl List {
     }
 
     /// Appends the elements of a listpack from outside, which was checked: as one node, or as several where it is longer
-    /// than any of ours. O(its elements) then.
-    pub fn append_packed(&mut self, bytes: Vec<u8>, fill: &Fill) {
-        let view = ListpackRef::new(&bytes);
-        if bytes.len() <= FOREIGN_BYTES_MAX {
-            let has_big = view.iter().any(|item| fill.is_big(item.into()));
-            if !has_big {
-                return self.append_node(Node::Pack(Pack::from_bytes(bytes)));
-            }
+    /// than any of ours. O(its elements).
+    pub fn append_packed(&mut self, view: ListpackRef<'_>, fill: &Fill) {
+        let is_node = view.as_bytes().len() <= FOREIGN_BYTES_MAX
+            && !view.iter().any(|item| fill.is_big(item.into()));
+        if is_node {
+            self.append_node(Node::Pack(Pack::of(view)));
+        } else {
+            view.iter().for_each(|item| self.push(End::Back, item.into(), fill));
         }
-        view.iter().for_each(|item| self.push(End::Back, item.into(), fill));
-    }
-
-    /// Appends a big element from outside.
-    pub fn append_block(&mut self, block: Block, fill: &Fill) {
-        self.push(End::Back, Element::Block(&block), fill);
+        self.settle();
     }
 
     fn append_node(&mut self, node: Node) {
-        match (self, node) {
-            (_, node) if node.len() == 0 => {}
-            (List::Packed(own), Node::Pack(pack)) if own.len() == 0 => *own = pack,
-            (list, node) if list.is_empty() => *list = List::Nodes(Box::new(Nodes::new(node))),
-            (list, node) => {
-                let nodes = list.nodes();
-                nodes.put(nodes.count(), node);
-            }
+        if node.len() == 0 {
+            return;
         }
+        if self.is_empty() {
+            *self = List::Nodes(Box::new(Nodes::new(node)));
+        } else {
+            let nodes = self.nodes();
+            nodes.put(nodes.count(), node);
+        }
+    }
+}
+
+impl Aggregate for List {
+    const KIND: Kind = Kind::List;
+    type View<'a> = ListRef<'a>;
+
+    fn new_empty() -> List {
+        List::default()
+    }
+
+    fn from_packed(_is_ints: bool, bytes: Vec<u8>) -> List {
+        List::Packed(Listpack::from_bytes(bytes))
+    }
+
+    fn packed(&self) -> Option<(bool, &[u8])> {
+        match self {
+            List::Packed(pack) => Some((false, pack.as_bytes())),
+            List::Nodes(_) => None,
+        }
+    }
+
+    fn into_packed_bytes(self) -> Vec<u8> {
+        match self {
+            List::Packed(pack) => pack.into_bytes(),
+            List::Nodes(_) => Vec::new(),
+        }
+    }
+
+    fn view_packed(_is_ints: bool, bytes: &[u8]) -> ListRef<'_> {
+        ListRef::Packed(ListpackRef::new(bytes))
+    }
+
+    fn view(&self) -> ListRef<'_> {
+        match self {
+            List::Packed(pack) => ListRef::Packed(pack.view()),
+            List::Nodes(nodes) => ListRef::Nodes(nodes),
+        }
+    }
+
+    fn is_gone(&self) -> bool {
+        self.is_empty()
+    }
+
+    fn memory_bytes(&self) -> usize {
+        match self {
+            List::Packed(pack) => allocation_bytes(pack.capacity()),
+            List::Nodes(nodes) => nodes.bytes(),
+        }
+    }
+
+    fn into_object(self) -> Object {
+        Object::List(self)
+    }
+
+    fn of(object: &Object) -> Option<&List> {
+        if let Object::List(list) = object { Some(list) } else { None }
+    }
+
+    fn of_mut(object: &mut Object) -> Option<&mut List> {
+        if let Object::List(list) = object { Some(list) } else { None }
     }
 }
 
@@ -607,12 +655,6 @@ pub enum ListRef<'a> {
 }
 
 impl<'a> ListRef<'a> {
-    /// A list that lies inline as the bytes of a listpack.
-    #[inline]
-    pub fn of_packed(bytes: &'a [u8]) -> ListRef<'a> {
-        ListRef::Packed(ListpackRef::new(bytes))
-    }
-
     /// How many elements. O(1).
     #[inline]
     pub fn len(self) -> usize {
@@ -630,14 +672,6 @@ impl<'a> ListRef<'a> {
     /// The name that OBJECT ENCODING shows.
     pub fn encoding(self) -> &'static str {
         "quicklist"
-    }
-
-    /// Memory it owns; inline, the bytes it takes there. O(1).
-    pub fn bytes(self) -> usize {
-        match self {
-            ListRef::Packed(view) => allocation_bytes(view.as_bytes().len()),
-            ListRef::Nodes(nodes) => nodes.bytes(),
-        }
     }
 
     /// The element at an index counted from the front. O(log n + half a node).

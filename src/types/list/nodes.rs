@@ -16,6 +16,7 @@ use crate::types::list::{Element, End, Fill, Spent};
 use crate::types::listpack::Encoded;
 
 /// Some elements of a list.
+#[derive(Debug)]
 pub(super) enum Node {
     /// Elements one after the other.
     Pack(Pack),
@@ -125,6 +126,7 @@ impl Level for Node {
 
 /// The nodes of a list that is not empty. Invariants: no node is empty; there is a last one if there are any between
 /// it and the first.
+#[derive(Debug)]
 pub struct Nodes {
     first: Node,
     middle: Sequence<Node>,
@@ -203,7 +205,7 @@ impl Nodes {
     #[inline]
     pub(super) fn push(&mut self, end: End, element: Element<'_>, fill: &Fill) {
         if let Node::Pack(pack) = self.end_mut(end)
-            && fill.allows(pack, element)
+            && fill.allows(pack.total(), pack.len(), element)
         {
             let before = pack.footprint();
             pack.push(end, &element.encode(), fill.bytes_full());
@@ -309,10 +311,11 @@ impl Nodes {
         Some(node)
     }
 
-    /// The pack of a list that is one pack.
-    pub(super) fn only_pack(&mut self) -> Option<Pack> {
-        match &mut self.first {
-            Node::Pack(pack) if self.last.is_none() => Some(std::mem::take(pack)),
+    /// The pack of a list that is one pack of at most so many bytes.
+    #[inline]
+    pub(super) fn only_pack(&self, bytes_max: usize) -> Option<&Pack> {
+        match &self.first {
+            Node::Pack(pack) if self.last.is_none() && pack.total() <= bytes_max => Some(pack),
             _ => None,
         }
     }
@@ -353,9 +356,8 @@ impl Nodes {
     ) {
         let len = self.node(at).map_or(0, Node::len);
         let place = index + usize::from(is_after);
-        let is_block = element.to_block(fill).is_some();
         let fits = |node: Option<&Node>| match node {
-            Some(Node::Pack(pack)) => !is_block && fill.allows(pack, element),
+            Some(Node::Pack(pack)) => fill.allows(pack.total(), pack.len(), element),
             _ => false,
         };
         if fits(self.node(at)) {
@@ -467,7 +469,7 @@ impl Nodes {
     /// Encodes an element of a node as a copy, for lists that are being copied.
     pub(super) fn copy_of(node: &Node) -> Node {
         match node {
-            Node::Pack(pack) => Node::Pack(pack.to_sealed()),
+            Node::Pack(pack) => Node::Pack(Pack::of(pack.view())),
             Node::Block(block) => Node::Block(block.clone()),
         }
     }
@@ -510,5 +512,18 @@ impl<'a> Element<'a> {
             Element::Text(text) => Block::new(text.to_vec()),
             Element::Block(block) => block.clone(),
         }
+    }
+}
+
+#[cfg(test)]
+impl Nodes {
+    /// Counts again, and compares.
+    pub(super) fn check(&self) {
+        let nodes: Vec<&Node> = (0..self.count()).filter_map(|at| self.node(at)).collect();
+        assert_eq!(nodes.len(), self.count());
+        assert_eq!(nodes.iter().map(|node| node.len()).sum::<usize>(), self.elements);
+        assert_eq!(nodes.iter().map(|node| node.footprint()).sum::<usize>(), self.footprint);
+        assert!(nodes.iter().all(|node| node.len() > 0));
+        assert!(self.last.is_some() || self.middle.is_empty());
     }
 }

@@ -18,7 +18,7 @@ const HEADER_BYTES: usize = 6;
 const EMPTY: [u8; HEADER_BYTES + 1] = [HEADER_BYTES as u8 + 1, 0, 0, 0, 0, 0, 0xFF];
 
 /// A listpack that grows and shrinks at both ends.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct Pack {
     /// Empty: there are no items, and no memory.
     buffer: Box<[u8]>,
@@ -29,27 +29,13 @@ pub struct Pack {
 }
 
 impl Pack {
-    /// Takes over the bytes of a listpack, its spare capacity included. It is trusted to be one.
-    pub fn from_bytes(mut bytes: Vec<u8>) -> Pack {
-        let count = ListpackRef::new(&bytes).len() as u32;
+    /// A copy of a listpack, without room.
+    pub fn of(view: ListpackRef<'_>) -> Pack {
+        let count = view.len() as u32;
         if count == 0 {
             return Pack::default();
         }
-        // Boxing a vector would give its spare room back, by moving it.
-        bytes.resize(bytes.capacity(), 0);
-        Pack { buffer: bytes.into_boxed_slice(), start: 0, count }
-    }
-
-    /// The bytes of the listpack in a vector of their own. Moves nothing if there is no room before them.
-    pub fn into_bytes(self) -> Vec<u8> {
-        let range = self.range();
-        if self.buffer.is_empty() {
-            return EMPTY.to_vec();
-        }
-        let mut bytes = self.buffer.into_vec();
-        bytes.truncate(range.end);
-        bytes.drain(..range.start);
-        bytes
+        Pack { buffer: view.as_bytes().into(), start: 0, count }
     }
 
     /// How many items.
@@ -131,9 +117,6 @@ impl Pack {
     /// Removes up to `count` items from `index` on. O(n).
     pub fn remove(&mut self, index: usize, count: usize) {
         let count = count.min(self.len().saturating_sub(index));
-        if count == 0 {
-            return;
-        }
         self.remove_span(self.position(index), self.position(index + count), count);
     }
 
@@ -183,14 +166,6 @@ impl Pack {
         }
     }
 
-    /// A copy without room.
-    pub fn to_sealed(&self) -> Pack {
-        if self.count == 0 {
-            return Pack::default();
-        }
-        Pack { buffer: self.as_bytes().into(), start: 0, count: self.count }
-    }
-
     fn of_items(parts: &[&[u8]], count: usize) -> Pack {
         if count == 0 {
             return Pack::default();
@@ -218,6 +193,9 @@ impl Pack {
     }
 
     fn remove_span(&mut self, from: usize, to: usize, count: usize) {
+        if count == 0 {
+            return;
+        }
         self.splice(from, to - from, None, 0);
         self.count(-(count as i64));
         self.tidy();

@@ -53,6 +53,7 @@ pub trait Level: Sized {
 }
 
 /// Parts one after the other.
+#[derive(Debug)]
 pub struct Group<T, const MAX: usize = PARTS_MAX> {
     parts: VecDeque<T>,
     nodes: usize,
