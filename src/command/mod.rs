@@ -25,6 +25,7 @@ mod observe;
 mod options;
 pub mod run_jobs;
 mod scan;
+pub mod serve;
 mod server;
 mod stalls;
 mod string;
