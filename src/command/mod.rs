@@ -18,6 +18,10 @@ mod key;
 pub mod keys;
 mod latency_report;
 mod lcs;
+mod list;
+mod list_blocking;
+mod list_inner;
+mod list_value;
 mod lolwut;
 mod memory;
 mod object;
@@ -51,6 +55,9 @@ pub(crate) const FAMILIES: &[&[Command]] = &[
     string_number::COMMANDS,
     string_range::COMMANDS,
     lcs::COMMANDS,
+    list::COMMANDS,
+    list_inner::COMMANDS,
+    list_blocking::COMMANDS,
     key::COMMANDS,
     expire::COMMANDS,
     scan::COMMANDS,

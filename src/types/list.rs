@@ -18,6 +18,7 @@ use crate::base::number::canonical_i64;
 use crate::base::pieces::{FREE_PIECE_BYTES, Garbage, Progress};
 use crate::types::limits::Limits;
 use crate::types::listpack::{Item, Listpack, ListpackRef};
+use crate::types::listpack_item::{END, Encoded, encode_back};
 use crate::types::object::{Aggregate, Kind, Object};
 use nodes::{Node, Nodes};
 use pack::Pack;
@@ -34,6 +35,8 @@ const SIZES: [usize; 5] = [4096, 8192, 16384, 32768, 65536];
 const ITEM_OVERHEAD: usize = 8;
 /// Redis keeps the limit in 16 bits.
 const ITEMS_MAX: i64 = (1 << 15) - 1;
+/// Header and end mark of a listpack.
+const LISTPACK_FRAME_BYTES: usize = 7;
 /// A listpack from outside longer than this is cut into nodes.
 const FOREIGN_BYTES_MAX: usize = 2 * SIZES[4];
 
@@ -640,9 +643,17 @@ pub enum NodeRef<'a> {
     Block(&'a Block),
 }
 
-/// What stands before and behind the bytes of a big element in a listpack that holds it alone. It is no integer.
-pub fn frame_of_block(length: usize) -> (Vec<u8>, Vec<u8>) {
-    Listpack::frame_of(length)
+/// What stands before and behind the bytes of a big element in a listpack that holds it alone; `None` for a text that
+/// does not stand there as it is: a small integer, or none at all.
+pub fn frame_of_block(block: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
+    let item = Encoded::new(block);
+    if item.text.is_empty() {
+        return None;
+    }
+    let (back, count) = encode_back(item.size());
+    let total = LISTPACK_FRAME_BYTES + item.whole();
+    let header = [&(total as u32).to_le_bytes()[..], &[1, 0], item.head()].concat();
+    Some((header, [&back[back.len() - count..], &[END]].concat()))
 }
 
 /// A list, for reading.

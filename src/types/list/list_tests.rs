@@ -164,15 +164,14 @@ fn reload(list: &mut List, fill: &Fill) {
         match view.node(at).expect("a node") {
             NodeRef::Packed(bytes) => copy.append_packed(ListpackRef::new(bytes), fill),
             NodeRef::Block(block) => {
-                let (mut framed, behind) = Listpack::frame_of(block.len());
+                let Some((mut framed, behind)) = frame_of_block(block) else {
+                    copy.push(End::Back, Element::Block(block), fill);
+                    continue;
+                };
                 framed.extend_from_slice(block);
                 framed.extend_from_slice(&behind);
-                if canonical_i64(block).is_none() && !block.is_empty() {
-                    assert_eq!(ListpackRef::check(&framed, true), Ok(1));
-                    copy.append_packed(ListpackRef::new(&framed), fill);
-                } else {
-                    copy.push(End::Back, Element::Block(block), fill);
-                }
+                assert_eq!(ListpackRef::check(&framed, true), Ok(1));
+                copy.append_packed(ListpackRef::new(&framed), fill);
             }
         }
     }

@@ -13,7 +13,7 @@ use crate::base::pieces::{Garbage, Progress};
 use crate::types::list::pack::Pack;
 use crate::types::list::sequence::{Level, Sequence};
 use crate::types::list::{Element, End, Fill, Spent};
-use crate::types::listpack::Encoded;
+use crate::types::listpack_item::Encoded;
 
 /// Some elements of a list.
 #[derive(Debug)]

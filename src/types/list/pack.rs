@@ -10,7 +10,8 @@
 //! content at most and less near the size where a node is full; a node that is no end of its list has none.
 use crate::base::memory::allocation_bytes;
 use crate::types::list::End;
-use crate::types::listpack::{Encoded, ListpackRef};
+use crate::types::listpack::ListpackRef;
+use crate::types::listpack_item::Encoded;
 
 /// Bytes before the first item.
 const HEADER_BYTES: usize = 6;
