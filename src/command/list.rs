@@ -2,9 +2,8 @@
 //!
 //! Adding or taking an element costs a lookup and touches one node; many at once are a job.
 use crate::command::list_value::{
-    PopOptions, element_at, end_named, move_one, note, pop_many, pop_one, push_event,
+    PopOptions, element_at, end_named, move_one, natural, note, pop_many, pop_one, push_event,
 };
-use crate::command::options::integer;
 use crate::command::spec::access::{ACCESS, DELETE, INSERT, RO, RW};
 use crate::command::spec::flag::{DENYOOM, FAST, READONLY, WRITE};
 use crate::command::spec::{Command, Doc, Group, KeySpec, command, doc};
@@ -278,8 +277,8 @@ fn pop(ctx: &mut Ctx<'_>, args: Args<'_>, end: End, name: &'static str) -> CmdRe
 }
 
 fn pop_counted(ctx: &mut Ctx<'_>, args: Args<'_>, end: End) -> CmdResult {
-    let count = usize::try_from(integer(args.at(2))?)
-        .map_err(|_| CmdError::Text("ERR value is out of range, must be positive"))?;
+    let count =
+        natural(args.at(2)).ok_or(CmdError::Text("ERR value is out of range, must be positive"))?;
     if ctx.db.peek_as::<List>(args.key(1))?.is_none() {
         ctx.reply.null_array();
         return Ok(());

@@ -13,8 +13,7 @@ use crate::store::Kind;
 use crate::types::list::{End, List};
 
 /// The table of contents of this family.
-pub(super) const COMMANDS: &[Command] =
-    &[BLPOP, BRPOP, BLMPOP, BLMOVE, BRPOPLPUSH];
+pub(super) const COMMANDS: &[Command] = &[BLPOP, BRPOP, BLMPOP, BLMOVE, BRPOPLPUSH];
 
 const BLPOP: Command = Command {
     flags: WRITE | NOSCRIPT | BLOCKING,

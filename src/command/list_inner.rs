@@ -3,7 +3,7 @@
 //! What looks at many elements is a job that remembers an index: nobody else changes a list that a job holds, so an
 //! index stays what it was, and finding its node again costs less than the piece of work it begins.
 use crate::command::list_value::{
-    ELEMENTS_PER_PIECE, Taken, bury, element_at, note_taken, reply_element,
+    ELEMENTS_PER_PIECE, Taken, bury, element_at, natural, note_taken, reply_element,
 };
 use crate::command::options::{Options, integer, is};
 use crate::command::spec::access::{ACCESS, DELETE, INSERT, RO, RW, UPDATE};
@@ -22,8 +22,7 @@ const LOOKS_PER_PIECE: usize = 512;
 const NODES_PER_PIECE: usize = 8;
 
 /// The table of contents of this family.
-pub(super) const COMMANDS: &[Command] =
-    &[LINDEX, LSET, LINSERT, LRANGE, LREM, LTRIM, LPOS];
+pub(super) const COMMANDS: &[Command] = &[LINDEX, LSET, LINSERT, LRANGE, LREM, LTRIM, LPOS];
 
 const LINDEX: Command = Command {
     flags: READONLY,
@@ -284,11 +283,8 @@ fn lrem(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
         ctx.reply.int(0);
         return Ok(());
     };
-    let (way, next) = if count < 0 {
-        (Way::Backward, list.len().saturating_sub(1))
-    } else {
-        (Way::Forward, 0)
-    };
+    let (way, next) =
+        if count < 0 { (Way::Backward, list.len().saturating_sub(1)) } else { (Way::Forward, 0) };
     let left = if count == 0 { usize::MAX } else { count.unsigned_abs() as usize };
     ctx.run(args, Remove { next, way, left, removed: 0 })
 }
@@ -305,7 +301,13 @@ struct Remove {
 
 impl Remove {
     /// Looks at some more elements. Returns how many, whether they were the last ones, and whether the list is empty.
-    fn look(&mut self, list: &mut List, wanted: &Wanted<'_>, looks: usize, spent: &mut Spent) -> Look {
+    fn look(
+        &mut self,
+        list: &mut List,
+        wanted: &Wanted<'_>,
+        looks: usize,
+        spent: &mut Spent,
+    ) -> Look {
         let limits = RemoveLimits { looks, removals: self.left };
         let (looked, removed) = list.remove_equal(self.next, self.way, wanted, limits, spent);
         self.left -= removed;
@@ -470,10 +472,6 @@ impl SearchOptions {
     }
 }
 
-fn natural(text: &[u8]) -> Option<usize> {
-    integer(text).ok().and_then(|number| usize::try_from(number).ok())
-}
-
 /// LPOS.
 struct Search {
     options: SearchOptions,
@@ -491,7 +489,13 @@ struct Search {
 
 impl Search {
     /// Looks at up to `looks` elements. Returns how many; whether what was wanted is found is in `found`.
-    fn look(&mut self, list: ListRef<'_>, wanted: &Wanted<'_>, looks: usize, reply: Reply<'_>) -> usize {
+    fn look(
+        &mut self,
+        list: ListRef<'_>,
+        wanted: &Wanted<'_>,
+        looks: usize,
+        reply: Reply<'_>,
+    ) -> usize {
         let mut reply = reply;
         let SearchOptions { way, count, passed, .. } = self.options;
         // Without COUNT the first match is all; COUNT 0 wants every one.

@@ -1,5 +1,6 @@
 //! What the families of list commands share: elements from arguments and to replies, ends by name, what is told about
 //! a list that gave elements away, and the two ways to take elements: one, or many.
+use crate::base::number::parse_i64;
 use crate::command::options::is;
 use crate::engine::ctx::{CmdResult, Ctx, Event};
 use crate::engine::error::CmdError;
@@ -208,9 +209,13 @@ impl PopOptions {
     }
 }
 
+/// A number that is not negative; where Redis has one error for all others.
+pub(super) fn natural(text: &[u8]) -> Option<usize> {
+    usize::try_from(parse_i64(text)?).ok()
+}
+
 fn positive(text: &[u8]) -> Option<usize> {
-    let number = crate::base::number::parse_i64(text)?;
-    usize::try_from(number).ok().filter(|number| *number > 0)
+    natural(text).filter(|number| *number > 0)
 }
 
 /// Moves an element from the list at argument 1 to that at argument 2 and replies with it; false if there is none.

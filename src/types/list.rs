@@ -222,7 +222,8 @@ impl Fill {
     /// Whether two nodes may be one.
     fn allows_merge(&self, one: &Pack, next: &Pack) -> bool {
         // Redis takes off 11 bytes for what is there once only, a few more than there are.
-        one.total() + next.total() - 11 <= self.bytes_max && one.len() + next.len() <= self.items_max
+        one.total() + next.total() - 11 <= self.bytes_max
+            && one.len() + next.len() <= self.items_max
     }
 
     /// Whether an element may be put in the place of another one.
@@ -451,7 +452,9 @@ impl List {
             List::Packed(pack) => {
                 let (looked, positions) = positions_of(pack.view(), index, way, wanted, limits);
                 // From the last one on, so that the others stay where they are.
-                positions.iter().rev().for_each(|&at| drop(pack.remove(at)));
+                for &at in positions.iter().rev() {
+                    pack.remove(at);
+                }
                 (looked, positions.len())
             }
             List::Nodes(nodes) => {
@@ -462,9 +465,7 @@ impl List {
                             positions_of(pack.view(), inner, way, wanted, limits);
                         (looked, positions, pack.len())
                     }
-                    Some(Node::Block(block)) if wanted.is(Element::Block(block)) => {
-                        (1, vec![0], 1)
-                    }
+                    Some(Node::Block(block)) if wanted.is(Element::Block(block)) => (1, vec![0], 1),
                     _ => return (1, 0),
                 };
                 if positions.len() < len {

@@ -97,8 +97,7 @@ fn play(list: &mut List, model: &mut Vec<Vec<u8>>, op: Op, fill: &Fill) {
                 End::Front => None,
                 End::Back => model.pop(),
             };
-            let popped =
-                popped.map(|own| own.lend().as_bytes(&mut itoa::Buffer::new()).to_vec());
+            let popped = popped.map(|own| own.lend().as_bytes(&mut itoa::Buffer::new()).to_vec());
             assert_eq!(popped, expected);
         }
         Op::Cut(end, count) => {
@@ -123,8 +122,7 @@ fn play(list: &mut List, model: &mut Vec<Vec<u8>>, op: Op, fill: &Fill) {
         Op::Remove(at, way, text, looks, removals) if !model.is_empty() => {
             let at = index(at, model);
             let limits = RemoveLimits { looks, removals };
-            let (looked, removed) =
-                list.remove_equal(at, way, &Wanted::new(&text), limits, spent);
+            let (looked, removed) = list.remove_equal(at, way, &Wanted::new(&text), limits, spent);
             assert!((1..=looks).contains(&looked) && removed <= removals);
             let range = match way {
                 Way::Forward => at..at + looked,

@@ -524,6 +524,6 @@ impl Nodes {
         assert_eq!(nodes.iter().map(|node| node.len()).sum::<usize>(), self.elements);
         assert_eq!(nodes.iter().map(|node| node.footprint()).sum::<usize>(), self.footprint);
         assert!(nodes.iter().all(|node| node.len() > 0));
-        assert!(self.last.is_some() || self.middle.is_empty());
+        assert!(self.last.is_some() || self.middle.nodes() == 0);
     }
 }

@@ -255,11 +255,6 @@ impl<T: Level, const MAX: usize> Level for Group<T, MAX> {
 }
 
 impl<N: Level<Node = N>> Sequence<N> {
-    /// Whether there is no node.
-    pub fn is_empty(&self) -> bool {
-        self.nodes == 0
-    }
-
     /// Appends a node.
     pub fn push_back(&mut self, node: N) {
         self.put(self.nodes, node);
