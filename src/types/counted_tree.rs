@@ -22,7 +22,7 @@ use crate::base::pieces::{Garbage, Progress};
 mod balance;
 mod node;
 
-use node::{Inner, LEAF_MAX, Leaf, NONE, Slab};
+use node::{Inner, Leaf, NONE, Slab};
 
 /// Levels above the leaves, at most: a node but those at the right edge has at least some 15 children.
 const HEIGHT_MAX: usize = 16;
