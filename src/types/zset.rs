@@ -18,6 +18,7 @@ use crate::base::pieces::{Garbage, Progress};
 use crate::base::random::Random;
 use crate::types::limits::Limits;
 use crate::types::listpack::{Item, Listpack, ListpackRef};
+use crate::types::object::{Aggregate, Kind, Object};
 
 mod gather;
 pub mod packed;
@@ -60,52 +61,12 @@ pub enum Zset {
 }
 
 impl Zset {
-    /// With no member.
-    #[must_use]
-    pub fn new_empty() -> Zset {
-        Zset::Packed(Listpack::new())
-    }
-
-    /// The packed form from its bytes, which must be valid and in order.
-    #[must_use]
-    pub fn from_packed(bytes: Vec<u8>) -> Zset {
-        Zset::Packed(Listpack::from_bytes(bytes))
-    }
-
-    /// The bytes of the packed form, if it has that.
-    #[must_use]
-    pub fn packed(&self) -> Option<&[u8]> {
-        match self {
-            Zset::Packed(list) => Some(list.as_bytes()),
-            Zset::Tree(_) => None,
-        }
-    }
-
-    /// The bytes of the packed form; none of a tree.
-    #[must_use]
-    pub fn into_packed_bytes(self) -> Vec<u8> {
-        match self {
-            Zset::Packed(list) => list.into_bytes(),
-            Zset::Tree(_) => Vec::new(),
-        }
-    }
-
     /// An empty set of the same form as another, to copy that into with [`Zset::append`].
     #[must_use]
     pub fn empty_like(other: ZsetRef<'_>, limits: &Limits) -> Zset {
         match other {
             ZsetRef::Packed(_) => Zset::new_empty(),
             ZsetRef::Tree(_) => Zset::Tree(Box::new(ZsetTree::new(&limits.hasher))),
-        }
-    }
-
-    /// For reading.
-    #[inline]
-    #[must_use]
-    pub fn view(&self) -> ZsetRef<'_> {
-        match self {
-            Zset::Packed(list) => ZsetRef::Packed(list.view()),
-            Zset::Tree(tree) => ZsetRef::Tree(tree),
         }
     }
 
@@ -120,19 +81,7 @@ impl Zset {
     #[inline]
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        match self {
-            Zset::Packed(list) => list.is_empty(),
-            Zset::Tree(tree) => tree.is_empty(),
-        }
-    }
-
-    /// Memory it owns. O(1).
-    #[must_use]
-    pub fn bytes(&self) -> usize {
-        match self {
-            Zset::Packed(list) => allocation_bytes(list.capacity()),
-            Zset::Tree(tree) => allocation_bytes(size_of::<ZsetTree>()) + tree.bytes(),
-        }
+        self.is_gone()
     }
 
     /// Gives a member the score that `decide` answers to its present one (`None`: it is not there). The answer `None`
@@ -267,6 +216,77 @@ impl Zset {
             Zset::Tree(tree) => Ok(tree),
             Zset::Packed(_) => Err(OutOfMemory),
         }
+    }
+}
+
+impl Aggregate for Zset {
+    const KIND: Kind = Kind::Zset;
+    type View<'a> = ZsetRef<'a>;
+
+    #[inline]
+    fn new_empty() -> Zset {
+        Zset::Packed(Listpack::new())
+    }
+
+    #[inline]
+    fn from_packed(_is_ints: bool, bytes: Vec<u8>) -> Zset {
+        Zset::Packed(Listpack::from_bytes(bytes))
+    }
+
+    #[inline]
+    fn packed(&self) -> Option<(bool, &[u8])> {
+        match self {
+            Zset::Packed(list) => Some((false, list.as_bytes())),
+            Zset::Tree(_) => None,
+        }
+    }
+
+    #[inline]
+    fn into_packed_bytes(self) -> Vec<u8> {
+        match self {
+            Zset::Packed(list) => list.into_bytes(),
+            Zset::Tree(_) => Vec::new(),
+        }
+    }
+
+    #[inline]
+    fn view_packed(_is_ints: bool, bytes: &[u8]) -> ZsetRef<'_> {
+        ZsetRef::Packed(ListpackRef::new(bytes))
+    }
+
+    #[inline]
+    fn view(&self) -> ZsetRef<'_> {
+        match self {
+            Zset::Packed(list) => ZsetRef::Packed(list.view()),
+            Zset::Tree(tree) => ZsetRef::Tree(tree),
+        }
+    }
+
+    #[inline]
+    fn is_gone(&self) -> bool {
+        match self {
+            Zset::Packed(list) => list.is_empty(),
+            Zset::Tree(tree) => tree.is_empty(),
+        }
+    }
+
+    fn memory_bytes(&self) -> usize {
+        match self {
+            Zset::Packed(list) => allocation_bytes(list.capacity()),
+            Zset::Tree(tree) => allocation_bytes(size_of::<ZsetTree>()) + tree.bytes(),
+        }
+    }
+
+    fn into_object(self) -> Object {
+        Object::Zset(self)
+    }
+
+    fn of(object: &Object) -> Option<&Zset> {
+        if let Object::Zset(value) = object { Some(value) } else { None }
+    }
+
+    fn of_mut(object: &mut Object) -> Option<&mut Zset> {
+        if let Object::Zset(value) = object { Some(value) } else { None }
     }
 }
 

@@ -10,6 +10,7 @@ use crate::types::counted_tree::{CountedTree, Target};
 use crate::types::limits::Limits;
 use crate::types::listpack::LISTPACK_BYTES_MAX;
 use crate::types::members::{Members, Shape};
+use crate::types::object::Aggregate;
 
 /// See the head of the file.
 #[derive(Debug)]
