@@ -26,6 +26,7 @@ mod options;
 pub mod run_jobs;
 mod scan;
 mod scan_options;
+pub mod serve;
 mod server;
 mod stalls;
 mod string;

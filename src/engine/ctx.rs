@@ -38,15 +38,25 @@ impl<'a> Ctx<'a> {
     /// Says that the command changed something: counted for snapshots; the place where keyspace
     /// notifications, propagation and waiting clients attach.
     #[inline]
-    pub fn changed(&mut self, event: Event, _key: &[u8]) {
+    pub fn changed(&mut self, event: Event, key: &[u8]) {
+        self.changed_in(self.db_index(), event, key);
+    }
+
+    /// As [`Ctx::changed`], for a key of another database.
+    #[inline]
+    pub fn changed_in(&mut self, db: usize, event: Event, key: &[u8]) {
         // A rename or a move is one change with two events.
         let is_first_half = matches!(event, Event::RenameFrom | Event::MoveFrom);
         self.engine.stats.dirty += u64::from(!is_first_half);
+        if !self.engine.blocking.is_empty() {
+            self.engine.blocking.note(db, key);
+        }
     }
 
     /// Empties a database: each key counts as a change, and the graveyard frees them when there is time. Jobs that use
     /// what it held go on with that. O(1).
     pub fn empty(&mut self, index: usize) {
+        self.engine.blocking.note_flush(index);
         let is_used = self.engine.jobs.uses(index);
         let Some(db) = self.db_at(index) else { return };
         if !is_used {
