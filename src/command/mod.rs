@@ -39,6 +39,7 @@ mod string_value;
 pub mod syntax;
 mod zset;
 mod zset_combine;
+mod zset_combine_job;
 mod zset_pop;
 mod zset_range;
 mod zset_remove;

@@ -12,7 +12,6 @@ use crate::engine::error::CmdError;
 use crate::engine::jobs::{Budget, Job, Step, Stepped};
 use crate::proto::args::Args;
 use crate::types::limits::Limits;
-use crate::types::object::Aggregate;
 use crate::types::zset::{Change, End, Zset};
 
 /// The table of contents of this family.

@@ -81,6 +81,12 @@ impl Gathering {
         if end == members.buckets() { Progress::Done } else { Progress::More }
     }
 
+    /// The set, once all is in order, as a tree. O(1).
+    #[must_use]
+    pub fn into_tree(self) -> Zset {
+        Zset::Tree(Box::new(ZsetTree::of(self.members, self.order)))
+    }
+
     /// The set, once all is in order: packed where the limits allow it. O(what is packed).
     pub fn finish(self, limits: &Limits) -> Result<Zset, OutOfMemory> {
         let tree = ZsetTree::of(self.members, self.order);
