@@ -28,6 +28,10 @@ mod scan;
 mod scan_options;
 pub mod serve;
 mod server;
+mod set;
+mod set_combine;
+mod set_members;
+mod set_random;
 mod stalls;
 mod string;
 mod string_number;
@@ -59,6 +63,9 @@ pub(crate) const FAMILIES: &[&[Command]] = &[
     string_number::COMMANDS,
     string_range::COMMANDS,
     lcs::COMMANDS,
+    set::COMMANDS,
+    set_combine::COMMANDS,
+    set_random::COMMANDS,
     key::COMMANDS,
     expire::COMMANDS,
     scan::COMMANDS,
