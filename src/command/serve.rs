@@ -285,3 +285,7 @@ fn run(
     let mut ctx = Ctx { db, others, reply, client: session, engine: shared, now };
     handler(&mut ctx, list.args())
 }
+
+#[cfg(test)]
+#[path = "serve_tests.rs"]
+mod tests;

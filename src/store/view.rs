@@ -9,6 +9,7 @@ use crate::base::block::Block;
 use crate::base::time::UnixMillis;
 use crate::types::object::{Aggregate, Object};
 use crate::types::set::Set;
+use crate::types::zset::Zset;
 
 /// Bytes of table a key costs on average.
 const TABLE_BYTES_PER_KEY: usize = 8;
@@ -211,6 +212,9 @@ impl<'a> EntryRef<'a> {
         }
         if let Some(set) = self.aggregate::<Set>() {
             return set.encoding();
+        }
+        if let Some(zset) = self.aggregate::<Zset>() {
+            return zset.encoding();
         }
         let header = entry::header(self.bytes());
         if header & entry::INT != 0 {
