@@ -11,7 +11,20 @@
 //! without page faults. Memory thus comes back at the pace at which it is freed, in small pieces.
 #![allow(unsafe_code)]
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Memory for the operation could not be had; nothing was changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutOfMemory;
+
+impl fmt::Display for OutOfMemory {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("out of memory")
+    }
+}
+
+impl std::error::Error for OutOfMemory {}
 
 /// Blocks from this size on give their pages back when freed. Below, too few lie whole within the block.
 const RETURNED_FROM_BYTES: usize = 16 << 10;

@@ -23,6 +23,7 @@
 #![allow(unsafe_code)]
 
 use super::OutOfMemory;
+use crate::types::table::prefetch;
 use std::ptr;
 
 /// Bytes of a page; every slot lies within one.
@@ -579,19 +580,6 @@ impl Drop for Heap {
             unsafe { libc::munmap(self.base.cast(), self.reserved) };
         }
     }
-}
-
-/// Asks the processor to fetch the cache line of `address`, which need not be valid.
-#[inline(always)]
-pub(super) fn prefetch(address: *const u8) {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: a prefetch never faults, and SSE is part of x86-64.
-    unsafe {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        _mm_prefetch::<_MM_HINT_T0>(address.cast());
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = address;
 }
 
 #[cfg(test)]
