@@ -18,6 +18,9 @@ use crate::base::pieces::{FREE_PIECE_BYTES, Garbage, Progress};
 /// Memory of a node besides its bytes: its place in the tree at the usual fill, and the allocator's header.
 const NODE_OVERHEAD: usize = 90;
 
+/// Nodes that are counted one by one for [`Log::radix_nodes`].
+const COUNTED_MAX: usize = 1024;
+
 /// Why an entry was not added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AppendError {
@@ -49,6 +52,21 @@ pub struct Log {
 }
 
 impl Log {
+    /// One without entries.
+    pub const fn new() -> Log {
+        Log {
+            older: BTreeMap::new(),
+            tail: None,
+            length: 0,
+            first_id: StreamId::MIN,
+            last_id: StreamId::MIN,
+            max_deleted_id: StreamId::MIN,
+            entries_added: 0,
+            bytes: 0,
+            spent: Vec::new(),
+        }
+    }
+
     /// Number of entries.
     #[inline]
     pub fn len(&self) -> u64 {
@@ -171,6 +189,19 @@ impl Log {
         older.chain(tail.map(|(first, node)| (*first, node))).map(|(first, node)| (first, node.as_bytes()))
     }
 
+    /// How many nodes Redis's radix tree of these nodes has (XINFO tells it). O(nodes), up to [`COUNTED_MAX`] of them;
+    /// the others count as many as those.
+    // DIFFERS: of long streams it is an estimate: the number means nothing here.
+    pub fn radix_nodes(&self) -> usize {
+        let nodes = self.nodes_len();
+        if nodes == 0 {
+            return 1;
+        }
+        let ids = self.nodes_from(StreamId::MIN).take(COUNTED_MAX).map(|(id, _)| id.to_bytes());
+        let counted = radix_nodes(ids);
+        counted + counted * (nodes - nodes.min(COUNTED_MAX)) / COUNTED_MAX
+    }
+
     /// The last node that begins at `id` or before.
     pub(super) fn node_until(&self, id: StreamId) -> Option<NodeRef<'_>> {
         if let Some((first, node)) = &self.tail
@@ -282,6 +313,15 @@ impl Log {
         }
     }
 
+    /// No more entries than so many are greater than an id. O(1): exact only for what is empty.
+    pub fn newer_than(&self, id: StreamId) -> u64 {
+        match &self.tail {
+            _ if id >= self.last_id => 0,
+            Some((first, node)) if *first <= id => node.counts().0,
+            _ => self.length,
+        }
+    }
+
     // --- deleting ---
 
     /// Marks an entry as deleted; false if there is none. A node goes with its last entry. After the last of a
@@ -345,6 +385,42 @@ impl Log {
             std::cmp::Ordering::Greater => None,
         }
     }
+}
+
+/// Nodes of a compressed radix tree of these sorted keys: one for each key, one for each place where keys part, and one
+/// for each run of bytes between those.
+fn radix_nodes(keys: impl Iterator<Item = [u8; 16]>) -> usize {
+    // A node at `depth` below the place `above` where keys part (or below the root), with the bytes in between.
+    let nodes = |above: Option<usize>, depth: usize| {
+        1 + usize::from(above.map_or(0, |above| above + 1) < depth)
+    };
+    // The depths where the last key parts from earlier ones, ascending.
+    let mut parted: Vec<usize> = Vec::new();
+    let (mut count, mut before): (usize, Option<[u8; 16]>) = (0, None);
+    for key in keys {
+        if let Some(before) = before {
+            let common = key.iter().zip(&before).take_while(|(a, b)| a == b).count();
+            let mut below = 16;
+            while let Some(&depth) = parted.last()
+                && depth > common
+            {
+                count += nodes(Some(depth), below);
+                parted.pop();
+                below = depth;
+            }
+            count += nodes(Some(common), below);
+            if parted.last() != Some(&common) {
+                parted.push(common);
+            }
+        }
+        before = Some(key);
+    }
+    let mut below = 16;
+    while let Some(depth) = parted.pop() {
+        count += nodes(Some(depth), below);
+        below = depth;
+    }
+    count + nodes(None, below)
 }
 
 /// [`Log`] without its nodes.

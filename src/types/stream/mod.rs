@@ -5,6 +5,7 @@
 //!
 //! Cost: O(1) to append, O(log n + one node) to find an entry, O(log n) for each pending entry. Whatever touches many
 //! entries is a [`Walk`], a [`Trim`], a [`StreamCopy`] or takes units, and goes on where it stopped.
+mod aggregate;
 mod copy;
 mod group;
 mod id;
@@ -45,8 +46,8 @@ pub struct Stream {
 
 impl Stream {
     /// One that nothing was done to yet.
-    pub fn new() -> Stream {
-        Stream::default()
+    pub const fn new() -> Stream {
+        Stream { log: Log::new(), groups: BTreeMap::new(), groups_bytes: 0, is_born: false }
     }
 
     /// Whether nothing was ever done to it. An empty stream is a value; this is none.
@@ -66,7 +67,12 @@ impl Stream {
 
     /// Memory it owns, in bytes. O(1).
     pub fn bytes(&self) -> usize {
-        size_of::<Stream>() + self.log.bytes() + self.groups_bytes
+        self.log.bytes() + self.groups_bytes
+    }
+
+    /// Of that: the groups. O(1).
+    pub fn groups_bytes(&self) -> usize {
+        self.groups_bytes
     }
 
     /// How it is kept, in Redis's words.

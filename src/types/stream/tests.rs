@@ -370,3 +370,30 @@ fn a_pending_entry_is_small() {
     let bytes = group.bytes() / 100_000;
     assert!(bytes < 36, "{bytes}");
 }
+
+#[test]
+fn radix_nodes_are_counted_as_redis_has_them() {
+    // Each was asked of Redis 7.0.15 (`XINFO STREAM`), with one entry per node.
+    let nodes = |ids: &[(u64, u64)]| {
+        let mut stream = Stream::new();
+        let limits = NodeLimits { bytes: 0, entries: 1 };
+        for &(ms, seq) in ids {
+            let fields = [(&b"a"[..], &b"b"[..])].into_iter();
+            stream.append(NewId::Given(id(ms, seq)), 0, fields, limits).expect("they ascend");
+        }
+        (stream.log().nodes_len(), stream.log().radix_nodes())
+    };
+    assert_eq!(nodes(&[]), (0, 1));
+    assert_eq!(nodes(&[(1, 0)]), (1, 2));
+    assert_eq!(nodes(&[(1, 0), (1, 1)]), (2, 4));
+    assert_eq!(nodes(&[(1, 0), (2, 0)]), (2, 6));
+    assert_eq!(nodes(&[(1, 0), (1, 1), (1, 2)]), (3, 5));
+    assert_eq!(nodes(&[(1, 0), (1, 1), (2, 0), (300, 0)]), (4, 11));
+    assert_eq!(nodes(&[(1, 5), (256, 0), (256, 256), (257, 0)]), (4, 13));
+    assert_eq!(nodes(&[(1, 0), (1 << 63, 0)]), (2, 5));
+    assert_eq!(
+        nodes(&[(1, 0), (1, 1), (1, 256), (1, 257), (1 << 40, 0), (1 << 40, 1)]),
+        (6, 14)
+    );
+    assert_eq!(nodes(&[(0, 1), (0, 1 << 56), (256, 0), (256, 1 << 56)]), (4, 14));
+}
