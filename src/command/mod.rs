@@ -26,7 +26,12 @@ mod options;
 pub mod run_jobs;
 mod scan;
 pub mod serve;
+mod scan_options;
 mod server;
+mod set;
+mod set_combine;
+mod set_members;
+mod set_random;
 mod stalls;
 mod string;
 mod string_number;
@@ -50,6 +55,9 @@ pub(crate) const FAMILIES: &[&[Command]] = &[
     string_number::COMMANDS,
     string_range::COMMANDS,
     lcs::COMMANDS,
+    set::COMMANDS,
+    set_combine::COMMANDS,
+    set_random::COMMANDS,
     key::COMMANDS,
     expire::COMMANDS,
     scan::COMMANDS,

@@ -53,6 +53,21 @@ impl<'a> Ctx<'a> {
         }
     }
 
+    /// As [`Ctx::changed`], of so many changes: each element added or removed counts.
+    #[inline]
+    pub fn changed_by(&mut self, event: Event, key: &[u8], changes: usize) {
+        self.changed(event, key);
+        self.engine.stats.dirty += (changes as u64).saturating_sub(1);
+    }
+
+    /// Says that the change told last left a key without elements, so that it is gone: an event, but no change of its
+    /// own.
+    #[inline]
+    pub fn emptied(&mut self, key: &[u8]) {
+        self.changed(Event::Del, key);
+        self.engine.stats.dirty -= 1;
+    }
+
     /// Empties a database: each key counts as a change, and the graveyard frees them when there is time. Jobs that use
     /// what it held go on with that. O(1).
     pub fn empty(&mut self, index: usize) {

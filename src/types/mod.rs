@@ -1,10 +1,14 @@
 //! Layer `types`: data structures and algorithms behind the types of values. They know no command and no reply.
 pub mod arena;
+pub mod distinct;
 pub mod document;
 pub mod hash;
+pub mod intset;
 pub mod lcs;
 pub mod limits;
 pub mod list;
+pub mod listpack;
+mod listpack_item;
 pub mod members;
 pub mod object;
 pub mod set;
