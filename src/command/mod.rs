@@ -18,6 +18,10 @@ mod key;
 pub mod keys;
 mod latency_report;
 mod lcs;
+mod list;
+mod list_blocking;
+mod list_inner;
+mod list_value;
 mod lolwut;
 mod memory;
 mod object;
@@ -27,6 +31,8 @@ pub mod run_jobs;
 mod scan;
 pub mod serve;
 mod scan_options;
+mod scan_options;
+pub mod serve;
 mod server;
 mod set;
 mod set_combine;
@@ -58,6 +64,9 @@ pub(crate) const FAMILIES: &[&[Command]] = &[
     set::COMMANDS,
     set_combine::COMMANDS,
     set_random::COMMANDS,
+    list::COMMANDS,
+    list_inner::COMMANDS,
+    list_blocking::COMMANDS,
     key::COMMANDS,
     expire::COMMANDS,
     scan::COMMANDS,
