@@ -2,9 +2,12 @@
 pub mod arena;
 pub mod document;
 pub mod hash;
+pub mod intset;
 pub mod lcs;
 pub mod limits;
 pub mod list;
+pub mod listpack;
+mod listpack_item;
 pub mod members;
 pub mod object;
 pub mod set;
