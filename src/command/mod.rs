@@ -25,6 +25,7 @@ mod observe;
 mod options;
 pub mod run_jobs;
 mod scan;
+mod scan_options;
 mod server;
 mod stalls;
 mod string;

@@ -1,5 +1,6 @@
 //! Layer `types`: data structures and algorithms behind the types of values. They know no command and no reply.
 pub mod arena;
+pub mod distinct;
 pub mod document;
 pub mod hash;
 pub mod intset;
