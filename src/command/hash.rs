@@ -247,12 +247,7 @@ fn hmset(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     set_fields(ctx, args, SetReply::Ok, "hmset")
 }
 
-fn set_fields(
-    ctx: &mut Ctx<'_>,
-    args: Args<'_>,
-    reply: SetReply,
-    name: &'static str,
-) -> CmdResult {
+fn set_fields(ctx: &mut Ctx<'_>, args: Args<'_>, reply: SetReply, name: &'static str) -> CmdResult {
     if !args.len().is_multiple_of(2) {
         return Err(CmdError::Arity(name));
     }
@@ -260,7 +255,12 @@ fn set_fields(
         4 => 1,
         count => work_of(count / 2, ctx.db.peek_as::<Hash>(args.key(1))?),
     };
-    start(ctx, args, work, SetFields { reply, scanned: 2, longest: 0, total: 0, next: 2, created: 0, expired: 0 })
+    start(
+        ctx,
+        args,
+        work,
+        SetFields { reply, scanned: 2, longest: 0, total: 0, next: 2, created: 0, expired: 0 },
+    )
 }
 
 /// What a command that sets fields replies.

@@ -12,13 +12,13 @@ use crate::command::spec::access::{ACCESS, RO, RW, UPDATE};
 use crate::command::spec::flag::{DENYOOM, FAST, READONLY, WRITE};
 use crate::command::spec::{Command, Group, KeySpec, command, doc};
 use crate::engine::ctx::{CmdResult, Ctx, Event};
-use crate::engine::error::CmdError;
 use crate::engine::jobs::{Budget, Job, Step, Stepped};
 use crate::proto::args::Args;
 use crate::types::hash::{Condition, ExpireOutcome, Found, Hash, PersistOutcome};
 
 /// The table of contents of this family.
-pub(super) const COMMANDS: &[Command] = &[HEXPIRE, HPEXPIRE, HEXPIREAT, HPEXPIREAT, HTTL, HPTTL, HEXPIRETIME, HPEXPIRETIME, HPERSIST];
+pub(super) const COMMANDS: &[Command] =
+    &[HEXPIRE, HPEXPIRE, HEXPIREAT, HPEXPIREAT, HTTL, HPTTL, HEXPIRETIME, HPEXPIRETIME, HPERSIST];
 
 const HEXPIRE: Command = Command {
     flags: WRITE | DENYOOM | FAST,
@@ -177,7 +177,12 @@ fn expire(ctx: &mut Ctx<'_>, args: Args<'_>, when: When, command: &'static str) 
     let work = work_of(fields.len(), hash);
     ctx.reply.array(fields.len());
     let condition = condition.unwrap_or(Condition::Always);
-    start(ctx, args, work, ExpireFields { fields, expiry, condition, set: 0, deleted: 0, expired: 0 })
+    start(
+        ctx,
+        args,
+        work,
+        ExpireFields { fields, expiry, condition, set: 0, deleted: 0, expired: 0 },
+    )
 }
 
 /// The next of the arguments that are fields.

@@ -23,8 +23,7 @@ use crate::proto::reply::{Output, Reply, Resp};
 use crate::types::hash::{Field, FieldId, Hash, HashRef};
 
 /// The table of contents of this family.
-pub(super) const COMMANDS: &[Command] =
-    &[HRANDFIELD];
+pub(super) const COMMANDS: &[Command] = &[HRANDFIELD];
 
 const HRANDFIELD: Command = Command {
     flags: READONLY,
@@ -106,8 +105,9 @@ fn draw<'a>(
     now: i64,
     random: &mut Random,
 ) -> Option<Field<'a>> {
-    (0..DRAWS_MAX)
-        .find_map(|_| Some(hash.field(hash.random(index, random)?)).filter(|field| field.is_live(now)))
+    (0..DRAWS_MAX).find_map(|_| {
+        Some(hash.field(hash.random(index, random)?)).filter(|field| field.is_live(now))
+    })
 }
 
 /// How fields are chosen.
@@ -168,9 +168,10 @@ impl RandomFields {
     }
 
     fn write(&mut self, reply: &mut Reply<'_>, field: Field<'_>) {
-        let mut list = Reply::new(&mut self.listed, reply.resp());
-        let target = if self.is_exact { reply } else { &mut list };
-        if self.has_values && target.resp() == Resp::V3 {
+        let resp = reply.resp();
+        let out = if self.is_exact { reply.output() } else { &mut self.listed };
+        let target = &mut Reply::new(out, resp);
+        if self.has_values && resp == Resp::V3 {
             target.array(2);
         }
         reply_item(target, field.name);
@@ -181,7 +182,12 @@ impl RandomFields {
     }
 
     /// About `piece` units of the work; true once all is done.
-    fn advance(&mut self, ctx: &mut Ctx<'_>, args: Args<'_>, piece: usize) -> Result<bool, CmdError> {
+    fn advance(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        args: Args<'_>,
+        piece: usize,
+    ) -> Result<bool, CmdError> {
         let now = ctx.now;
         let Some(hash) = ctx.db.peek_as::<Hash>(args.key(1))? else { return Ok(true) };
         let (random, reply) = (&mut ctx.engine.random, &mut ctx.reply);

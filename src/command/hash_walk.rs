@@ -13,8 +13,7 @@ use crate::proto::reply::{Output, Reply};
 use crate::types::hash::{Field, Hash, HashRef};
 
 /// The table of contents of this family.
-pub(super) const COMMANDS: &[Command] =
-    &[HGETALL, HKEYS, HVALS, HSCAN];
+pub(super) const COMMANDS: &[Command] = &[HGETALL, HKEYS, HVALS, HSCAN];
 
 const HGETALL: Command = Command {
     flags: READONLY,
@@ -115,17 +114,13 @@ fn walk(ctx: &mut Ctx<'_>, args: Args<'_>, part: Part) -> CmdResult {
         part.open(&mut ctx.reply, 0);
         return Ok(());
     };
+    let length = hash.len();
     if has_due(hash, now) {
         let (cursor, found, listed) = (0, 0, Output::default());
-        return start(ctx, args, hash.len(), WalkLive { part, cursor, found, listed });
+        return start(ctx, args, length, WalkLive { part, cursor, found, listed });
     }
-    let length = hash.len();
     part.open(&mut ctx.reply, length);
     start(ctx, args, length, Walk { part, cursor: 0 })
-}
-
-fn hash_len(hash: HashRef<'_>) -> usize {
-    hash.len()
 }
 
 /// Replies with all fields of a hash, the number of which has been replied.

@@ -15,7 +15,7 @@
 //!
 //! Cost: O(1) a field in a table (O(log n) of those with an expiry, where there are any), O(n) in the packed forms,
 //! which the limits keep small. Nothing else is O(n): what walks over all fields goes in pieces ([`HashRef::visit`]).
-mod expiries;
+mod object;
 mod packed;
 mod table;
 
@@ -505,6 +505,14 @@ impl Hash {
             Hash::Packed(_) => 0,
             Hash::Expiring(list) => packed::reclaim(list, now, units),
             Hash::Table(table) => table.reclaim(now, units),
+        }
+    }
+
+    /// Big values that the last changes took out, to be freed in pieces.
+    pub fn take_dropped(&mut self) -> Vec<Block> {
+        match self {
+            Hash::Packed(_) | Hash::Expiring(_) => Vec::new(),
+            Hash::Table(table) => table.take_dropped(),
         }
     }
 

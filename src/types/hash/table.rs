@@ -5,14 +5,14 @@
 //! it costs one branch where a value is empty and none elsewhere.
 //!
 //! Cost: what `Members` costs, about 44 bytes for a field and a value of 16 bytes each.
-use super::expiries::Expiries;
 use super::{BLOCK_BYTES_MIN, Field, FieldId, FieldTtl, Found, NewValue, Value};
 use crate::base::block::Block;
 use crate::base::hash::KeyHasher;
 use crate::base::memory::OutOfMemory;
-use crate::base::pieces::{Garbage, Progress};
+use crate::base::pieces::{FREE_PIECE_BYTES, Garbage, Progress};
 use crate::base::random::Random;
 use crate::base::time::UnixMillis;
+use crate::types::expiries::Expiries;
 use crate::types::listpack::Item;
 use crate::types::members::{MemberId, Members, Shape};
 use std::collections::BTreeMap;
@@ -32,15 +32,17 @@ pub struct HashTable {
 
 #[derive(Debug, Default)]
 struct Extras {
-    expiries: Expiries,
+    expiries: Expiries<u32>,
     blocks: BTreeMap<u32, Block>,
     /// Memory of the blocks.
     block_bytes: usize,
+    /// Blocks that are gone from their fields and too big to be freed at once.
+    dropped: Vec<Block>,
 }
 
 impl Extras {
     fn is_empty(&self) -> bool {
-        self.expiries.is_empty() && self.blocks.is_empty()
+        self.expiries.is_empty() && self.blocks.is_empty() && self.dropped.is_empty()
     }
 
     fn set_block(&mut self, id: u32, block: Block) {
@@ -48,10 +50,12 @@ impl Extras {
         self.blocks.insert(id, block);
     }
 
-    fn take_block(&mut self, id: u32) -> Option<Block> {
-        let block = self.blocks.remove(&id)?;
+    fn drop_block(&mut self, id: u32) {
+        let Some(block) = self.blocks.remove(&id) else { return };
         self.block_bytes -= block.capacity() + BLOCK_OVERHEAD_BYTES;
-        Some(block)
+        if block.capacity() > 2 * FREE_PIECE_BYTES {
+            self.dropped.push(block);
+        }
     }
 
     fn rename(&mut self, old: u32, new: u32) {
@@ -76,9 +80,8 @@ impl HashTable {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        let extras = |extras: &Extras| {
-            size_of::<Extras>() + extras.expiries.bytes() + extras.block_bytes
-        };
+        let extras =
+            |extras: &Extras| size_of::<Extras>() + extras.expiries.bytes() + extras.block_bytes;
         size_of::<HashTable>() + self.members.bytes() + self.extras.as_deref().map_or(0, extras)
     }
 
@@ -169,7 +172,7 @@ impl HashTable {
             Some(old) => {
                 let id = self.members.set_payload(old, payload)?;
                 if let Some(extras) = &mut self.extras {
-                    extras.take_block(old.raw());
+                    extras.drop_block(old.raw());
                     match ttl {
                         FieldTtl::Clear => extras.expiries.set(old.raw(), None),
                         FieldTtl::Keep => extras.rename(old.raw(), id.raw()),
@@ -211,7 +214,7 @@ impl HashTable {
     fn remove_member(&mut self, id: MemberId) {
         self.members.remove(id);
         if let Some(extras) = &mut self.extras {
-            extras.take_block(id.raw());
+            extras.drop_block(id.raw());
             extras.expiries.set(id.raw(), None);
         }
     }
@@ -236,6 +239,13 @@ impl HashTable {
         reclaimed
     }
 
+    pub(super) fn take_dropped(&mut self) -> Vec<Block> {
+        let Some(extras) = &mut self.extras else { return Vec::new() };
+        let dropped = std::mem::take(&mut extras.dropped);
+        self.drop_empty_extras();
+        dropped
+    }
+
     fn extras_mut(&mut self) -> &mut Extras {
         self.extras.get_or_insert_default()
     }
@@ -258,6 +268,9 @@ impl Garbage for HashTable {
     fn free_slice(&mut self, units: usize) -> Progress {
         for _ in 0..units {
             let Some(extras) = &mut self.extras else { return self.members.free_slice(units) };
+            if !extras.dropped.free_slice(1).is_done() {
+                continue;
+            }
             let is_done = match extras.blocks.first_entry() {
                 Some(mut first) => {
                     if first.get_mut().free_slice(1).is_done() {

@@ -77,7 +77,8 @@ fn apply(hash: &mut Hash, model: &mut Model, op: &Op, limits: &Limits) {
             let is_new = hash.set(&field, NewValue::Bytes(&value), *ttl, limits).unwrap();
             let old = model.remove(&field);
             assert_eq!(is_new, old.is_none());
-            let kept = if *ttl == FieldTtl::Keep { old.and_then(|(_, expiry)| expiry) } else { None };
+            let kept =
+                if *ttl == FieldTtl::Keep { old.and_then(|(_, expiry)| expiry) } else { None };
             model.insert(field, (value, kept));
         }
         Op::Remove(field) => {
