@@ -12,6 +12,12 @@ mod distribution;
 mod dump;
 pub mod execute;
 mod expire;
+mod hash;
+mod hash_expire;
+mod hash_random;
+mod hash_timed;
+mod hash_value;
+mod hash_walk;
 mod help;
 pub mod introspect;
 mod key;
@@ -70,6 +76,11 @@ pub(crate) const FAMILIES: &[&[Command]] = &[
     key::COMMANDS,
     expire::COMMANDS,
     scan::COMMANDS,
+    hash::COMMANDS,
+    hash_walk::COMMANDS,
+    hash_random::COMMANDS,
+    hash_expire::COMMANDS,
+    hash_timed::COMMANDS,
     object::COMMANDS,
     dump::COMMANDS,
     database::COMMANDS,

@@ -2,6 +2,7 @@
 pub mod arena;
 pub mod distinct;
 pub mod document;
+pub mod expiries;
 pub mod hash;
 pub mod intset;
 pub mod lcs;
