@@ -37,8 +37,6 @@ pub mod run_jobs;
 mod scan;
 pub mod serve;
 mod scan_options;
-mod scan_options;
-pub mod serve;
 mod server;
 mod set;
 mod set_combine;

@@ -75,11 +75,6 @@ impl<'a> Ctx<'a> {
         self.engine.stats.dirty = before + count as u64;
     }
 
-    /// Says that a key is gone, since a change has left nothing in it: an event, but no further change.
-    pub fn emptied(&mut self, key: &[u8]) {
-        self.changed_many(Event::Del, key, 0);
-    }
-
     /// Empties a database: each key counts as a change, and the graveyard frees them when there is time. Jobs that use
     /// what it held go on with that. O(1).
     pub fn empty(&mut self, index: usize) {
