@@ -12,12 +12,22 @@ mod distribution;
 mod dump;
 pub mod execute;
 mod expire;
+mod hash;
+mod hash_expire;
+mod hash_random;
+mod hash_timed;
+mod hash_value;
+mod hash_walk;
 mod help;
 pub mod introspect;
 mod key;
 pub mod keys;
 mod latency_report;
 mod lcs;
+mod list;
+mod list_blocking;
+mod list_inner;
+mod list_value;
 mod lolwut;
 mod memory;
 mod object;
@@ -25,8 +35,13 @@ mod observe;
 mod options;
 pub mod run_jobs;
 mod scan;
+pub mod serve;
 mod scan_options;
 mod server;
+mod set;
+mod set_combine;
+mod set_members;
+mod set_random;
 mod stalls;
 mod string;
 mod string_number;
@@ -50,9 +65,20 @@ pub(crate) const FAMILIES: &[&[Command]] = &[
     string_number::COMMANDS,
     string_range::COMMANDS,
     lcs::COMMANDS,
+    set::COMMANDS,
+    set_combine::COMMANDS,
+    set_random::COMMANDS,
+    list::COMMANDS,
+    list_inner::COMMANDS,
+    list_blocking::COMMANDS,
     key::COMMANDS,
     expire::COMMANDS,
     scan::COMMANDS,
+    hash::COMMANDS,
+    hash_walk::COMMANDS,
+    hash_random::COMMANDS,
+    hash_expire::COMMANDS,
+    hash_timed::COMMANDS,
     object::COMMANDS,
     dump::COMMANDS,
     database::COMMANDS,

@@ -1,6 +1,8 @@
 //! Layer `types`: data structures and algorithms behind the types of values. They know no command and no reply.
 pub mod arena;
+pub mod distinct;
 pub mod document;
+pub mod expiries;
 pub mod hash;
 pub mod intset;
 pub mod lcs;
