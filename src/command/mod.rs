@@ -43,6 +43,14 @@ mod set_combine;
 mod set_members;
 mod set_random;
 mod stalls;
+mod stream_add;
+mod stream_claim;
+mod stream_group;
+mod stream_info;
+mod stream_pending;
+mod stream_range;
+mod stream_read;
+mod stream_value;
 mod string;
 mod string_number;
 mod string_range;
@@ -71,6 +79,13 @@ pub(crate) const FAMILIES: &[&[Command]] = &[
     list::COMMANDS,
     list_inner::COMMANDS,
     list_blocking::COMMANDS,
+    stream_add::COMMANDS,
+    stream_range::COMMANDS,
+    stream_read::COMMANDS,
+    stream_group::COMMANDS,
+    stream_pending::COMMANDS,
+    stream_claim::COMMANDS,
+    stream_info::COMMANDS,
     key::COMMANDS,
     expire::COMMANDS,
     scan::COMMANDS,

@@ -1,7 +1,7 @@
 //! Pending entries taken over from others: XCLAIM by their ids, XAUTOCLAIM whatever waited long enough.
 //!
 //! Cost: O(log n + one node) for each entry; many of them are a job.
-use crate::command::options::{Options, integer, is};
+use crate::command::options::{Options, is};
 use crate::command::spec::access::{DELETE, RW, UPDATE};
 use crate::command::spec::flag::{FAST, WRITE};
 use crate::command::spec::{Command, Doc, Group, KeySpec, command, doc};
@@ -198,7 +198,7 @@ impl Taking {
         }
         let changes = self.taken + self.gone_len;
         if changes > 0 {
-            ctx.changed_by(event, key, changes as u64);
+            ctx.changed_many(event, key, changes);
         }
     }
 }

@@ -109,7 +109,7 @@ impl Job for Acknowledge {
             }
         }
         if self.acknowledged > 0 {
-            ctx.changed_by(Event::XAck, key.bytes, self.acknowledged as u64);
+            ctx.changed_many(Event::XAck, key.bytes, self.acknowledged);
         }
         ctx.reply.count(self.acknowledged);
         Ok(Step::Done)
