@@ -4,7 +4,7 @@
 //! they cannot say it or the access depends on options. COMMAND GETKEYS, ACL rules, held keys and
 //! cluster slots all ask here, so they cannot disagree.
 use crate::base::number::parse_i64;
-use crate::command::spec::{Begin, Command, Find, KeySpec, KeyUse, access};
+use crate::command::spec::{Begin, Command, Find, KeySpec, KeyUse, access, flag};
 use crate::engine::jobs::KeyRange;
 use crate::proto::args::Args;
 use crate::store::Hold;
@@ -115,7 +115,13 @@ fn place_of(spec: &KeySpec, args: Args<'_>) -> KeyPlace {
 /// The keys of a request as ranges of its arguments, with how a job holds them; none where the request is wrong.
 /// O(key specifications), however many keys there are, but for the few commands with a finder of their own.
 pub fn ranges_of(command: &Command, args: Args<'_>) -> Vec<KeyRange> {
-    let hold = |access: u32| if access & access::RO != 0 { Hold::Read } else { Hold::Write };
+    // XREADGROUP changes groups of streams that it only reads, by their specification.
+    let is_only_read = |spec: &KeySpec| spec.access & access::RO != 0;
+    let is_writer = command.flags & flag::WRITE != 0 && command.keys.iter().all(is_only_read);
+    let hold = |access: u32| match access & access::RO != 0 && !is_writer {
+        true => Hold::Read,
+        false => Hold::Write,
+    };
     let mut ranges = Vec::new();
     if let Some(find) = command.find_keys {
         // Not the specifications: they find the first STORE of several, the command obeys the last.

@@ -12,6 +12,12 @@ mod distribution;
 mod dump;
 pub mod execute;
 mod expire;
+mod hash;
+mod hash_expire;
+mod hash_random;
+mod hash_timed;
+mod hash_value;
+mod hash_walk;
 mod help;
 pub mod introspect;
 mod key;
@@ -37,6 +43,14 @@ mod set_combine;
 mod set_members;
 mod set_random;
 mod stalls;
+mod stream_add;
+mod stream_claim;
+mod stream_group;
+mod stream_info;
+mod stream_pending;
+mod stream_range;
+mod stream_read;
+mod stream_value;
 mod string;
 mod string_number;
 mod string_range;
@@ -82,6 +96,18 @@ pub(crate) const FAMILIES: &[&[Command]] = &[
     zset_pop::COMMANDS,
     zset_scan::COMMANDS,
     zset_combine::COMMANDS,
+    stream_add::COMMANDS,
+    stream_range::COMMANDS,
+    stream_read::COMMANDS,
+    stream_group::COMMANDS,
+    stream_pending::COMMANDS,
+    stream_claim::COMMANDS,
+    stream_info::COMMANDS,
+    hash::COMMANDS,
+    hash_walk::COMMANDS,
+    hash_random::COMMANDS,
+    hash_expire::COMMANDS,
+    hash_timed::COMMANDS,
     object::COMMANDS,
     dump::COMMANDS,
     database::COMMANDS,

@@ -3,6 +3,7 @@ pub mod arena;
 pub mod counted_tree;
 pub mod distinct;
 pub mod document;
+pub mod expiries;
 pub mod hash;
 pub mod intset;
 pub mod lcs;
