@@ -117,16 +117,16 @@ fn place_of(spec: &KeySpec, args: Args<'_>) -> KeyPlace {
 pub fn ranges_of(command: &Command, args: Args<'_>) -> Vec<KeyRange> {
     let hold = |access: u32| if access & access::RO != 0 { Hold::Read } else { Hold::Write };
     let mut ranges = Vec::new();
-    if command.find_keys.is_some() {
+    if let Some(find) = command.find_keys {
+        // Not the specifications: they find the first STORE of several, the command obeys the last.
         let mut keys = Vec::new();
-        if keys_of(command, args, &mut keys).is_ok() {
-            ranges.extend(keys.iter().map(|key| KeyRange {
-                first: key.index,
-                count: 1,
-                step: 1,
-                hold: hold(key.access),
-            }));
-        }
+        find(args, &mut keys);
+        ranges.extend(keys.iter().map(|key| KeyRange {
+            first: key.index,
+            count: 1,
+            step: 1,
+            hold: hold(key.access),
+        }));
         return ranges;
     }
     for spec in command.keys.iter().filter(|spec| spec.access & access::NOT_KEY == 0) {
@@ -169,11 +169,94 @@ pub fn delex_keys(args: Args<'_>, found: &mut Vec<KeyUse>) {
     found.push(KeyUse { index: 1, access: reads | access::DELETE });
 }
 
+/// SORT: the source, and the destination of the last STORE. Keys that BY and GET make of the elements
+/// are no arguments.
+pub fn sort_keys(args: Args<'_>, found: &mut Vec<KeyUse>) {
+    sort_ro_keys(args, found);
+    let mut destination = None;
+    let mut index = 2;
+    while index < args.len() {
+        // Their values are passed by: a pattern may be called "store".
+        let values = match args.at(index) {
+            word if word.eq_ignore_ascii_case(b"limit") => 2,
+            word if word.eq_ignore_ascii_case(b"get") || word.eq_ignore_ascii_case(b"by") => 1,
+            word if word.eq_ignore_ascii_case(b"store") && index + 1 < args.len() => {
+                destination = Some(index + 1);
+                1
+            }
+            _ => 0,
+        };
+        index += 1 + values;
+    }
+    found.extend(destination.map(|index| KeyUse { index, access: access::OW | access::UPDATE }));
+}
+
+/// SORT_RO: nothing but the source.
+pub fn sort_ro_keys(_args: Args<'_>, found: &mut Vec<KeyUse>) {
+    found.push(KeyUse { index: 1, access: access::RO | access::ACCESS });
+}
+
+/// GEORADIUS and GEORADIUSBYMEMBER: the source, and the destination of the last STORE or STOREDIST.
+pub fn georadius_keys(args: Args<'_>, found: &mut Vec<KeyUse>) {
+    found.push(KeyUse { index: 1, access: access::RO | access::ACCESS });
+    let mut destination = None;
+    let mut index = 5;
+    while index + 1 < args.len() {
+        let word = args.at(index);
+        if word.eq_ignore_ascii_case(b"store") || word.eq_ignore_ascii_case(b"storedist") {
+            index += 1;
+            destination = Some(index);
+        }
+        index += 1;
+    }
+    found.extend(destination.map(|index| KeyUse { index, access: access::OW | access::UPDATE }));
+}
+
+/// XREAD and XREADGROUP: what follows the option STREAMS, which may also be the name of a group, of
+/// a consumer or of a stream. Nothing where the request is wrong.
+pub fn xread_keys(args: Args<'_>, found: &mut Vec<KeyUse>) {
+    let mut index = 1;
+    while index < args.len() {
+        let word = args.at(index);
+        let is = |option: &str| word.eq_ignore_ascii_case(option.as_bytes());
+        if is("streams") {
+            let count = (args.len() - index - 1) / 2;
+            let access = access::RO | access::ACCESS;
+            found.extend((index + 1..index + 1 + count).map(|index| KeyUse { index, access }));
+            return;
+        }
+        index += match () {
+            () if is("block") || is("count") => 2,
+            () if is("group") => 3,
+            () if is("noack") => 1,
+            () => return,
+        };
+    }
+}
+
+/// BITFIELD: only reads where all its operations are GET.
+pub fn bitfield_keys(args: Args<'_>, found: &mut Vec<KeyUse>) {
+    let mut access = access::RO | access::ACCESS;
+    let mut index = 2;
+    while index < args.len() {
+        let word = args.at(index);
+        index += if word.eq_ignore_ascii_case(b"get") {
+            3
+        } else if word.eq_ignore_ascii_case(b"overflow") {
+            2
+        } else {
+            access = access::RW | access::ACCESS | access::UPDATE;
+            4
+        };
+    }
+    found.push(KeyUse { index: 1, access });
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::base::hash::KeyHasher;
-    use crate::command::spec::{Group, command};
+    use crate::command::spec::{Group, KeyFinder, command};
     use crate::engine::ctx::{CmdResult, Ctx};
     use crate::proto::args::OwnedArgs;
 
@@ -258,5 +341,77 @@ mod tests {
             Command { keys: vec![channel].leak(), ..command(Group::Pubsub, "test", -1, handler) };
         assert!(!has_keys(&command));
         assert!(has_keys(&Command { find_keys: Some(set_keys), ..command }));
+    }
+
+    fn found_by(find: KeyFinder, line: &str) -> Vec<(usize, u32)> {
+        let hasher = KeyHasher::new(0);
+        let request = OwnedArgs::from_parts(line.split(' ').map(str::as_bytes));
+        let mut found = Vec::new();
+        find(request.lend(&hasher).args(), &mut found);
+        found.iter().map(|key| (key.index, key.access)).collect()
+    }
+
+    #[test]
+    fn finders_know_options_from_their_values() {
+        let source = (1, access::RO | access::ACCESS);
+        let stored = |index| (index, access::OW | access::UPDATE);
+        for (line, keys) in [
+            ("sort k", vec![source]),
+            ("sort k STORE", vec![source]),
+            ("sort k by store get STORE store d", vec![source, stored(7)]),
+            ("sort k store by store d desc", vec![source, stored(5)]),
+            ("sort k limit store store store d", vec![source, stored(6)]),
+        ] {
+            assert_eq!(found_by(sort_keys, line), keys, "{line}");
+        }
+        for (line, keys) in [
+            ("georadius k 0 0 1 m", vec![source]),
+            ("georadius k 0 0 1 m store", vec![source]),
+            ("georadius k 0 0 1 m store store", vec![source, stored(7)]),
+            ("georadiusbymember k store 1 m store a storedist b", vec![source, stored(8)]),
+        ] {
+            assert_eq!(found_by(georadius_keys, line), keys, "{line}");
+        }
+        let updated = (1, access::RW | access::ACCESS | access::UPDATE);
+        for (line, key) in [
+            ("bitfield k", source),
+            ("bitfield k get u8 set overflow wrap GET u8 0", source),
+            ("bitfield k get u8 0 set u8 0 1", updated),
+            ("bitfield k nothing", updated),
+        ] {
+            assert_eq!(found_by(bitfield_keys, line), [key], "{line}");
+        }
+    }
+
+    #[test]
+    fn streams_is_an_option_and_a_name() {
+        let indices = |line: &str| -> Vec<usize> {
+            found_by(xread_keys, line).into_iter().map(|(index, _)| index).collect()
+        };
+        assert_eq!(indices("xread streams streams 0"), [2]);
+        assert_eq!(indices("xread COUNT 1 block 0 STREAMS a b 0 0"), [6, 7]);
+        assert_eq!(indices("xreadgroup noack group streams streams streams a 0"), [6]);
+        for wrong in ["xread", "xread streams", "xread streams a", "xread group streams a 0"] {
+            assert_eq!(indices(wrong), [0; 0], "{wrong}");
+        }
+    }
+
+    #[test]
+    fn what_is_held_is_what_is_written() {
+        let find = Find::Range { last: 0, step: 1, limit: 0 };
+        let store =
+            KeySpec { begin: Begin::Keyword("STORE", 6), find, ..KeySpec::first(access::OW) };
+        let keys = vec![KeySpec::first(RO), store].leak();
+        let command = Command {
+            keys,
+            find_keys: Some(georadius_keys),
+            ..command(Group::Geo, "georadius", -6, handler)
+        };
+        let hasher = KeyHasher::new(0);
+        let line = "georadius k 0 0 1 m STORE a STOREDIST b";
+        let request = OwnedArgs::from_parts(line.split(' ').map(str::as_bytes));
+        let held = ranges_of(&command, request.lend(&hasher).args());
+        let held: Vec<_> = held.iter().map(|range| (range.first, range.hold)).collect();
+        assert_eq!(held, [(1, Hold::Read), (9, Hold::Write)]);
     }
 }

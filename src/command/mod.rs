@@ -33,6 +33,10 @@ pub mod run_jobs;
 mod scan;
 mod scan_options;
 mod server;
+mod set;
+mod set_combine;
+mod set_members;
+mod set_random;
 mod stalls;
 mod string;
 mod string_number;
@@ -56,6 +60,9 @@ pub(crate) const FAMILIES: &[&[Command]] = &[
     string_number::COMMANDS,
     string_range::COMMANDS,
     lcs::COMMANDS,
+    set::COMMANDS,
+    set_combine::COMMANDS,
+    set_random::COMMANDS,
     key::COMMANDS,
     expire::COMMANDS,
     scan::COMMANDS,

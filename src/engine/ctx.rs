@@ -44,16 +44,19 @@ impl<'a> Ctx<'a> {
         self.engine.stats.dirty += u64::from(!is_first_half);
     }
 
-    /// As [`Ctx::changed`], for an event that stands for `count` changes.
-    pub fn changed_many(&mut self, event: Event, key: &[u8], count: usize) {
-        let before = self.engine.stats.dirty;
+    /// As [`Ctx::changed`], of so many changes: each element added or removed counts.
+    #[inline]
+    pub fn changed_by(&mut self, event: Event, key: &[u8], changes: usize) {
         self.changed(event, key);
-        self.engine.stats.dirty = before + count as u64;
+        self.engine.stats.dirty += (changes as u64).saturating_sub(1);
     }
 
-    /// Says that a key is gone, since a change has left nothing in it: an event, but no further change.
+    /// Says that the change told last left a key without elements, so that it is gone: an event, but no change of its
+    /// own.
+    #[inline]
     pub fn emptied(&mut self, key: &[u8]) {
-        self.changed_many(Event::Del, key, 0);
+        self.changed(Event::Del, key);
+        self.engine.stats.dirty -= 1;
     }
 
     /// Empties a database: each key counts as a change, and the graveyard frees them when there is time. Jobs that use

@@ -372,6 +372,17 @@ impl KeySpec {
         let find = Find::Range { last, step, limit: 0 };
         KeySpec { access, begin: Begin::Index(begin), find, notes: "" }
     }
+
+    /// Argument `at` tells how many keys follow it.
+    pub const fn counted(access: u32, at: i16) -> KeySpec {
+        let find = Find::Number { at: 0, first: 1, step: 1 };
+        KeySpec { access, begin: Begin::Index(at), find, notes: "" }
+    }
+
+    /// Keys at places that only the command itself can tell, as `notes` explains.
+    pub const fn unknown(access: u32, notes: &'static str) -> KeySpec {
+        KeySpec { access, begin: Begin::Unknown, find: Find::Unknown, notes }
+    }
 }
 
 /// What COMMAND DOCS tells about a command.

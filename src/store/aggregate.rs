@@ -83,6 +83,14 @@ impl Db {
         }
     }
 
+    /// As [`Db::peek_as`], but several can be read side by side. A key past its time is not deleted, only not seen.
+    pub fn view_as<T: Aggregate>(&self, key: Key<'_>) -> Result<Option<T::View<'_>>, WrongType> {
+        match self.view_entry(key) {
+            Some(entry) => entry.aggregate::<T>().ok_or(WrongType).map(Some),
+            None => Ok(None),
+        }
+    }
+
     /// Changes the collection of a key; `None` where there is no such key. Left empty, the key is deleted.
     pub fn edit<T: Aggregate, R>(
         &mut self,

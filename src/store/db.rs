@@ -362,6 +362,15 @@ impl Db {
         }
     }
 
+    /// The entry of a key that is not past its time; nothing changes.
+    pub(super) fn view_entry(&self, key: Key<'_>) -> Option<EntryRef<'_>> {
+        let (heap, blocks) = (&self.heap, &self.blocks);
+        let slot =
+            self.table.find(key.hash, |handle| key_equals(heap, blocks, handle, key.bytes))?;
+        let entry = self.entry(slot.handle);
+        entry.expiry().is_none_or(|expiry| self.now_ms <= expiry).then_some(entry)
+    }
+
     #[inline(always)]
     pub(super) fn locate_counted(&mut self, key: Key<'_>) -> Option<Slot> {
         let slot = self.locate(key);

@@ -7,7 +7,9 @@ use super::heap::{Handle, Heap};
 use super::typed::Scalar;
 use crate::base::block::Block;
 use crate::base::time::UnixMillis;
+use crate::types::hash::Hash;
 use crate::types::object::{Aggregate, Object};
+use crate::types::set::Set;
 
 /// Bytes of table a key costs on average.
 const TABLE_BYTES_PER_KEY: usize = 8;
@@ -207,6 +209,12 @@ impl<'a> EntryRef<'a> {
     pub fn encoding(&self) -> &'static str {
         if self.kind() == Kind::Document {
             return "nested";
+        }
+        if let Some(set) = self.aggregate::<Set>() {
+            return set.encoding();
+        }
+        if let Some(hash) = self.aggregate::<Hash>() {
+            return hash.encoding();
         }
         let header = entry::header(self.bytes());
         if header & entry::INT != 0 {
