@@ -7,6 +7,7 @@ use super::heap::{Handle, Heap};
 use super::typed::Scalar;
 use crate::base::block::Block;
 use crate::base::time::UnixMillis;
+use crate::types::hash::Hash;
 use crate::types::object::{Aggregate, Object};
 use crate::types::set::Set;
 use crate::types::zset::Zset;
@@ -215,6 +216,9 @@ impl<'a> EntryRef<'a> {
         }
         if let Some(zset) = self.aggregate::<Zset>() {
             return zset.encoding();
+        }
+        if let Some(hash) = self.aggregate::<Hash>() {
+            return hash.encoding();
         }
         let header = entry::header(self.bytes());
         if header & entry::INT != 0 {
