@@ -51,6 +51,14 @@ mod string_set;
 mod string_tests;
 mod string_value;
 pub mod syntax;
+mod zset;
+mod zset_combine;
+mod zset_combine_job;
+mod zset_pop;
+mod zset_range;
+mod zset_remove;
+mod zset_scan;
+mod zset_value;
 
 use std::sync::LazyLock;
 
@@ -79,6 +87,12 @@ pub(crate) const FAMILIES: &[&[Command]] = &[
     hash_random::COMMANDS,
     hash_expire::COMMANDS,
     hash_timed::COMMANDS,
+    zset::COMMANDS,
+    zset_range::COMMANDS,
+    zset_remove::COMMANDS,
+    zset_pop::COMMANDS,
+    zset_scan::COMMANDS,
+    zset_combine::COMMANDS,
     object::COMMANDS,
     dump::COMMANDS,
     database::COMMANDS,

@@ -1,5 +1,6 @@
 //! Layer `types`: data structures and algorithms behind the types of values. They know no command and no reply.
 pub mod arena;
+pub mod counted_tree;
 pub mod distinct;
 pub mod document;
 pub mod expiries;
@@ -13,6 +14,7 @@ mod listpack_item;
 pub mod members;
 pub mod object;
 pub mod set;
+pub mod shuffle;
 pub mod stream;
 pub mod table;
 pub mod zset;
