@@ -54,7 +54,10 @@ fn check(pages: &Pages, runs: &[Run]) {
         while first != NONE {
             let note = pages.note(first as usize);
             let (start, length) = (first as usize, note.length as usize);
-            assert_eq!((list_of(length), pages.note(start + length - 1).length), (list, note.length));
+            assert_eq!(
+                (list_of(length), pages.note(start + length - 1).length),
+                (list, note.length)
+            );
             assert!(owner[start..start + length].iter().all(|taken| !taken));
             assert!(start == 0 || owner[start - 1], "neighbours are merged");
             assert!(start + length == pages.top || owner[start + length], "neighbours are merged");
