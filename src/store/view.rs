@@ -9,7 +9,6 @@ use crate::base::block::Block;
 use crate::base::time::UnixMillis;
 use crate::types::hash::Hash;
 use crate::types::object::{Aggregate, Object};
-use crate::types::set::Set;
 
 /// Bytes of table a key costs on average.
 const TABLE_BYTES_PER_KEY: usize = 8;
