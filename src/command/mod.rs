@@ -42,6 +42,8 @@ mod set;
 mod set_combine;
 mod set_members;
 mod set_random;
+mod sort;
+mod sort_job;
 mod stalls;
 mod stream_add;
 mod stream_claim;
@@ -108,6 +110,7 @@ pub(crate) const FAMILIES: &[&[Command]] = &[
     hash_random::COMMANDS,
     hash_expire::COMMANDS,
     hash_timed::COMMANDS,
+    sort::COMMANDS,
     object::COMMANDS,
     dump::COMMANDS,
     database::COMMANDS,

@@ -15,6 +15,7 @@ pub mod members;
 pub mod object;
 pub mod set;
 pub mod shuffle;
+pub mod sorting;
 pub mod stream;
 pub mod table;
 pub mod zset;
