@@ -1,4 +1,8 @@
 //! Layer 5: the commands of Redis, declared and handled. No family imports another.
+mod bit_edit;
+mod bitfield;
+mod bitmap;
+mod bitop;
 mod client;
 mod client_list;
 mod clock;
@@ -13,6 +17,7 @@ mod dump;
 pub mod execute;
 mod expire;
 mod help;
+mod hyperloglog;
 pub mod introspect;
 mod key;
 pub mod keys;
@@ -49,6 +54,10 @@ pub(crate) const FAMILIES: &[&[Command]] = &[
     string_number::COMMANDS,
     string_range::COMMANDS,
     lcs::COMMANDS,
+    bitmap::COMMANDS,
+    bitfield::COMMANDS,
+    bitop::COMMANDS,
+    hyperloglog::COMMANDS,
     key::COMMANDS,
     expire::COMMANDS,
     scan::COMMANDS,

@@ -241,7 +241,7 @@ options! {
         uint(LONG_MAX, 128), 0, ZSETS, "Elements up to which a sorted set is stored packed.";
     ZsetMaxListpackValue "zset-max-listpack-value" | "zset-max-ziplist-value":
         umemory(0, LONG_MAX, 64), 0, ZSETS, "Longest element in a packed sorted set.";
-    HllSparseMaxBytes "hll-sparse-max-bytes": umemory(0, LONG_MAX, 3000), 0, Stored("HyperLogLog"),
+    HllSparseMaxBytes "hll-sparse-max-bytes": umemory(0, LONG_MAX, 3000), 0, Now,
         "Size up to which a HyperLogLog stays sparse.";
     StreamNodeMaxBytes "stream-node-max-bytes": umemory(0, LONG_MAX, 4096), 0, STREAMS,
         "Bytes per node of a stream; 0 for no limit.";

@@ -153,6 +153,12 @@ pub enum Event {
     Append,
     /// `setrange`
     SetRange,
+    /// `setbit`
+    SetBit,
+    /// `pfadd`
+    PfAdd,
+    /// PFCOUNT has kept what it counted: no event, but a change.
+    PfCount,
     /// `incrby`
     IncrBy,
     /// `incrbyfloat`

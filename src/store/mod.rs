@@ -13,6 +13,7 @@ mod blocks;
 mod compact;
 mod db;
 mod db_string;
+mod edit_text;
 mod entry;
 mod expire;
 mod fifo;
