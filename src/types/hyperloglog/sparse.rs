@@ -134,11 +134,14 @@ pub(super) fn raise(
     if code.len() > run.bytes && text.len() + code.len() - run.bytes > bytes_max {
         return Ok(Raised::NeedsDense);
     }
+    let len = text.len() + code.len() - run.bytes;
     if code.len() == place.len() {
         text[place].copy_from_slice(code);
     } else {
         text.splice(place, code.iter().copied());
     }
+    // One that was cut off stays so.
+    text.truncate(len);
     join(text, HEADER_BYTES + previous_at);
     Ok(Raised::Here)
 }
