@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::hint::black_box;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use rufous::store::Table;
+use rufous::types::table::Table;
 
 const ENTRIES: u32 = 1 << 16;
 

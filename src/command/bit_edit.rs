@@ -28,11 +28,7 @@ pub(super) fn bit_offset(ctx: &Ctx<'_>, text: &[u8]) -> Result<u64, CmdError> {
 }
 
 /// Reads the offset of a field: `#n` is that of the nth field of this width.
-pub(super) fn field_offset(
-    ctx: &Ctx<'_>,
-    text: &[u8],
-    field: FieldType,
-) -> Result<u64, CmdError> {
+pub(super) fn field_offset(ctx: &Ctx<'_>, text: &[u8], field: FieldType) -> Result<u64, CmdError> {
     let Some(number) = text.strip_prefix(b"#") else { return bit_offset(ctx, text) };
     let number = parse_i64(number).ok_or(OFFSET_ERROR)?;
     // Redis multiplies without a look, and then checks what has come of it.

@@ -82,9 +82,8 @@ const BITPOS: Command = Command {
 fn getbit(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     let offset = bit_offset(ctx, args.at(2))?;
     let value = ctx.db.string(args.key(1))?;
-    let is_set = value.is_some_and(|value| {
-        bits::get(value.as_bytes(&mut itoa::Buffer::new()), offset).is_one()
-    });
+    let is_set = value
+        .is_some_and(|value| bits::get(value.as_bytes(&mut itoa::Buffer::new()), offset).is_one());
     ctx.reply.int(is_set.into());
     Ok(())
 }
@@ -192,9 +191,8 @@ impl Job for CountBits {
             self.rest.start = part.end;
             // Its reading was noted before.
             let string = ctx.db.peek(args.key(1)).and_then(|entry| entry.string());
-            self.count += string.map_or(0, |string| {
-                bits::count(string.as_bytes(&mut itoa::Buffer::new()), part)
-            });
+            self.count += string
+                .map_or(0, |string| bits::count(string.as_bytes(&mut itoa::Buffer::new()), part));
             if self.rest.is_empty() {
                 ctx.reply.int(self.count as i64);
                 return Ok(Step::Done);

@@ -6,7 +6,6 @@ use crate::command::options::is;
 use crate::command::spec::access::{ACCESS, INSERT, RO, RW};
 use crate::command::spec::flag::{ADMIN, DENYOOM, FAST, MAY_REPLICATE, READONLY, SYSCMD, WRITE};
 use crate::command::spec::{Command, Group, KeySpec, command, doc};
-use crate::engine::config::Opt;
 use crate::engine::ctx::{CmdResult, Ctx, Event};
 use crate::engine::error::CmdError;
 use crate::engine::jobs::{Budget, Job, Step, Stepped};
@@ -116,10 +115,6 @@ fn checked(string: Option<StringRef<'_>>) -> Result<Option<&[u8]>, CmdError> {
     Ok(Some(text))
 }
 
-fn sparse_bytes_max(ctx: &Ctx<'_>) -> usize {
-    ctx.engine.config.int(Opt::HllSparseMaxBytes).max(0) as usize
-}
-
 /// Edits a HyperLogLog that was checked, or makes one.
 fn edit<R>(
     ctx: &mut Ctx<'_>,
@@ -155,7 +150,7 @@ struct AddElements {
 impl Job for AddElements {
     fn step(&mut self, ctx: &mut Ctx<'_>, args: Args<'_>, budget: &mut Budget) -> Stepped {
         let key = args.key(1);
-        let sparse_bytes_max = sparse_bytes_max(ctx);
+        let sparse_bytes_max = ctx.engine.limits.hll_sparse_max_bytes;
         loop {
             let end = (self.next + budget.piece(ELEMENTS_PER_PIECE)).min(args.len());
             let mut changes = 0;
@@ -312,7 +307,7 @@ impl Job for Merge {
         if self.result.is_empty() {
             self.begin_result(ctx, key)?;
         }
-        let sparse_bytes_max = sparse_bytes_max(ctx);
+        let sparse_bytes_max = ctx.engine.limits.hll_sparse_max_bytes;
         while self.raised < REGISTERS {
             let end = self.raised + budget.piece(REGISTERS_PER_PIECE);
             self.registers.raise_in(&mut self.result, self.raised..end, sparse_bytes_max);
@@ -379,7 +374,7 @@ fn to_dense(ctx: &mut Ctx<'_>, key: Key<'_>) -> Result<bool, CmdError> {
 
 fn pfselftest(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     let seed = ctx.engine.random.next_u64();
-    let test = SelfTest::new(seed, sparse_bytes_max(ctx));
+    let test = SelfTest::new(seed, ctx.engine.limits.hll_sparse_max_bytes);
     ctx.run(args, TestItself { test })
 }
 

@@ -1,7 +1,7 @@
 //! KEYS and SCAN: finding keys by pattern.
 //!
 //! SCAN steps through the buckets of the table with a cursor that outlives growth and shrinking
-//! (`store::Table::scan`): a key that is there from the first call to the last is found at least once. A
+//! (`types::table::Table::scan`): a key that is there from the first call to the last is found at least once. A
 //! pattern without special characters names one key, so both commands look it up instead of walking.
 //! Cost: KEYS O(keys); SCAN about COUNT keys, and never more than ten times COUNT steps.
 use crate::base::glob::{Case, glob_match, is_literal};

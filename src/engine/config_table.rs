@@ -48,11 +48,6 @@ macro_rules! options {
 const ACL: Effect = Stored("ACL");
 const TRACKING: Effect = Stored("client-side caching");
 const NOTIFY: Effect = Stored("keyspace notifications");
-const HASHES: Effect = Stored("hashes");
-const LISTS: Effect = Stored("lists");
-const SETS: Effect = Stored("sets");
-const ZSETS: Effect = Stored("sorted sets");
-const STREAMS: Effect = Stored("streams");
 const SNAPSHOT: Effect = Stored("snapshots");
 const AOF: Effect = Stored("the append-only file");
 const REPLICATION: Effect = Stored("replication");
@@ -227,25 +222,25 @@ options! {
 }
 "Data types" {
     HashMaxListpackEntries "hash-max-listpack-entries" | "hash-max-ziplist-entries":
-        uint(LONG_MAX, 512), 0, HASHES, "Fields up to which a hash is stored packed.";
+        uint(LONG_MAX, 512), 0, Now, "Fields up to which a hash is stored packed.";
     HashMaxListpackValue "hash-max-listpack-value" | "hash-max-ziplist-value":
-        umemory(0, LONG_MAX, 64), 0, HASHES, "Longest field or value in a packed hash.";
+        umemory(0, LONG_MAX, 64), 0, Now, "Longest field or value in a packed hash.";
     ListMaxListpackSize "list-max-listpack-size" | "list-max-ziplist-size":
-        int(INT_MIN, INT_MAX, -2), 0, LISTS,
+        int(INT_MIN, INT_MAX, -2), 0, Now,
         "Elements per node of a list; -1 to -5 for 4, 8, 16, 32, 64 kb.";
-    ListCompressDepth "list-compress-depth": int(0, INT_MAX, 0), 0, LISTS,
+    ListCompressDepth "list-compress-depth": int(0, INT_MAX, 0), 0, Now,
         "Nodes at both ends of a list which are not compressed; 0 for no compression.";
-    SetMaxIntsetEntries "set-max-intset-entries": uint(LONG_MAX, 512), 0, SETS,
+    SetMaxIntsetEntries "set-max-intset-entries": uint(LONG_MAX, 512), 0, Now,
         "Elements up to which a set of integers is stored packed.";
     ZsetMaxListpackEntries "zset-max-listpack-entries" | "zset-max-ziplist-entries":
-        uint(LONG_MAX, 128), 0, ZSETS, "Elements up to which a sorted set is stored packed.";
+        uint(LONG_MAX, 128), 0, Now, "Elements up to which a sorted set is stored packed.";
     ZsetMaxListpackValue "zset-max-listpack-value" | "zset-max-ziplist-value":
-        umemory(0, LONG_MAX, 64), 0, ZSETS, "Longest element in a packed sorted set.";
+        umemory(0, LONG_MAX, 64), 0, Now, "Longest element in a packed sorted set.";
     HllSparseMaxBytes "hll-sparse-max-bytes": umemory(0, LONG_MAX, 3000), 0, Now,
         "Size up to which a HyperLogLog stays sparse.";
-    StreamNodeMaxBytes "stream-node-max-bytes": umemory(0, LONG_MAX, 4096), 0, STREAMS,
+    StreamNodeMaxBytes "stream-node-max-bytes": umemory(0, LONG_MAX, 4096), 0, Now,
         "Bytes per node of a stream; 0 for no limit.";
-    StreamNodeMaxEntries "stream-node-max-entries": int(0, LONG_MAX, 100), 0, STREAMS,
+    StreamNodeMaxEntries "stream-node-max-entries": int(0, LONG_MAX, 100), 0, Now,
         "Entries per node of a stream; 0 for no limit.";
 }
 "Observation" {

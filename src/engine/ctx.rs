@@ -153,10 +153,6 @@ pub enum Event {
     Append,
     /// `setrange`
     SetRange,
-    /// `setbit`
-    SetBit,
-    /// `pfadd`
-    PfAdd,
     /// PFCOUNT has kept what it counted: no event, but a change.
     PfCount,
     /// `incrby`
@@ -183,6 +179,108 @@ pub enum Event {
     Restore,
     /// `evicted`
     Evicted,
+    /// `lpush`
+    LPush,
+    /// `rpush`
+    RPush,
+    /// `lpop`
+    LPop,
+    /// `rpop`
+    RPop,
+    /// `linsert`
+    LInsert,
+    /// `lset`
+    LSet,
+    /// `lrem`
+    LRem,
+    /// `ltrim`
+    LTrim,
+    /// `hset`
+    HSet,
+    /// `hincrby`
+    HIncrBy,
+    /// `hincrbyfloat`
+    HIncrByFloat,
+    /// `hdel`
+    HDel,
+    /// `hexpire`
+    HExpire,
+    /// `hpersist`
+    HPersist,
+    /// `hexpired`
+    HExpired,
+    /// `sadd`
+    SAdd,
+    /// `srem`
+    SRem,
+    /// `spop`
+    SPop,
+    /// `sunionstore`
+    SUnionStore,
+    /// `sinterstore`
+    SInterStore,
+    /// `sdiffstore`
+    SDiffStore,
+    /// `zadd`
+    ZAdd,
+    /// `zincr`
+    ZIncr,
+    /// `zrem`
+    ZRem,
+    /// `zremrangebyscore`
+    ZRemByScore,
+    /// `zremrangebyrank`
+    ZRemByRank,
+    /// `zremrangebylex`
+    ZRemByLex,
+    /// `zpopmin`
+    ZPopMin,
+    /// `zpopmax`
+    ZPopMax,
+    /// `zunionstore`
+    ZUnionStore,
+    /// `zinterstore`
+    ZInterStore,
+    /// `zdiffstore`
+    ZDiffStore,
+    /// `zrangestore`
+    ZRangeStore,
+    /// `geosearchstore`
+    GeoSearchStore,
+    /// `georadiusstore`
+    GeoRadiusStore,
+    /// `sortstore`
+    SortStore,
+    /// `xadd`
+    XAdd,
+    /// `xdel`
+    XDel,
+    /// `xtrim`
+    XTrim,
+    /// `xsetid`
+    XSetId,
+    /// `xgroup-create`
+    XGroupCreate,
+    /// `xgroup-createconsumer`
+    XGroupCreateConsumer,
+    /// `xgroup-setid`
+    XGroupSetId,
+    /// `xgroup-destroy`
+    XGroupDestroy,
+    /// `xgroup-delconsumer`
+    XGroupDelConsumer,
+    /// XACK changed who has what: counted, but no notification in Redis
+    XAck,
+    /// XCLAIM changed who has what: counted, but no notification in Redis
+    XClaim,
+    /// XAUTOCLAIM changed who has what: counted, but no notification in Redis
+    XAutoClaim,
+    /// XREADGROUP changed who has what: counted, but no notification in Redis
+    XReadGroup,
+    /// `setbit`
+    SetBit,
+    /// `pfadd`
+    PfAdd,
     /// A database was emptied or swapped: no key event, but a change.
     Flush,
 }

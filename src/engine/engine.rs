@@ -24,6 +24,7 @@ use crate::engine::stats::Stats;
 use crate::engine::table::{CommandId, CommandTable};
 use crate::engine::verbs::VerbIds;
 use crate::store::Db;
+use crate::types::limits::Limits;
 
 /// Databases and what commands share.
 pub struct Engine {
@@ -84,6 +85,8 @@ pub struct Shared {
     pub debug: DebugSettings,
     /// Bytes in use when the engine had been set up (INFO `used_memory_startup`).
     pub startup_memory_bytes: usize,
+    /// Up to which size values keep their small forms.
+    pub limits: Limits,
     /// Whether keys carry an LFU counter instead of an LRU time, by `maxmemory-policy`.
     pub is_lfu: bool,
     /// What `maxmemory` is about.
@@ -132,6 +135,7 @@ impl Engine {
     ) -> Engine {
         let mut random = Random::from_seed(seed.unwrap_or_else(crate::base::random::os_seed));
         let hasher = KeyHasher::new(random.next_u64());
+        let limits = Limits::new(hasher.clone());
         let count = config.int(Opt::Databases).max(1) as usize;
         for rename in &config.renames {
             if let Err(error) = table.rename(&rename.from, &rename.to) {
@@ -164,6 +168,7 @@ impl Engine {
                 is_active_expire_on: true,
                 debug: DebugSettings::default(),
                 startup_memory_bytes: 0,
+                limits,
                 is_lfu: false,
                 eviction: Eviction::default(),
                 watch: Watch {
@@ -266,6 +271,7 @@ impl Shared {
             config.maxmemory_policy(),
             MaxmemoryPolicy::AllkeysLfu | MaxmemoryPolicy::VolatileLfu
         );
+        self.limits = limits_of(&self.config, &self.limits);
         self.configure_eviction();
         self.configure_client_memory();
         self.slowlog.shorten(self.config.int(Opt::SlowlogMaxLen).max(0) as usize);
@@ -307,5 +313,22 @@ impl Shared {
         self.pause.is_some_and(|pause| {
             pause.until_ms > self.clock.unix_ms() && (may_write || !pause.is_writes_only)
         })
+    }
+}
+
+fn limits_of(config: &Config, before: &Limits) -> Limits {
+    let size = |option| usize::try_from(config.int(option)).unwrap_or(0);
+    Limits {
+        hasher: before.hasher.clone(),
+        hash_max_listpack_entries: size(Opt::HashMaxListpackEntries),
+        hash_max_listpack_value: size(Opt::HashMaxListpackValue),
+        set_max_intset_entries: size(Opt::SetMaxIntsetEntries),
+        zset_max_listpack_entries: size(Opt::ZsetMaxListpackEntries),
+        zset_max_listpack_value: size(Opt::ZsetMaxListpackValue),
+        list_max_listpack_size: config.int(Opt::ListMaxListpackSize),
+        list_compress_depth: size(Opt::ListCompressDepth),
+        stream_node_max_bytes: size(Opt::StreamNodeMaxBytes),
+        stream_node_max_entries: size(Opt::StreamNodeMaxEntries),
+        hll_sparse_max_bytes: size(Opt::HllSparseMaxBytes),
     }
 }

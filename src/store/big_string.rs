@@ -23,12 +23,12 @@ use super::db::Db;
 use super::db_string::{GROWTH_BYTES_MAX, NewString, Ttl};
 use super::entry::{self, Stored};
 use super::heap::Handle;
-use super::table::Slot;
 use super::view::StringRef;
 use super::{EditError, OutOfMemory};
 use crate::base::block::Block;
 use crate::base::hash::Key;
 use crate::base::pieces::{Garbage, Progress};
+use crate::types::table::Slot;
 use std::sync::Arc;
 
 /// Bytes copied per unit.
@@ -231,7 +231,7 @@ impl BigEdit {
         match db.locate(key) {
             Some(slot) if !self.is_new => db.replace_text(slot, block),
             None if !self.is_new => {
-                db.graveyard.bury(block);
+                db.graveyard.bury_block(block);
                 Ok(())
             }
             _ => db.set_string(key, NewString::Block(block), Ttl::Clear).map(|_| ()),
@@ -244,7 +244,7 @@ fn drop_or_bury(old: Old, graveyard: &mut Graveyard) {
     if let Old::Block(block) = old
         && Arc::strong_count(&block) == 1
     {
-        graveyard.bury(block);
+        graveyard.bury_block(block);
     }
 }
 
@@ -352,7 +352,7 @@ impl Db {
         if let Stored::Block(number) = stored {
             self.mark_edited(slot);
             let old = self.blocks.edit(number, |block| std::mem::replace(block, text));
-            self.graveyard.bury(old);
+            self.graveyard.bury_block(old);
             return Ok(());
         }
         let header = self.header_of_edited(slot);

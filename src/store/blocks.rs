@@ -1,14 +1,15 @@
 //! Large values and keys of one database, and the graveyard of those that are gone.
 //!
-//! An entry that does not fit a heap slot keeps its bytes in a `Block` here and stores the block's
-//! number (4 bytes). Ownership is thereby in one plain place: dropping or detaching a database
+//! An entry that does not fit a heap slot keeps its bytes in a `Block` here, or its collection as an `Object`, and
+//! stores the number of that (4 bytes). Ownership is thereby in one plain place: dropping or detaching a database
 //! needs no walk over its entries, and no entry holds a pointer. Cells are in chunks, so adding one
 //! never moves the others; free cells form a list.
 
 use super::OutOfMemory;
 use crate::base::block::Block;
 use crate::base::memory::allocation_bytes;
-use crate::base::pieces::Garbage as _;
+use crate::base::pieces::{Garbage as _, Progress};
+use crate::types::object::Object;
 
 /// Cells of one chunk (4 KiB).
 const CHUNK: usize = 256;
@@ -17,6 +18,13 @@ const NONE: u32 = u32::MAX;
 enum Cell {
     Free { next: u32 },
     Full(Block),
+    Object(Box<Object>),
+}
+
+/// What a number stands for.
+pub(crate) enum Big {
+    Block(Block),
+    Object(Box<Object>),
 }
 
 /// Numbered blocks. Numbers are reused.
@@ -25,6 +33,35 @@ pub(crate) struct Blocks {
     free: u32,
     live: usize,
     bytes: usize,
+}
+
+impl Big {
+    /// Memory it takes, as the accounts have it.
+    fn memory_bytes(&self) -> usize {
+        match self {
+            Big::Block(block) => block_bytes(block),
+            Big::Object(object) => object_bytes(object),
+        }
+    }
+
+    fn into_cell(self) -> Cell {
+        match self {
+            Big::Block(block) => Cell::Full(block),
+            Big::Object(object) => Cell::Object(object),
+        }
+    }
+
+    fn free_slice(&mut self) -> Progress {
+        match self {
+            Big::Block(block) => block.free_slice(1),
+            Big::Object(object) => object.free_slice(1),
+        }
+    }
+}
+
+/// Memory an object takes.
+pub(crate) fn object_bytes(object: &Object) -> usize {
+    object.memory_bytes() + allocation_bytes(size_of::<Object>())
 }
 
 /// Memory a block takes: its buffer, and what reference counting adds.
@@ -45,18 +82,36 @@ impl Blocks {
 
     /// Takes a block in and gives its number; hands it back if there is no memory for a cell.
     pub(crate) fn add(&mut self, block: Block) -> Result<u32, (Block, OutOfMemory)> {
-        let bytes = block_bytes(&block);
-        let number = self.add_cell(block)?;
+        self.add_big(Big::Block(block)).map_err(|(big, error)| match big {
+            Big::Block(block) => (block, error),
+            Big::Object(_) => unreachable!("a block comes back"),
+        })
+    }
+
+    /// As `add`, of an object.
+    pub(crate) fn add_object(
+        &mut self,
+        object: Box<Object>,
+    ) -> Result<u32, (Box<Object>, OutOfMemory)> {
+        self.add_big(Big::Object(object)).map_err(|(big, error)| match big {
+            Big::Object(object) => (object, error),
+            Big::Block(_) => unreachable!("an object comes back"),
+        })
+    }
+
+    fn add_big(&mut self, big: Big) -> Result<u32, (Big, OutOfMemory)> {
+        let bytes = big.memory_bytes();
+        let number = self.add_cell(big)?;
         self.live += 1;
         self.bytes += bytes;
         Ok(number)
     }
 
-    fn add_cell(&mut self, block: Block) -> Result<u32, (Block, OutOfMemory)> {
+    fn add_cell(&mut self, big: Big) -> Result<u32, (Big, OutOfMemory)> {
         if self.free != NONE {
             let number = self.free;
             if let Some(cell) = self.cell_mut(number) {
-                let taken = std::mem::replace(cell, Cell::Full(block));
+                let taken = std::mem::replace(cell, big.into_cell());
                 if let Cell::Free { next } = taken {
                     self.free = next;
                 }
@@ -67,17 +122,17 @@ impl Blocks {
             let mut chunk = Vec::new();
             let room = self.chunks.try_reserve(1).and_then(|()| chunk.try_reserve_exact(CHUNK));
             if room.is_err() {
-                return Err((block, OutOfMemory));
+                return Err((big, OutOfMemory));
             }
             self.chunks.push(chunk);
         }
         let before = (self.chunks.len() - 1) * CHUNK;
         let number = match self.chunks.last_mut() {
             Some(chunk) => {
-                chunk.push(Cell::Full(block));
+                chunk.push(big.into_cell());
                 before + chunk.len() - 1
             }
-            None => return Err((block, OutOfMemory)),
+            None => return Err((big, OutOfMemory)),
         };
         Ok(number as u32)
     }
@@ -91,8 +146,49 @@ impl Blocks {
     pub(crate) fn get(&self, number: u32) -> &Block {
         match &self.chunks[number as usize / CHUNK][number as usize % CHUNK] {
             Cell::Full(block) => block,
-            Cell::Free { .. } => unreachable!("an entry names a free block"),
+            _ => unreachable!("an entry names a free block"),
         }
+    }
+
+    /// The object of a number; `None` where it is a block.
+    #[inline]
+    pub(crate) fn object(&self, number: u32) -> Option<&Object> {
+        match self.chunks.get(number as usize / CHUNK)?.get(number as usize % CHUNK)? {
+            Cell::Object(object) => Some(object),
+            Cell::Free { .. } | Cell::Full(_) => None,
+        }
+    }
+
+    /// Changes an object in place, keeping the account of its memory; nothing where the number is that of a block.
+    pub(crate) fn edit_object<R>(
+        &mut self,
+        number: u32,
+        edit: impl FnOnce(&mut Object) -> R,
+    ) -> Option<R> {
+        let Some(Cell::Object(object)) = self.cell_mut(number) else { return None };
+        let before = object_bytes(object);
+        let result = edit(object);
+        let after = object_bytes(object);
+        self.bytes = self.bytes + after - before;
+        Some(result)
+    }
+
+    /// Takes an object out and leaves an empty block in its place.
+    pub(crate) fn take_object(&mut self, number: u32) -> Option<Box<Object>> {
+        let cell = self.cell_mut(number)?;
+        if !matches!(cell, Cell::Object(_)) {
+            return None;
+        }
+        let empty = Block::default();
+        let empty_bytes = block_bytes(&empty);
+        let Cell::Object(object) = std::mem::replace(cell, Cell::Full(empty)) else { return None };
+        self.bytes = self.bytes + empty_bytes - object_bytes(&object);
+        Some(object)
+    }
+
+    /// Memory that the block or object of a number takes.
+    pub(crate) fn bytes_of(&self, number: u32) -> usize {
+        self.object(number).map_or_else(|| block_bytes(self.get(number)), object_bytes)
     }
 
     /// Edits a block in place, keeping the account of its memory.
@@ -105,28 +201,32 @@ impl Blocks {
         result
     }
 
-    /// Takes a block out.
-    pub(crate) fn take(&mut self, number: u32) -> Block {
+    /// Takes a block or object out.
+    pub(crate) fn take(&mut self, number: u32) -> Big {
         let next = self.free;
         let cell = &mut self.chunks[number as usize / CHUNK][number as usize % CHUNK];
-        let Cell::Full(block) = std::mem::replace(cell, Cell::Free { next }) else {
-            unreachable!("an entry names a free block")
+        let big = match std::mem::replace(cell, Cell::Free { next }) {
+            Cell::Full(block) => Big::Block(block),
+            Cell::Object(object) => Big::Object(object),
+            Cell::Free { .. } => unreachable!("an entry names a free block"),
         };
         self.free = number;
         self.live -= 1;
-        self.bytes -= block_bytes(&block);
+        self.bytes -= big.memory_bytes();
         if self.live == 0 {
             (self.chunks, self.free) = (Vec::new(), NONE);
         }
-        block
+        big
     }
 
     /// Moves out all blocks of the last chunk, to be freed; false when there was none.
     pub(crate) fn dismantle(&mut self, graveyard: &mut Graveyard) -> bool {
         let Some(chunk) = self.chunks.pop() else { return false };
         for cell in chunk {
-            if let Cell::Full(block) = cell {
-                graveyard.bury(block);
+            match cell {
+                Cell::Full(block) => graveyard.bury(Big::Block(block)),
+                Cell::Object(object) => graveyard.bury(Big::Object(object)),
+                Cell::Free { .. } => {}
             }
         }
         (self.live, self.bytes, self.free) = (0, 0, NONE);
@@ -134,11 +234,11 @@ impl Blocks {
     }
 }
 
-/// Blocks waiting to be freed a slice at a time: giving 512 MB back to the system at once would
+/// Blocks and objects waiting to be freed a slice at a time: giving 512 MB back to the system at once would
 /// hold everybody for a tenth of a second.
 pub(crate) struct Graveyard {
-    blocks: Vec<Block>,
-    /// What they take, as `block_bytes` counts it.
+    blocks: Vec<Big>,
+    /// What they take, as the accounts have it.
     bytes: usize,
 }
 
@@ -147,9 +247,13 @@ impl Graveyard {
         Graveyard { blocks: Vec::new(), bytes: 0 }
     }
 
-    pub(crate) fn bury(&mut self, block: Block) {
-        self.bytes += block_bytes(&block);
-        self.blocks.push(block);
+    pub(crate) fn bury_block(&mut self, block: Block) {
+        self.bury(Big::Block(block));
+    }
+
+    pub(crate) fn bury(&mut self, big: Big) {
+        self.bytes += big.memory_bytes();
+        self.blocks.push(big);
     }
 
     /// Memory of what waits.
@@ -166,12 +270,12 @@ impl Graveyard {
     pub(crate) fn free_slice(&mut self, budget: usize) -> bool {
         for _ in 0..budget {
             let Some(block) = self.blocks.last_mut() else { return true };
-            let before_bytes = block_bytes(block);
-            if block.free_slice(1).is_done() {
+            let before_bytes = block.memory_bytes();
+            if block.free_slice().is_done() {
                 self.bytes -= before_bytes;
                 self.blocks.pop();
             } else {
-                self.bytes -= before_bytes - block_bytes(block);
+                self.bytes = self.bytes - before_bytes + block.memory_bytes();
             }
         }
         self.blocks.is_empty()

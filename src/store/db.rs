@@ -18,12 +18,12 @@ use super::fifo::Fifo;
 use super::heap::{Handle, Heap, same_class};
 use super::holds::Holds;
 use super::sample::SampleWalk;
-use super::table::{Slot, Table};
 use super::view::{Clock, EntryRef, StringRef, key_bytes, key_equals};
 use super::walk::Walk;
 use super::wheel::Wheel;
 use crate::base::hash::{Key, KeyHasher};
 use crate::base::time::UnixMillis;
+use crate::types::table::{Slot, Table};
 use std::sync::Arc;
 
 /// LFU counter of a new key: high enough not to be evicted at once.

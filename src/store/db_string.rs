@@ -7,12 +7,12 @@ use super::blocks::Blocks;
 use super::db::Db;
 use super::entry::{self, INLINE_KEY_MAX, INLINE_MAX, Kind, Stored, StoredKey};
 use super::heap::Handle;
-use super::table::Slot;
 use super::view::StringRef;
 use super::{EditError, OutOfMemory, WrongType};
 use crate::base::block::Block;
 use crate::base::hash::Key;
 use crate::base::time::UnixMillis;
+use crate::types::table::Slot;
 use std::sync::Arc;
 
 /// Flags of a string of bytes that was set, not edited.
@@ -211,7 +211,7 @@ impl Db {
                 let expiry = if ttl == Ttl::Keep { entry::expiry(bytes) } else { None };
                 let has_count = self.clock.lfu || self.fifo.is_on;
                 let clock = if has_count { entry::clock(header) } else { self.new_clock() };
-                (Replaced::Value(Kind::of(header)), expiry, clock)
+                (Replaced::Value(Kind::of_number(header & entry::KIND_MASK)), expiry, clock)
             }
             None => (Replaced::Nothing, None, self.new_clock()),
         };

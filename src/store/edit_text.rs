@@ -11,10 +11,10 @@ use super::db::Db;
 use super::db_string::{GROWTH_BYTES_MAX, NewString, PLAIN, Ttl, edit_block, fits, fits_behind};
 use super::entry::{self, INLINE_MAX, KIND_MASK, Stored, TYPED};
 use super::heap::Handle;
-use super::table::Slot;
 use super::view::StringRef;
 use super::{EditError, OutOfMemory, WrongType};
 use crate::base::hash::Key;
+use crate::types::table::Slot;
 use std::sync::Arc;
 
 /// An edit that did not happen for want of time, or what it came to.

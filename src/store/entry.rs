@@ -21,6 +21,8 @@
 //! Functions here read and write slices; a slice that is too short would be a bug in this layer
 //! and panics. Nothing here allocates.
 
+pub use crate::types::object::Kind;
+
 /// Entries up to this size live in a heap slot; what is larger keeps its value in a block.
 pub(crate) const INLINE_MAX: usize = super::heap::SLOT_BYTES_MAX;
 /// Keys above this length live in a block.
@@ -39,54 +41,6 @@ const CLOCK_SHIFT: u32 = 8;
 const KEY_AT: usize = 5;
 const KEY_LENGTH_U16: u8 = 254;
 const KEY_IN_BLOCK: u8 = 255;
-
-/// What a key holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Kind {
-    /// A string.
-    String = 1,
-    /// A list.
-    List = 2,
-    /// A set.
-    Set = 3,
-    /// A hash.
-    Hash = 4,
-    /// A sorted set.
-    Zset = 5,
-    /// A stream.
-    Stream = 6,
-    /// A nested value: `types::document`.
-    Document = 7,
-}
-
-impl Kind {
-    /// The name TYPE replies with.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Kind::String => "string",
-            Kind::List => "list",
-            Kind::Set => "set",
-            Kind::Hash => "hash",
-            Kind::Zset => "zset",
-            Kind::Stream => "stream",
-            Kind::Document => "document",
-        }
-    }
-
-    pub(crate) fn of(header: u32) -> Kind {
-        match header & KIND_MASK {
-            2 => Kind::List,
-            3 => Kind::Set,
-            4 => Kind::Hash,
-            5 => Kind::Zset,
-            6 => Kind::Stream,
-            7 => Kind::Document,
-            _ => Kind::String,
-        }
-    }
-}
 
 /// A key as an entry stores it.
 #[derive(Clone, Copy)]

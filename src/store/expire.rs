@@ -19,12 +19,12 @@
 
 use super::db::Db;
 use super::heap::Handle;
-use super::table::Slot;
 use super::view::key_equals;
 use super::wheel::{CHUNK_HANDLES, Wheel, slot_number};
 use super::{entry, view};
 use crate::base::hash::Key;
 use crate::base::time::UnixMillis;
+use crate::types::table::Slot;
 
 /// Buckets looked ahead for the processor to fetch.
 const LOOKAHEAD: usize = 4;

@@ -3,8 +3,8 @@
 use super::blocks::{Blocks, Graveyard};
 use super::db::Db;
 use super::heap::Heap;
-use super::table::Table;
 use super::wheel::Wheel;
+use crate::types::table::Table;
 use std::mem;
 
 /// Chunks of the wheel freed per item of budget (about 3 us).

@@ -7,7 +7,7 @@
 //! Promise: many readers or one writer; a job may hold a key several times. Cost: nothing while nothing is
 //! held; else about 30 bytes per held key and 50 ns to hold, ask or let go.
 use super::OutOfMemory;
-use super::table::Table;
+use crate::types::table::Table;
 
 /// Records of one chunk: 96 KiB.
 const CHUNK: usize = 4096;

@@ -7,6 +7,7 @@
 use std::fmt;
 
 mod access;
+mod aggregate;
 mod ahead;
 mod big_string;
 mod blocks;
@@ -23,12 +24,13 @@ mod holds;
 mod owned;
 mod sample;
 mod scan;
-mod table;
 mod typed;
 mod view;
 mod walk;
 mod wheel;
 
+pub use crate::base::memory::OutOfMemory;
+pub use aggregate::ValueRef;
 pub use ahead::Lead;
 pub use big_string::BigEdit;
 pub use db::{Db, DbMemory, DbStats};
@@ -40,22 +42,9 @@ pub use heap::Handle;
 pub use holds::{Hold, Holds};
 pub use owned::{OwnedEntry, OwnedValue};
 pub use sample::{Candidate, Evicted, Rank, SAMPLES_MAX, Sampled, Scope};
-pub use table::{Slot, Table};
 pub use typed::Scalar;
 pub use view::{EntryRef, StringRef};
 pub use walk::{Visitor, WalkId};
-
-/// Memory for the operation could not be had; nothing was changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct OutOfMemory;
-
-impl fmt::Display for OutOfMemory {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("out of memory")
-    }
-}
-
-impl std::error::Error for OutOfMemory {}
 
 /// The key holds a value of another kind than the operation wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,15 +4,16 @@ use super::db::Db;
 use super::db_string::Replaced;
 use super::entry::{self, INLINE_KEY_MAX, INLINE_MAX, Kind, Stored};
 use super::heap::Handle;
-use super::table::Slot;
 use super::{OutOfMemory, view::StringRef};
 use crate::base::block::Block;
 use crate::base::hash::Key;
 use crate::base::time::UnixMillis;
+use crate::types::object::Object;
+use crate::types::table::Slot;
 use std::sync::Arc;
 
 /// A value of its own.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum OwnedValue {
     /// A canonical integer.
     Int(i64),
@@ -20,10 +21,12 @@ pub enum OwnedValue {
     Bytes(Vec<u8>),
     /// A large string, perhaps shared.
     Block(Block),
+    /// A collection too big for its entry.
+    Object(Box<Object>),
 }
 
 /// A value with what belongs to it but the key.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct OwnedEntry {
     /// The value.
     pub value: OwnedValue,
@@ -45,7 +48,7 @@ impl OwnedEntry {
     /// What it is.
     #[must_use]
     pub fn kind(&self) -> Kind {
-        Kind::of(self.flags)
+        Kind::of_number(self.flags & entry::KIND_MASK)
     }
 }
 
@@ -53,14 +56,29 @@ impl Db {
     /// Takes a key and its value out, with its access clock.
     pub fn take(&mut self, key: Key<'_>) -> Option<OwnedEntry> {
         let slot = self.locate(key)?;
-        let owned = self.owned(slot);
+        let mut owned = self.owned(slot);
+        if let Some(object) = self.take_object(slot) {
+            owned.value = OwnedValue::Object(object);
+        }
         self.remove_slot(slot);
         Some(owned)
     }
 
-    /// A copy of a key's value; a large string is shared, not copied.
+    /// Takes a big collection out of its entry, which keeps nothing and is to be removed.
+    fn take_object(&mut self, slot: Slot) -> Option<Box<Object>> {
+        match entry::value(self.heap.slot(Handle::from_raw(slot.handle))) {
+            Stored::Block(number) => self.blocks.take_object(number),
+            Stored::Int(_) | Stored::Bytes(_) => None,
+        }
+    }
+
+    /// A copy of a key's value; a large string is shared, not copied. `None` also for a collection too big for its
+    /// entry ([`EntryRef::is_object`](super::EntryRef::is_object)), which is copied in slices.
     pub fn copy(&mut self, key: Key<'_>) -> Option<OwnedEntry> {
         let slot = self.locate(key)?;
+        if self.entry(slot.handle).is_object() {
+            return None;
+        }
         Some(OwnedEntry { clock: None, ..self.owned(slot) })
     }
 
@@ -76,10 +94,19 @@ impl Db {
             Some(slot) => Replaced::Value(self.entry(slot.handle).kind()),
             None => Replaced::Nothing,
         };
-        match self.put_value(key, slot, &owned) {
-            Ok(()) => Ok(replaced),
-            Err(error) => Err((owned, error)),
-        }
+        let result = match owned.value {
+            OwnedValue::Object(object) => {
+                let header =
+                    entry::with_clock(owned.flags, owned.clock.unwrap_or_else(|| self.new_clock()));
+                self.put_object(key, slot, header, owned.expiry, object).map_err(
+                    |(object, error)| {
+                        (OwnedEntry { value: OwnedValue::Object(object), ..owned }, error)
+                    },
+                )
+            }
+            _ => self.put_value(key, slot, &owned).map_err(|error| (owned, error)),
+        };
+        result.map(|()| replaced)
     }
 
     fn put_value(
@@ -96,6 +123,7 @@ impl Db {
             }
             OwnedValue::Bytes(bytes) => bytes,
             OwnedValue::Block(block) => &**block,
+            OwnedValue::Object(_) => return Err(OutOfMemory),
         };
         let key_bytes = if key.bytes.len() <= INLINE_KEY_MAX { key.bytes.len() } else { 4 };
         if key_bytes + 32 + bytes.len() <= INLINE_MAX {
@@ -105,7 +133,7 @@ impl Db {
             OwnedValue::Block(block) => {
                 self.blocks.add(Arc::clone(block)).map_err(|(_, error)| error)?
             }
-            OwnedValue::Bytes(_) | OwnedValue::Int(_) => self.new_block(bytes, 0)?,
+            _ => self.new_block(bytes, 0)?,
         };
         let stored = self.store(key, slot, header, owned.expiry, Stored::Block(number));
         if stored.is_err() {
@@ -114,8 +142,36 @@ impl Db {
         stored
     }
 
+    /// Puts a big collection into an entry; it comes back where there is no memory for that.
+    pub(super) fn put_object(
+        &mut self,
+        key: Key<'_>,
+        slot: Option<Slot>,
+        header: u32,
+        expiry: Option<UnixMillis>,
+        object: Box<Object>,
+    ) -> Result<(), (Box<Object>, OutOfMemory)> {
+        let number = self.blocks.add_object(object)?;
+        self.store(key, slot, header, expiry, Stored::Block(number)).map_err(|error| {
+            let object = self.blocks.take_object(number);
+            self.bury(number);
+            match object {
+                Some(object) => (object, error),
+                None => unreachable!("it was added as an object"),
+            }
+        })
+    }
+
+    /// The value of an entry, with an empty block in place of a big collection.
     fn owned(&self, slot: Slot) -> OwnedEntry {
         let entry = self.entry(slot.handle);
+        if entry.is_object() {
+            let header = entry::header(self.heap.slot(Handle::from_raw(slot.handle)));
+            let value = OwnedValue::Block(Block::default());
+            let clock = Some(entry::clock(header));
+            let flags = header & (entry::KIND_MASK | entry::EDITED);
+            return OwnedEntry { value, expiry: entry.expiry(), flags, clock };
+        }
         let value = match entry.stored() {
             StringRef::Int(value) => OwnedValue::Int(value),
             StringRef::Bytes(bytes) => OwnedValue::Bytes(bytes.to_vec()),

@@ -1,11 +1,13 @@
 //! What callers see of an entry: borrowed views that decode on demand.
 
+use super::aggregate::ValueRef;
 use super::blocks::{Blocks, block_bytes};
 use super::entry::{self, Kind, Stored, StoredKey};
 use super::heap::{Handle, Heap};
 use super::typed::Scalar;
 use crate::base::block::Block;
 use crate::base::time::UnixMillis;
+use crate::types::object::{Aggregate, Object};
 
 /// Bytes of table a key costs on average.
 const TABLE_BYTES_PER_KEY: usize = 8;
@@ -122,7 +124,7 @@ impl<'a> EntryRef<'a> {
     #[inline(always)]
     #[must_use]
     pub fn kind(&self) -> Kind {
-        Kind::of(entry::header(self.bytes()))
+        Kind::of_number(entry::header(self.bytes()) & entry::KIND_MASK)
     }
 
     /// The value, if it is a string.
@@ -135,7 +137,7 @@ impl<'a> EntryRef<'a> {
         Some(self.stored())
     }
 
-    /// The value as it is stored, whatever its kind.
+    /// The value as it is stored, of a string or nested value.
     #[inline]
     pub(crate) fn stored(&self) -> StringRef<'a> {
         match entry::value(self.bytes()) {
@@ -148,10 +150,48 @@ impl<'a> EntryRef<'a> {
     /// The bytes of the nested value, if it is one: what `types::document` reads.
     #[must_use]
     pub fn document(&self) -> Option<&'a [u8]> {
-        match (self.kind(), self.stored()) {
-            (Kind::Document, StringRef::Bytes(bytes)) => Some(bytes),
-            (Kind::Document, StringRef::Block(block)) => Some(block.as_slice()),
-            _ => None,
+        if self.kind() != Kind::Document {
+            return None;
+        }
+        match self.stored() {
+            StringRef::Bytes(bytes) => Some(bytes),
+            StringRef::Block(block) => Some(block.as_slice()),
+            StringRef::Int(_) => None,
+        }
+    }
+
+    /// The value as a collection of type `T`, if it is one.
+    #[inline]
+    #[must_use]
+    pub fn aggregate<T: Aggregate + 'a>(&self) -> Option<T::View<'a>> {
+        let header = entry::header(self.bytes());
+        if header & entry::KIND_MASK != T::KIND as u32 {
+            return None;
+        }
+        match entry::value(self.bytes()) {
+            Stored::Bytes(bytes) => Some(T::view_packed(header & entry::EDITED != 0, bytes)),
+            Stored::Block(number) => T::of(self.blocks.object(number)?).map(T::view),
+            Stored::Int(_) => None,
+        }
+    }
+
+    /// The value, whatever it is.
+    #[must_use]
+    pub fn value(&self) -> ValueRef<'a> {
+        ValueRef::of(self)
+    }
+
+    /// Whether the value is a collection too big for its entry.
+    #[must_use]
+    pub fn is_object(&self) -> bool {
+        self.object().is_some()
+    }
+
+    /// The collection, where it is too big for its entry.
+    pub(crate) fn object(&self) -> Option<&'a Object> {
+        match entry::value(self.bytes()) {
+            Stored::Block(number) => self.blocks.object(number),
+            Stored::Int(_) | Stored::Bytes(_) => None,
         }
     }
 
@@ -208,7 +248,7 @@ impl<'a> EntryRef<'a> {
             total += block_bytes(self.blocks.get(number));
         }
         if let Stored::Block(number) = entry::value(self.bytes()) {
-            total += block_bytes(self.blocks.get(number));
+            total += self.blocks.bytes_of(number);
         }
         total
     }

@@ -11,9 +11,9 @@
 use std::any::Any;
 
 use super::db::Db;
-use super::table::Table;
 use super::view::EntryRef;
 use crate::base::time::UnixMillis;
+use crate::types::table::Table;
 
 /// Sees the entries of a walk.
 pub trait Visitor: Any + Send {

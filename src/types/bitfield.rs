@@ -34,11 +34,8 @@ impl FieldType {
     fn wrap(self, value: i128) -> i64 {
         let unused = 128 - self.bits;
         let shifted = value << unused;
-        let low = if self.is_signed {
-            shifted >> unused
-        } else {
-            ((shifted as u128) >> unused) as i128
-        };
+        let low =
+            if self.is_signed { shifted >> unused } else { ((shifted as u128) >> unused) as i128 };
         low as i64
     }
 }
@@ -189,7 +186,8 @@ mod tests {
         assert_eq!(set_to(signed(8), 200, Overflow::Wrap), Some(-56));
         assert_eq!(set_to(signed(8), -200, Overflow::Saturate), Some(-128));
         let mut text = [0xff; 9];
-        let add = |text: &mut [u8], field, by, overflow| increment(text, 1, field, by, overflow).after;
+        let add =
+            |text: &mut [u8], field, by, overflow| increment(text, 1, field, by, overflow).after;
         assert_eq!(add(&mut text, unsigned(63), 2, Overflow::Wrap), Some(1));
         assert_eq!(add(&mut text, unsigned(63), -2, Overflow::Saturate), Some(0));
         assert_eq!(add(&mut text, signed(64), i64::MIN, Overflow::Wrap), Some(1 + i64::MIN));

@@ -58,8 +58,8 @@ fn mask_of(offset: u64) -> u8 {
 #[must_use]
 pub fn count(bytes: &[u8], range: Range<u64>) -> u64 {
     let Some(parts) = Parts::of(bytes, &range) else { return 0 };
-    let edges = (parts.head & parts.head_mask).count_ones()
-        + (parts.tail & parts.tail_mask).count_ones();
+    let edges =
+        (parts.head & parts.head_mask).count_ones() + (parts.tail & parts.tail_mask).count_ones();
     u64::from(edges) + count_bytes(parts.middle)
 }
 
@@ -129,7 +129,13 @@ impl<'a> Parts<'a> {
         let to_end = 0xff << (7 - (end - 1) % 8);
         if first == last {
             let head_mask = from_start & to_end;
-            return Some(Parts { head: bytes[first], head_mask, middle: &[], tail: 0, tail_mask: 0 });
+            return Some(Parts {
+                head: bytes[first],
+                head_mask,
+                middle: &[],
+                tail: 0,
+                tail_mask: 0,
+            });
         }
         Some(Parts {
             head: bytes[first],
@@ -195,7 +201,10 @@ mod tests {
     #[test]
     fn bits_are_counted_from_the_highest() {
         let mut text = *b"\x01\x80";
-        assert_eq!([6, 7, 8, 9, 16].map(|at| get(&text, at).is_one()), [false, true, true, false, false]);
+        assert_eq!(
+            [6, 7, 8, 9, 16].map(|at| get(&text, at).is_one()),
+            [false, true, true, false, false]
+        );
         assert_eq!(set(&mut text, 7, Bit::Zero), Bit::One);
         assert_eq!(set(&mut text, 15, Bit::One), Bit::Zero);
         assert_eq!(text, [0, 0x81]);

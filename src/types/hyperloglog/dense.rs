@@ -49,9 +49,11 @@ pub(super) fn raise(registers: &mut [u8], index: usize, value: u8) -> bool {
 
 /// All registers, four at a time.
 pub(super) fn fours(registers: &[u8]) -> impl Iterator<Item = [u8; 4]> + '_ {
-    registers.as_chunks::<3>().0.iter().map(|[a, b, c]| {
-        [a & 63, (a >> 6 | b << 2) & 63, (b >> 4 | c << 4) & 63, c >> 2]
-    })
+    registers
+        .as_chunks::<3>()
+        .0
+        .iter()
+        .map(|[a, b, c]| [a & 63, (a >> 6 | b << 2) & 63, (b >> 4 | c << 4) & 63, c >> 2])
 }
 
 /// Counts how many registers have each value.

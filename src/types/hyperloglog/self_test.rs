@@ -4,8 +4,8 @@
 //! sparse HyperLogLog, which at each power of ten have to agree and to be within six standard errors.
 //!
 //! Cost: a unit is one filling or a thousand elements, 50 to 100 us; 11 000 units.
-use super::{HEADER_BYTES, REGISTERS, add, count, dense, encoding, new_text, to_dense};
 use super::{Corrupt, Encoding};
+use super::{HEADER_BYTES, REGISTERS, add, count, dense, encoding, new_text, to_dense};
 use crate::base::pieces::Progress;
 use crate::base::random::Random;
 
@@ -40,7 +40,16 @@ impl SelfTest {
         let _ = to_dense(&mut dense);
         let seed = random.next_u64();
         let sparse = new_text();
-        SelfTest { random, filled: 0, dense, sparse, sparse_bytes_max, seed, added: 0, checkpoint: 1 }
+        SelfTest {
+            random,
+            filled: 0,
+            dense,
+            sparse,
+            sparse_bytes_max,
+            seed,
+            added: 0,
+            checkpoint: 1,
+        }
     }
 
     /// Goes on; an error says what failed.

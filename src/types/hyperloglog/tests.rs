@@ -30,7 +30,10 @@ fn hashes_as_redis_has_them() {
 fn a_new_one_is_empty() {
     let text = new_text();
     assert_eq!(text, b"HYLL\x01\0\0\0\0\0\0\0\0\0\0\0\x7f\xff");
-    assert_eq!((check(&text), cached_count(&text), count(&text)), (Ok(Encoding::Sparse), Some(0), Ok(0)));
+    assert_eq!(
+        (check(&text), cached_count(&text), count(&text)),
+        (Ok(Encoding::Sparse), Some(0), Ok(0))
+    );
     assert_eq!(decoded(&text), b"Z:16384");
 }
 
@@ -56,7 +59,9 @@ fn what_is_no_hyperloglog() {
 
 #[test]
 fn corrupt_runs_are_found() {
-    for runs in [&b""[..], b"\x7f\xfe", b"\x7f\xff\0", b"\x7f", b"\x7f\xff\x80", b"\x7e\xff\xff\xff"] {
+    for runs in
+        [&b""[..], b"\x7f\xfe", b"\x7f\xff\0", b"\x7f", b"\x7f\xff\x80", b"\x7e\xff\xff\xff"]
+    {
         let mut text = new_text();
         text.truncate(HEADER_BYTES);
         text.extend_from_slice(runs);
@@ -86,7 +91,10 @@ fn estimates_are_near_and_both_forms_agree() {
         }
     }
     assert_eq!(encoding(&text), Encoding::Dense);
-    assert_eq!(values(&text).map(|all| all.values().to_vec()), values(&dense).map(|all| all.values().to_vec()));
+    assert_eq!(
+        values(&text).map(|all| all.values().to_vec()),
+        values(&dense).map(|all| all.values().to_vec())
+    );
 }
 
 #[test]

@@ -24,8 +24,7 @@
 //! Cost: about 8.3 bytes per entry; a lookup touches one cache line per bucket of the chain.
 #![allow(unsafe_code)]
 
-use super::OutOfMemory;
-use super::heap::prefetch;
+use crate::base::memory::OutOfMemory;
 use std::alloc::{Layout, alloc, dealloc};
 use std::ptr::{self, NonNull};
 
@@ -686,6 +685,19 @@ impl Table {
         self.overflow.dismantle(budget_chunks)
             && self.main.dismantle(budget_chunks.saturating_sub(chunks))
     }
+}
+
+/// Asks the processor to fetch the cache line of `address`, which need not be valid.
+#[inline(always)]
+pub(crate) fn prefetch(address: *const u8) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a prefetch never faults, and SSE is part of x86-64.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T0>(address.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = address;
 }
 
 #[cfg(test)]

@@ -1,0 +1,83 @@
+use super::*;
+use crate::base::hash::KeyHasher;
+
+fn db() -> Db {
+    Db::new(KeyHasher::new(5))
+}
+
+fn push(db: &mut Db, key: &[u8], count: usize) {
+    let key = db.hasher.key(key);
+    let push = |list: &mut List| (0..count).for_each(|_| list.push(7));
+    db.edit_or_new(key, push).expect("a list");
+}
+
+fn length(db: &mut Db, key: &[u8]) -> Option<usize> {
+    let key = db.hasher.key(key);
+    db.peek_as::<List>(key).expect("a list").map(|list| list.bytes.len())
+}
+
+#[test]
+fn small_ones_stand_in_their_entries_and_big_ones_do_not() {
+    let mut db = db();
+    let is_object =
+        |db: &mut Db| db.peek(db.hasher.clone().key(b"k")).map(|entry| entry.is_object());
+    push(&mut db, b"k", 0);
+    assert_eq!(length(&mut db, b"k"), None);
+    push(&mut db, b"k", INLINE_BYTES_MAX);
+    assert_eq!((length(&mut db, b"k"), is_object(&mut db)), (Some(INLINE_BYTES_MAX), Some(false)));
+    push(&mut db, b"k", 1);
+    assert_eq!(
+        (length(&mut db, b"k"), is_object(&mut db)),
+        (Some(INLINE_BYTES_MAX + 1), Some(true))
+    );
+    assert!(db.memory().block_bytes > INLINE_BYTES_MAX);
+    let key = db.hasher.clone();
+    let key = key.key(b"k");
+    db.edit(key, |list: &mut List| {
+        list.clear();
+        list.push(1);
+    })
+    .expect("a list");
+    assert_eq!((length(&mut db, b"k"), is_object(&mut db)), (Some(1), Some(false)));
+    db.edit(key, List::clear).expect("a list");
+    assert_eq!(length(&mut db, b"k"), None);
+    while !db.free_slice(1) {}
+    assert_eq!((db.len(), db.memory().garbage_bytes), (0, 0));
+}
+
+#[test]
+fn other_types_are_refused() {
+    let mut db = db();
+    push(&mut db, b"k", 1);
+    let key = db.hasher.clone();
+    let key = key.key(b"k");
+    assert!(db.get::<Hash>(key).is_err());
+    assert_eq!(db.edit(key, Hash::clear), Err(EditError::WrongType));
+    assert_eq!(db.edit_or_new(key, Hash::clear), Err(EditError::WrongType));
+    assert!(matches!(db.peek(key).map(|entry| entry.value()), Some(ValueRef::List(_))));
+    db.put_aggregate(key, Set::new_empty(), Ttl::Keep).expect("memory");
+    assert_eq!(db.peek(key).map(|entry| entry.kind()), Some(Kind::Set));
+}
+
+#[test]
+fn they_move_with_their_ttl() {
+    let mut db = db();
+    let hasher = db.hasher.clone();
+    for size in [10, 5000] {
+        push(&mut db, b"a", size);
+        db.set_expiry(hasher.key(b"a"), Some(99_999)).expect("memory");
+        push(&mut db, b"a", 1);
+        let taken = db.take(hasher.key(b"a")).expect("there");
+        assert_eq!(length(&mut db, b"a"), None);
+        db.put(hasher.key(b"b"), taken).expect("memory");
+        assert_eq!(length(&mut db, b"b"), Some(size + 1));
+        assert_eq!(db.expiry(hasher.key(b"b")), Some(Some(99_999)));
+        push(&mut db, b"a", 3);
+        let taken = db.take(hasher.key(b"b")).expect("there");
+        db.put(hasher.key(b"a"), taken).expect("memory");
+        assert_eq!((length(&mut db, b"a"), db.len()), (Some(size + 1), 1));
+        db.remove(hasher.key(b"a"));
+    }
+    while !db.free_slice(1) {}
+    assert_eq!(db.memory().block_bytes + db.memory().garbage_bytes, 0);
+}
