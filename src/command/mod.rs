@@ -1,4 +1,8 @@
 //! Layer 5: the commands of Redis, declared and handled. No family imports another.
+mod bit_edit;
+mod bitfield;
+mod bitmap;
+mod bitop;
 mod client;
 mod client_list;
 mod clock;
@@ -19,6 +23,7 @@ mod hash_timed;
 mod hash_value;
 mod hash_walk;
 mod help;
+mod hyperloglog;
 pub mod introspect;
 mod key;
 pub mod keys;
@@ -89,6 +94,10 @@ pub(crate) const FAMILIES: &[&[Command]] = &[
     list::COMMANDS,
     list_inner::COMMANDS,
     list_blocking::COMMANDS,
+    bitmap::COMMANDS,
+    bitfield::COMMANDS,
+    bitop::COMMANDS,
+    hyperloglog::COMMANDS,
     key::COMMANDS,
     expire::COMMANDS,
     scan::COMMANDS,

@@ -2,10 +2,13 @@
 pub mod arena;
 pub mod counted_tree;
 pub mod distinct;
+pub mod bitfield;
+pub mod bits;
 pub mod document;
 pub mod expiries;
 pub mod hash;
 pub mod intset;
+pub mod hyperloglog;
 pub mod lcs;
 pub mod limits;
 pub mod list;
