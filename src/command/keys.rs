@@ -182,7 +182,7 @@ pub fn bitfield_keys(args: Args<'_>, found: &mut Vec<KeyUse>) {
             () => writes = true,
         }
     }
-    let access = if writes { access::RW | access::UPDATE } else { access::RO };
+    let access = access::ACCESS | if writes { access::RW | access::UPDATE } else { access::RO };
     found.push(KeyUse { index: 1, access: access | access::ACCESS });
 }
 
@@ -255,24 +255,6 @@ pub fn xread_keys(args: Args<'_>, found: &mut Vec<KeyUse>) {
             () => return,
         };
     }
-}
-
-/// BITFIELD: only reads where all its operations are GET.
-pub fn bitfield_keys(args: Args<'_>, found: &mut Vec<KeyUse>) {
-    let mut access = access::RO | access::ACCESS;
-    let mut index = 2;
-    while index < args.len() {
-        let word = args.at(index);
-        index += if word.eq_ignore_ascii_case(b"get") {
-            3
-        } else if word.eq_ignore_ascii_case(b"overflow") {
-            2
-        } else {
-            access = access::RW | access::ACCESS | access::UPDATE;
-            4
-        };
-    }
-    found.push(KeyUse { index: 1, access });
 }
 
 #[cfg(test)]

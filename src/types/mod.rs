@@ -1,14 +1,14 @@
 //! Layer `types`: data structures and algorithms behind the types of values. They know no command and no reply.
 pub mod arena;
-pub mod counted_tree;
-pub mod distinct;
 pub mod bitfield;
 pub mod bits;
+pub mod counted_tree;
+pub mod distinct;
 pub mod document;
 pub mod expiries;
 pub mod hash;
-pub mod intset;
 pub mod hyperloglog;
+pub mod intset;
 pub mod lcs;
 pub mod limits;
 pub mod list;
