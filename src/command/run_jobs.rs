@@ -56,6 +56,8 @@ fn claim_places(
         !is_held && !shared.jobs.is_ahead((db, hash), hold, ticket)
     });
     if is_free {
+        // Whom its changes serve comes after the same as it did.
+        shared.blocking.set_maker((session.ticket != 0).then_some(session.ticket));
         unqueue(shared, session);
         return true;
     }
@@ -150,6 +152,7 @@ pub(super) fn park(
         now,
         ticks: ran.ticks,
         out: out.split_off(ran.mark),
+        has_waited: ran.has_waited,
     };
     let running = begin(dbs, shared, session, start);
     if taking == Taking::AtOnce {
@@ -170,11 +173,12 @@ struct Start {
     now: i64,
     ticks: u64,
     out: Output,
+    has_waited: bool,
 }
 
 /// A job of this client, whose request is still to come. It holds what stands for the database, not its keys.
 fn begin(dbs: &mut [Db], shared: &mut Shared, session: &mut Session, start: Start) -> Box<Running> {
-    let Start { job, found, keys, phase, now, ticks, out } = start;
+    let Start { job, found, keys, phase, now, ticks, out, has_waited } = start;
     session.waiting = Some(Waiting::Job);
     let is_taker = phase != Phase::Work;
     let finds_further_keys = matches!(keys, KeySource::Further { .. });
@@ -200,6 +204,7 @@ fn begin(dbs: &mut [Db], shared: &mut Shared, session: &mut Session, start: Star
         phase,
         is_blocked: false,
         is_orphan: false,
+        has_waited,
     });
     if running.is_partial {
         hold(dbs, &running, WHOLE, Hold::Read);
@@ -230,6 +235,7 @@ impl Engine {
             now,
             ticks: 0,
             out: Output::default(),
+            has_waited: false,
         };
         let running = begin(&mut self.dbs, &mut self.shared, session, start);
         self.shared.jobs.add(running);
@@ -253,12 +259,22 @@ impl Engine {
     pub fn run_jobs(&mut self, budget_us: u64) -> Work {
         let clock = &self.shared.clock;
         let until = clock.ticks().saturating_add(clock.ticks_of(budget_us.saturating_mul(1000)));
-        while let Some(mut running) = self.shared.jobs.take_next() {
+        loop {
+            if self.has_ready_keys() && !self.shared.jobs.is_stopped() {
+                self.shared.jobs.count_slice();
+                let mut budget = self.shared.jobs.budget(until, &self.shared.clock);
+                if self.serve(&mut budget) == Work::Left || self.shared.jobs.is_forced() {
+                    break;
+                }
+            }
+            let Some(mut running) = self.shared.jobs.take_next() else { break };
             let started = self.shared.clock.ticks();
             running.slice_ticks = started;
             let mut budget = self.shared.jobs.budget(until, &self.shared.clock);
             self.shared.jobs.exchange(&running, &mut self.dbs);
+            self.shared.blocking.set_maker(Some(running.ticket));
             let is_over = self.advance(&mut running, &mut budget);
+            self.shared.blocking.set_maker(None);
             self.shared.jobs.exchange(&running, &mut self.dbs);
             let ticks = self.shared.clock.ticks() - started;
             running.ticks += ticks;
@@ -273,7 +289,12 @@ impl Engine {
                 break;
             }
         }
-        if self.shared.jobs.is_runnable() { Work::Left } else { Work::Done }
+        if self.has_work_for_jobs() { Work::Left } else { Work::Done }
+    }
+
+    /// Whether [`Engine::run_jobs`] has something to go on with.
+    pub fn has_work_for_jobs(&self) -> bool {
+        self.shared.jobs.is_runnable() || (self.has_ready_keys() && !self.shared.jobs.is_stopped())
     }
 
     /// Tells tracers and the stall ledger of a slice.
@@ -468,7 +489,8 @@ impl Engine {
         let mark = Output::default().mark();
         // The ledger is told slice by slice.
         let ticks = running.ticks + self.shared.clock.ticks().saturating_sub(running.slice_ticks);
-        let mut ran = Ran { id, command, ticks, turn_ticks: 0, result, mark };
+        let has_waited = running.has_waited;
+        let mut ran = Ran { id, command, ticks, turn_ticks: 0, result, mark, has_waited };
         let shared = &mut self.shared;
         if let (Err(error), Some(encode)) = (&ran.result, running.job.error_form()) {
             let message = error.message();
@@ -550,6 +572,9 @@ impl Engine {
 
     /// A client is gone: it waits for nothing, and nobody waits for its reply.
     pub fn forget_client(&mut self, slot: usize) {
+        if let Some(blocked) = self.shared.blocking.remove(slot) {
+            self.shared.bury_args(blocked.args);
+        }
         if !self.shared.jobs.is_active() {
             return;
         }

@@ -4,12 +4,11 @@
 //! (`types::table::Table::scan`): a key that is there from the first call to the last is found at least once. A
 //! pattern without special characters names one key, so both commands look it up instead of walking.
 //! Cost: KEYS O(keys); SCAN about COUNT keys, and never more than ten times COUNT steps.
-use crate::base::glob::{Case, glob_match, is_literal};
-use crate::command::options::{Options, integer, is};
+use crate::base::glob::{Case, glob_match};
+use crate::command::scan_options::{Pattern, STEPS_PER_ELEMENT, ScanOptions, parse_cursor};
 use crate::command::spec::flag::{READONLY, READS_ALL, TOUCHES_ARBITRARY_KEYS};
 use crate::command::spec::{Command, Doc, Group, category, command, doc};
 use crate::engine::ctx::{CmdResult, Ctx};
-use crate::engine::error::CmdError;
 use crate::engine::jobs::{Budget, Job, Step, Stepped};
 use crate::proto::args::Args;
 use crate::proto::reply::{Output, Reply, Resp};
@@ -50,12 +49,8 @@ const SCAN: Command = Command {
     ..command(Group::Generic, "scan", -2, scan)
 };
 
-/// Keys a SCAN looks at where COUNT does not say.
-const COUNT_DEFAULT: i64 = 10;
 /// Buckets that KEYS visits between two looks at the clock: about ten keys each.
 const BUCKETS_PER_PIECE: usize = 4;
-/// Steps of the cursor for each key wanted, so a sparse table cannot hold the loop.
-const STEPS_PER_KEY: u64 = 10;
 
 fn keys(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     let pattern = Pattern::parse(args.at(1));
@@ -148,10 +143,10 @@ impl Job for ListKeys {
 }
 
 fn scan(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
-    let cursor = parse_cursor(args.at(1)).ok_or(CmdError::Text("ERR invalid cursor"))?;
-    let filter = Filter::parse(args)?;
-    if let Pattern::Exact(name) = filter.pattern {
-        let entry = ctx.db.peek(args.hasher().key(name)).filter(|entry| filter.accepts(entry));
+    let cursor = parse_cursor(args.at(1))?;
+    let options = ScanOptions::of_keys(args, 2)?;
+    if let Pattern::Exact(name) = options.pattern {
+        let entry = ctx.db.peek(args.hasher().key(name)).filter(|entry| accepts(&options, entry));
         ctx.reply.array(2);
         ctx.reply.bulk_int(0);
         ctx.reply.array(usize::from(entry.is_some()));
@@ -160,8 +155,8 @@ fn scan(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
         }
         return Ok(());
     }
-    let count = filter.count;
-    let steps_left = count.saturating_mul(STEPS_PER_KEY);
+    let count = options.count;
+    let steps_left = count.saturating_mul(STEPS_PER_ELEMENT);
     let mut job = Scan { cursor, seen: 0, steps_left, found: 0, listed: Output::default() };
     if ctx.is_long(usize::try_from(count).unwrap_or(usize::MAX)) {
         return ctx.run(args, job);
@@ -182,17 +177,17 @@ struct Scan {
 
 impl Job for Scan {
     fn step(&mut self, ctx: &mut Ctx<'_>, args: Args<'_>, budget: &mut Budget) -> Stepped {
-        let filter = Filter::parse(args)?;
+        let options = ScanOptions::of_keys(args, 2)?;
         let mut list = Reply::new(&mut self.listed, ctx.reply.resp());
         loop {
             self.cursor = ctx.db.scan(self.cursor, &mut |entry| {
                 self.seen += 1;
-                if filter.accepts(&entry) {
+                if accepts(&options, &entry) {
                     list.bulk(entry.key());
                     self.found += 1;
                 }
             });
-            if self.cursor == 0 || self.steps_left == 0 || self.seen >= filter.count {
+            if self.cursor == 0 || self.steps_left == 0 || self.seen >= options.count {
                 break;
             }
             self.steps_left -= 1;
@@ -214,128 +209,9 @@ impl Job for Scan {
     }
 }
 
-/// Which keys a SCAN reports.
-struct Filter<'b> {
-    /// COUNT: about so many are looked at.
-    count: u64,
-    /// MATCH.
-    pattern: Pattern<'b>,
-    /// TYPE: only those of the type with this name.
-    type_name: Option<&'b [u8]>,
-}
-
-impl<'b> Filter<'b> {
-    fn parse(args: Args<'b>) -> Result<Filter<'b>, CmdError> {
-        let mut count = COUNT_DEFAULT;
-        let mut filter = Filter { count: 0, pattern: Pattern::All, type_name: None };
-        let mut options = Options::new(args, 2);
-        while let Some(option) = options.next() {
-            if is(option, "count") {
-                count = integer(options.value()?)?;
-                if count < 1 {
-                    return Err(CmdError::Syntax);
-                }
-            } else if is(option, "match") {
-                filter.pattern = Pattern::parse(options.value()?);
-            } else if is(option, "type") {
-                filter.type_name = Some(options.value()?);
-            } else {
-                return Err(CmdError::Syntax);
-            }
-        }
-        filter.count = count.unsigned_abs();
-        Ok(filter)
-    }
-
-    #[inline]
-    fn accepts(&self, entry: &EntryRef<'_>) -> bool {
-        self.pattern.matches(entry.key())
-            && self
-                .type_name
-                .is_none_or(|name| name.eq_ignore_ascii_case(entry.kind().name().as_bytes()))
-    }
-}
-
-/// A glob pattern, the cheap cases told apart.
-#[derive(Clone, Copy)]
-enum Pattern<'b> {
-    /// `*`: every key, the empty one included, which no other pattern with a star matches.
-    All,
-    /// No special character: this key alone.
-    Exact(&'b [u8]),
-    /// Anything else.
-    Glob(&'b [u8]),
-}
-
-impl<'b> Pattern<'b> {
-    fn parse(text: &'b [u8]) -> Pattern<'b> {
-        match text {
-            b"*" => Pattern::All,
-            _ if is_literal(text) => Pattern::Exact(text),
-            _ => Pattern::Glob(text),
-        }
-    }
-
-    #[inline]
-    fn matches(self, key: &[u8]) -> bool {
-        match self {
-            Pattern::All => true,
-            Pattern::Exact(name) => name == key,
-            Pattern::Glob(pattern) => glob_match(pattern, key, Case::Sensitive),
-        }
-    }
-}
-
-/// Reads a cursor as C's `strtoul` does: a sign is allowed and a negative number wraps, nothing at all is 0,
-/// and a NUL ends the text. Redis's client libraries only ever send back what they were given.
-fn parse_cursor(text: &[u8]) -> Option<u64> {
-    let text = text.split(|&byte| byte == 0).next()?;
-    let (is_negative, digits) = match text {
-        [] => return Some(0),
-        [b'-', digits @ ..] => (true, digits),
-        [b'+', digits @ ..] => (false, digits),
-        digits => (false, digits),
-    };
-    if digits.is_empty() {
-        return None;
-    }
-    let mut value = 0u64;
-    for digit in digits {
-        if !digit.is_ascii_digit() {
-            return None;
-        }
-        value = value.checked_mul(10)?.checked_add(u64::from(digit - b'0'))?;
-    }
-    Some(if is_negative { value.wrapping_neg() } else { value })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::parse_cursor;
-
-    #[test]
-    fn cursors_are_read_as_strtoul_reads_them() {
-        // Each was asked of Redis 7.0.15: error or not; the values are strtoul's.
-        for (text, value) in [
-            ("", Some(0)),
-            ("0", Some(0)),
-            ("007", Some(7)),
-            ("+5", Some(5)),
-            ("-1", Some(u64::MAX)),
-            ("18446744073709551615", Some(u64::MAX)),
-            ("18446744073709551616", None),
-            ("-18446744073709551616", None),
-            ("+", None),
-            ("-", None),
-            (" 1", None),
-            ("1 ", None),
-            ("1x", None),
-            ("x", None),
-            ("+-1", None),
-            ("1\0x", Some(1)),
-            ("\0", Some(0)),
-        ] {
-            assert_eq!(parse_cursor(text.as_bytes()), value, "{text:?}");
-        }
-    }
+/// Whether SCAN reports a key.
+#[inline]
+fn accepts(options: &ScanOptions<'_>, entry: &EntryRef<'_>) -> bool {
+    let is_type = |name: &[u8]| name.eq_ignore_ascii_case(entry.kind().name().as_bytes());
+    options.pattern.matches(entry.key()) && options.type_name.is_none_or(is_type)
 }

@@ -300,6 +300,8 @@ pub struct Running {
     pub is_blocked: bool,
     /// Nobody waits for its reply.
     pub is_orphan: bool,
+    /// Its command was counted, and shown to MONITOR, when its client began to wait for keys.
+    pub has_waited: bool,
 }
 
 impl Running {
@@ -329,6 +331,8 @@ enum Who {
     Client(usize),
     /// A job that takes its keys.
     Job(u32),
+    /// A ready key whose clients wait to be served.
+    Serve(u32),
 }
 
 /// All jobs, and all who wait for them.
@@ -341,6 +345,10 @@ pub struct Jobs {
     waiters: HashMap<Place, VecDeque<Waiter>>,
     /// The places of each client that waits, by its ticket.
     waiting: HashMap<u64, Vec<(Place, Hold)>>,
+    /// Ready keys that wait.
+    serves: usize,
+    /// Those of them that may look again.
+    serves_woken: Vec<u32>,
     limbo: Slab<Limbo>,
     last_id: u32,
     last_ticket: u64,
@@ -358,7 +366,7 @@ impl Jobs {
     /// Whether a job runs or somebody waits: asked for every command.
     #[inline]
     pub fn is_active(&self) -> bool {
-        !self.running.is_empty() || !self.waiting.is_empty()
+        !self.running.is_empty() || !self.waiting.is_empty() || self.serves > 0
     }
 
     /// Jobs under way.
@@ -406,6 +414,16 @@ impl Jobs {
         }
     }
 
+    /// The first slice of what a command has begun at `started`, within the time that this turn has left for that.
+    pub fn first_budget(&self, started_ticks: u64, clock: &Clock) -> Budget {
+        self.budget(started_ticks + self.turn_ticks, clock)
+    }
+
+    /// So much of that time is gone.
+    pub fn spend_turn(&mut self, ticks: u64) {
+        self.turn_ticks = self.turn_ticks.saturating_sub(ticks);
+    }
+
     /// Takes what [`Ctx::run`] has parked.
     pub fn take_parking(&mut self) -> Option<Parking> {
         self.parking.take()
@@ -436,12 +454,22 @@ impl Jobs {
         }
     }
 
+    /// Whether nothing may go on, for a test.
+    pub fn is_stopped(&self) -> bool {
+        self.slices_left == Some(0)
+    }
+
+    /// A slice is about to run.
+    pub fn count_slice(&mut self) {
+        if let Some(slices) = &mut self.slices_left {
+            *slices = slices.saturating_sub(1);
+        }
+    }
+
     /// Takes the next job that can go on.
     pub fn take_next(&mut self) -> Option<Box<Running>> {
         let at = self.next_runnable()?;
-        if let Some(slices) = &mut self.slices_left {
-            *slices -= 1;
-        }
+        self.count_slice();
         self.running.remove(at)
     }
 
@@ -452,7 +480,7 @@ impl Jobs {
 
     /// Place of the next job that can go on. Only the oldest of those that take their keys slice by slice may.
     fn next_runnable(&self) -> Option<usize> {
-        if self.running.is_empty() || self.slices_left == Some(0) {
+        if self.running.is_empty() || self.is_stopped() {
             return None;
         }
         let oldest = self.oldest_taker();
@@ -500,6 +528,40 @@ impl Jobs {
         }
     }
 
+    /// Has a ready key wait for these places, before its clients are served.
+    pub fn wait_as_serve(&mut self, id: u32, ticket: u64, places: &[(Place, Hold)]) {
+        for &(place, hold) in places {
+            self.enqueue(place, Waiter { ticket, hold, who: Who::Serve(id) });
+        }
+        self.serves += usize::from(!places.is_empty());
+    }
+
+    /// A ready key waits no longer at these places. Those behind it are woken.
+    pub fn stop_waiting_as_serve(
+        &mut self,
+        id: u32,
+        places: &[(Place, Hold)],
+        wakes: &mut Vec<usize>,
+    ) {
+        self.serves -= usize::from(!places.is_empty());
+        for &(place, _) in places {
+            if let Some(queue) = self.waiters.get_mut(&place) {
+                queue.retain(|waiter| waiter.who != Who::Serve(id));
+            }
+            self.wake(place, wakes);
+        }
+    }
+
+    /// Ready keys that wait and may look again.
+    pub fn take_woken_serves(&mut self) -> Vec<u32> {
+        std::mem::take(&mut self.serves_woken)
+    }
+
+    /// Whether there are such.
+    pub fn has_woken_serves(&self) -> bool {
+        !self.serves_woken.is_empty()
+    }
+
     /// Queues are in the order of tickets. A client's is nearly always the youngest.
     fn enqueue(&mut self, place: Place, waiter: Waiter) {
         let queue = self.waiters.entry(place).or_default();
@@ -542,6 +604,7 @@ impl Jobs {
             match waiter.who {
                 Who::Client(client) => wakes.push(client),
                 Who::Job(job) => jobs.push(job),
+                Who::Serve(id) => self.serves_woken.push(id),
             }
             if waiter.hold == Hold::Write {
                 break;
@@ -559,16 +622,20 @@ impl Jobs {
     fn wake_databases(&mut self, dbs: &[usize], wakes: &mut Vec<usize>) {
         let in_them = |place: &Place| dbs.contains(&place.0);
         let queues = self.waiters.iter().filter(|(place, _)| in_them(place));
-        let mut clients: Vec<(u64, usize)> = queues
-            .flat_map(|(_, queue)| queue)
-            .filter_map(|waiter| match waiter.who {
-                Who::Client(client) => Some((waiter.ticket, client)),
-                Who::Job(_) => None,
-            })
-            .collect();
+        let (mut clients, mut serves) = (Vec::new(), Vec::new());
+        for waiter in queues.flat_map(|(_, queue)| queue) {
+            match waiter.who {
+                Who::Client(client) => clients.push((waiter.ticket, client)),
+                Who::Serve(id) => serves.push((waiter.ticket, id)),
+                Who::Job(_) => {}
+            }
+        }
         // In the order in which they came, not that of a hash map.
         clients.sort_unstable();
         clients.dedup();
+        serves.sort_unstable();
+        serves.dedup();
+        self.serves_woken.extend(serves.into_iter().map(|(_, id)| id));
         wakes.extend(clients.into_iter().map(|(_, client)| client));
         self.running.iter_mut().for_each(|running| running.is_blocked = false);
     }
@@ -656,12 +723,12 @@ impl Ctx<'_> {
         let jobs = &self.engine.jobs;
         let mut budget = match self.is_alone() {
             true => Budget::unlimited(),
-            false => jobs.budget(started + jobs.turn_ticks, clock),
+            false => jobs.first_budget(started, clock),
         };
         let step = job.step(self, args, &mut budget)?;
         let ticks = self.engine.clock.ticks().saturating_sub(started);
         let jobs = &mut self.engine.jobs;
-        jobs.turn_ticks = jobs.turn_ticks.saturating_sub(ticks);
+        jobs.spend_turn(ticks);
         match step {
             Step::Done => Ok(()),
             Step::More => {

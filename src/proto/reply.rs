@@ -220,6 +220,22 @@ impl<'o> Reply<'o> {
         }
     }
 
+    /// Opens a map of `count` [pairs](Reply::pair), which is an array of arrays of two in RESP2.
+    pub fn pairs(&mut self, count: usize) {
+        match self.resp {
+            Resp::V2 => self.header(b'*', count as i64),
+            Resp::V3 => self.header(b'%', count as i64),
+        }
+    }
+
+    /// Opens a key and its value in a map of [pairs](Reply::pairs).
+    pub fn pair(&mut self) {
+        match self.resp {
+            Resp::V2 => self.header(b'*', 2),
+            Resp::V3 => {}
+        }
+    }
+
     /// Opens a set of `count` elements: in RESP2 an array.
     pub fn set(&mut self, count: usize) {
         match self.resp {
@@ -266,6 +282,14 @@ impl<'o> Reply<'o> {
     pub fn map_close(&mut self, open: Mark, count: usize) {
         match self.resp {
             Resp::V2 => self.close(open, b'*', count * 2),
+            Resp::V3 => self.close(open, b'%', count),
+        }
+    }
+
+    /// As [`Reply::array_close`], for a map of `count` [pairs](Reply::pair).
+    pub fn pairs_close(&mut self, open: Mark, count: usize) {
+        match self.resp {
+            Resp::V2 => self.close(open, b'*', count),
             Resp::V3 => self.close(open, b'%', count),
         }
     }
