@@ -208,6 +208,14 @@ impl<'a> EntryRef<'a> {
         if self.kind() == Kind::Document {
             return "nested";
         }
+        match self.value() {
+            ValueRef::List(list) => return list.encoding(),
+            ValueRef::Set(set) => return set.encoding(),
+            ValueRef::Hash(hash) => return hash.encoding(),
+            ValueRef::Zset(zset) => return zset.encoding(),
+            ValueRef::Stream(stream) => return stream.encoding(),
+            ValueRef::String(_) | ValueRef::Document(_) => {}
+        }
         let header = entry::header(self.bytes());
         if header & entry::INT != 0 {
             return "int";
