@@ -113,8 +113,7 @@ impl Options {
                     _ => Err(CmdError::Text("ERR The MAXLEN argument must be >= 0.")),
                 })?;
             } else if has_more && is(word, "minid") {
-                index =
-                    trim.threshold(args, index, |text| Ok(Keep::From(strict_id(text, 0)?)))?;
+                index = trim.threshold(args, index, |text| Ok(Keep::From(strict_id(text, 0)?)))?;
             } else if has_more && is(word, "limit") {
                 let limit = integer(args.at(index + 1))?;
                 if limit < 0 {
@@ -294,13 +293,13 @@ impl Job for Trimming {
             Some(id) => {
                 if removed > 0 {
                     // Its change was counted with the entry.
-                    ctx.changed_by(Event::XTrim, key.bytes, 0);
+                    ctx.changed_many(Event::XTrim, key.bytes, 0);
                 }
                 reply_id(&mut ctx.reply, id);
             }
             None => {
                 if removed > 0 {
-                    ctx.changed_by(Event::XTrim, key.bytes, removed);
+                    ctx.changed_many(Event::XTrim, key.bytes, removed as usize);
                 }
                 ctx.reply.int(removed as i64);
             }

@@ -132,12 +132,17 @@ fn reply_range(ctx: &mut Ctx<'_>, args: Args<'_>, mut walk: Walk) -> CmdResult {
     let Some(stream) = ctx.db.peek_as::<Stream>(args.key(1))? else { return Ok(()) };
     let open = ctx.reply.array_open();
     let mut found = 0;
-    while found < count && !show(&mut ctx.reply, stream.log(), &mut walk, &mut found, count) {}
+    while found < count {
+        let units = count - found;
+        if show(&mut ctx.reply, stream.log(), &mut walk, &mut found, units) {
+            break;
+        }
+    }
     ctx.reply.array_close(open, found);
     Ok(())
 }
 
-/// Replies with up to `units` more entries, and no more than `count` in all; whether there are no more.
+/// Replies with up to `units` more entries, and counts them; whether there are no more.
 #[inline]
 fn show(
     reply: &mut Reply<'_>,
@@ -214,7 +219,7 @@ struct Delete {
     checked: usize,
     /// Argument of the next id to be deleted.
     next: usize,
-    deleted: u64,
+    deleted: usize,
 }
 
 impl Job for Delete {
@@ -241,7 +246,7 @@ impl Job for Delete {
                 if deleted > 0 {
                     log.find_first();
                 }
-                (deleted as u64, log.take_spent())
+                (deleted, log.take_spent())
             })?;
             if let Some((deleted, spent)) = changed {
                 self.deleted += deleted;
@@ -254,9 +259,9 @@ impl Job for Delete {
             }
         }
         if self.deleted > 0 {
-            ctx.changed_by(Event::XDel, key.bytes, self.deleted);
+            ctx.changed_many(Event::XDel, key.bytes, self.deleted);
         }
-        ctx.reply.int(self.deleted as i64);
+        ctx.reply.count(self.deleted);
         Ok(Step::Done)
     }
 }

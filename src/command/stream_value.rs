@@ -4,7 +4,7 @@ use crate::engine::error::CmdError;
 use crate::proto::reply::Reply;
 use crate::store::OutOfMemory;
 use crate::types::listpack::Item;
-use crate::types::stream::{Entry, Log, NodeLimits, Stream, StreamId};
+use crate::types::stream::{ConsumerNumber, Entry, Group, Log, NodeLimits, StreamId};
 
 /// Entries looked at between two looks at the clock: some 10 us.
 pub(super) const ENTRIES_PER_PIECE: usize = 16;
@@ -34,9 +34,9 @@ pub(super) fn invalid_id() -> CmdError {
 /// Reads where a range begins: an id, `-`, `+`, or an id after `(`, which is not in it.
 pub(super) fn range_start(text: &[u8]) -> Result<StreamId, CmdError> {
     match text {
-        [b'(', id @ ..] if !id.is_empty() => strict_id(id, 0)?
-            .next()
-            .ok_or(CmdError::Text("ERR invalid start ID for the interval")),
+        [b'(', id @ ..] if !id.is_empty() => {
+            strict_id(id, 0)?.next().ok_or(CmdError::Text("ERR invalid start ID for the interval"))
+        }
         text => StreamId::parse_bound(text, 0).ok_or(INVALID_ID),
     }
 }
@@ -130,20 +130,12 @@ pub(super) fn shown(name: &[u8]) -> &[u8] {
 
 /// Adds a consumer of a group where there is none of the name, and notes that it was seen.
 pub(super) fn see_consumer(
-    group: &mut crate::types::stream::Group,
+    group: &mut Group,
     name: &[u8],
     now: i64,
-) -> Result<(u32, bool), OutOfMemory> {
+) -> Result<(ConsumerNumber, bool), OutOfMemory> {
     match group.see(name, now) {
         Some(number) => Ok((number, false)),
         None => group.add_consumer(name, now).map(|number| (number, true)).ok_or(OutOfMemory),
     }
-}
-
-/// Whether a stream is there at all, for commands that answer a missing one with a null.
-pub(super) fn stream_at<'d>(
-    ctx: &'d mut Ctx<'_>,
-    key: crate::base::hash::Key<'_>,
-) -> Result<Option<&'d Stream>, CmdError> {
-    Ok(ctx.db.get::<Stream>(key)?)
 }

@@ -356,7 +356,12 @@ fn zrangestore(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
         End::Last => len - ranks.end..len - ranks.start,
     };
     let is_long = ctx.is_long(ranks.len());
-    let mut job = Store { ranks, result: Zset::new_empty() };
+    // As Redis, which knows the length of a range of ranks only. It shows where a score is -0: trees keep that.
+    let result = match wanted.bounds {
+        Bounds::Ranks(..) => Zset::for_members(ranks.len(), &ctx.engine.limits),
+        Bounds::Scores(_) | Bounds::Names(_) => Zset::new_empty(),
+    };
+    let mut job = Store { ranks, result };
     if is_long {
         return ctx.run(args, job);
     }

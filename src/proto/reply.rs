@@ -72,8 +72,10 @@ impl<'o> Reply<'o> {
         self.raw(b"\r\n");
     }
 
-    /// An error: its code, a space, its text. Line ends become spaces, as in Redis.
+    /// An error: its code, a space, its text. Line ends become spaces, and at the end nothing, as in Redis.
     pub fn error(&mut self, text: &[u8]) {
+        let last = text.iter().rposition(|byte| !matches!(byte, b'\r' | b'\n'));
+        let text = &text[..last.map_or(0, |last| last + 1)];
         self.raw(b"-");
         let start = self.out.bytes_mut().len();
         self.raw(text);

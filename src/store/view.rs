@@ -7,7 +7,6 @@ use super::heap::{Handle, Heap};
 use super::typed::Scalar;
 use crate::base::block::Block;
 use crate::base::time::UnixMillis;
-use crate::types::hash::Hash;
 use crate::types::object::{Aggregate, Object};
 
 /// Bytes of table a key costs on average.
@@ -216,9 +215,6 @@ impl<'a> EntryRef<'a> {
             ValueRef::Zset(zset) => return zset.encoding(),
             ValueRef::Stream(stream) => return stream.encoding(),
             ValueRef::String(_) | ValueRef::Document(_) => {}
-        }
-        if let Some(hash) = self.aggregate::<Hash>() {
-            return hash.encoding();
         }
         let header = entry::header(self.bytes());
         if header & entry::INT != 0 {

@@ -61,6 +61,16 @@ pub enum Zset {
 }
 
 impl Zset {
+    /// An empty set that is to have so many members: a tree at once where they are too many.
+    #[must_use]
+    pub fn for_members(count: usize, limits: &Limits) -> Zset {
+        if count > limits.zset_max_listpack_entries {
+            Zset::Tree(Box::new(ZsetTree::new(&limits.hasher)))
+        } else {
+            Zset::new_empty()
+        }
+    }
+
     /// An empty set of the same form as another, to copy that into with [`Zset::append`].
     #[must_use]
     pub fn empty_like(other: ZsetRef<'_>, limits: &Limits) -> Zset {

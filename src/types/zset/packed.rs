@@ -20,6 +20,14 @@ fn score_of(item: Item<'_>) -> f64 {
     }
 }
 
+/// A score as it is to be kept: integers where they are, so that -0 becomes 0, as in Redis.
+#[inline]
+fn score_text(score: f64) -> Vec<u8> {
+    let mut text = Vec::with_capacity(SCORE_TEXT_MAX);
+    write_d2string(&mut text, score + 0.0);
+    text
+}
+
 /// The position of a member, and its score.
 #[inline]
 pub(super) fn find(list: ListpackRef<'_>, member: &[u8]) -> Option<(usize, f64)> {
@@ -62,9 +70,7 @@ pub(super) fn insert(list: &mut Listpack, member: &[u8], score: f64) {
         };
         if is_after {
             let at = list.insert_before(at, member);
-            let mut text = Vec::with_capacity(SCORE_TEXT_MAX);
-            write_d2string(&mut text, score);
-            list.insert_after(at, &text);
+            list.insert_after(at, &score_text(score));
             return;
         }
         next = view.next(score_at);
@@ -75,9 +81,7 @@ pub(super) fn insert(list: &mut Listpack, member: &[u8], score: f64) {
 /// Adds a member behind all others.
 pub(super) fn push_last(list: &mut Listpack, member: &[u8], score: f64) {
     list.push_back(member);
-    let mut text = Vec::with_capacity(SCORE_TEXT_MAX);
-    write_d2string(&mut text, score);
-    list.push_back(&text);
+    list.push_back(&score_text(score));
 }
 
 /// Takes the members of these ranks out.
