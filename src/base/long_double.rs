@@ -88,6 +88,24 @@ impl LongDouble {
         }
     }
 
+    /// The least integer not below the product (rounded to the format) with a small positive number. `None` where it
+    /// does not fit into 64 bits.
+    pub fn ceil_of_product(self, factor: u32) -> Option<i64> {
+        let Magnitude::Finite { mantissa, exponent } = self.magnitude else { return None };
+        let product = rounded(u128::from(mantissa) * u128::from(factor), exponent, false);
+        let Magnitude::Finite { mantissa, exponent } = product else { return None };
+        let shift = exponent.unsigned_abs();
+        let (whole, has_rest) = match exponent {
+            _ if mantissa == 0 => (0, false),
+            0..64 => (i128::from(mantissa) << shift, false),
+            64.. => return None,
+            _ if shift > 63 => (0, true),
+            _ => (i128::from(mantissa >> shift), mantissa & ((1 << shift) - 1) != 0),
+        };
+        let ceiling = if self.negative { -whole } else { whole + i128::from(has_rest) };
+        i64::try_from(ceiling).ok()
+    }
+
     /// True for "not a number".
     pub fn is_nan(&self) -> bool {
         self.magnitude == Magnitude::Nan

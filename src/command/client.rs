@@ -7,6 +7,7 @@ use crate::command::client_list::{client_info, client_kill, client_list};
 use crate::command::help;
 use crate::command::spec::flag::{ADMIN, LOADING, NOSCRIPT, STALE};
 use crate::command::spec::{Command, Doc, Group, command, container, doc};
+use crate::engine::blocking::WaitEnd;
 use crate::engine::ctx::{CmdResult, Ctx};
 use crate::engine::engine::Pause;
 use crate::engine::error::CmdError;
@@ -346,18 +347,22 @@ fn keep_expired(ctx: &mut Ctx<'_>) {
     ctx.dbs().for_each(|db| db.keeps_expired = is_paused);
 }
 
-/// No command blocks yet, and a client held back by CLIENT PAUSE is none that could be told a timeout:
-/// 0, as Redis answers for a client that is not blocked.
+/// Ends the wait for keys of another client. One held back by CLIENT PAUSE or by a job is none that could be told a
+/// timeout: 0, as Redis answers for a client that is not blocked.
 fn client_unblock(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
-    match args.len() {
-        3 => {}
-        4 if args.at(3).eq_ignore_ascii_case(b"timeout") => {}
-        4 if args.at(3).eq_ignore_ascii_case(b"error") => {}
+    let end = match args.len() {
+        3 => WaitEnd::Unblocked,
+        4 if args.at(3).eq_ignore_ascii_case(b"timeout") => WaitEnd::Unblocked,
+        4 if args.at(3).eq_ignore_ascii_case(b"error") => {
+            WaitEnd::Error("UNBLOCKED client unblocked via CLIENT UNBLOCK")
+        }
         4 => return Err(CmdError::Text("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR")),
         _ => return Err(CmdError::subcommand_syntax("client", args.at(1))),
-    }
-    number::parse_i64(args.at(2)).ok_or(CmdError::NotInteger)?;
-    ctx.reply.int(0);
+    };
+    let id = number::parse_i64(args.at(2)).ok_or(CmdError::NotInteger)?;
+    let slot = ctx.engine.clients.slot_of(id as u64);
+    let is_ended = slot.is_some_and(|slot| ctx.engine.end_wait(slot, end));
+    ctx.reply.int(is_ended.into());
     Ok(())
 }
 

@@ -109,6 +109,11 @@ fn swapdb(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
         let Shared { jobs, outbox, .. } = &mut *ctx.engine;
         jobs.swapped(first, second, &mut outbox.wakes);
     }
+    if !ctx.engine.blocking.is_empty() {
+        // Clients stay where they are, and see other keys there.
+        ctx.engine.blocking.note_all(first);
+        ctx.engine.blocking.note_all(second);
+    }
     ctx.changed(Event::Flush, b"");
     ctx.reply.ok();
     Ok(())

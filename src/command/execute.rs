@@ -7,6 +7,7 @@ use crate::base::block::Block;
 use crate::base::clock::Clock;
 use crate::base::probes;
 use crate::command::run_jobs::{self, Parked};
+use crate::command::serve;
 use crate::command::spec::{Command, flag};
 use crate::command::table::{CommandId, CommandTable, Found};
 use crate::engine::config::{Config, Opt};
@@ -44,6 +45,9 @@ pub enum Outcome {
     /// It goes on as a job: its reply comes later, and nothing of this client runs before. The caller gives the job
     /// its request (`Jobs::give_args`).
     Running,
+    /// It waits until a key brings something: its reply comes later, and nothing of this client runs before. The caller
+    /// gives it its request (`Blocking::give_args`).
+    Blocked,
 }
 
 impl Engine {
@@ -106,13 +110,27 @@ impl Engine {
         let ticks = ended.saturating_sub(*started);
         probes::command_end(|| shared.table.full_name(id), || shared.clock.nanos(ticks));
         *started = ended;
-        let ran = Ran { id, command, ticks, turn_ticks: ticks, result, mark };
-        if matches!(ran.result, Err(CmdError::Parked)) {
-            run_jobs::park(&mut self.dbs, shared, session, args, Parked { ran, now, out });
-            return Outcome::Running;
+        let ran = Ran { id, command, ticks, turn_ticks: ticks, result, mark, has_waited: false };
+        let outcome = match ran.result {
+            Err(CmdError::Parked) => {
+                run_jobs::park(&mut self.dbs, shared, session, args, Parked { ran, now, out });
+                Outcome::Running
+            }
+            Err(CmdError::Blocked) => {
+                serve::begin_wait(shared, session, args, &ran, out);
+                Outcome::Blocked
+            }
+            _ => {
+                account(shared, session, args, ran, out);
+                Outcome::Done
+            }
+        };
+        if !self.shared.blocking.is_empty() && self.has_ready_keys() {
+            self.serve_after_command();
+            // Not the next command's time.
+            *started = self.shared.clock.ticks();
         }
-        account(shared, session, args, ran, out);
-        Outcome::Done
+        outcome
     }
 }
 
@@ -127,6 +145,8 @@ pub(super) struct Ran {
     pub(super) result: CmdResult,
     /// Where its reply begins.
     pub(super) mark: Mark,
+    /// It was counted, and shown to MONITOR, when its client began to wait for keys.
+    pub(super) has_waited: bool,
 }
 
 /// Everything after the handler: its error, CLIENT REPLY, statistics, slow log.
@@ -138,7 +158,11 @@ pub(super) fn account(
     ran: Ran,
     out: &mut Output,
 ) {
-    shared.count_call(ran.id, ran.ticks);
+    if ran.has_waited {
+        shared.count_end_of_wait(ran.id, ran.ticks, ran.turn_ticks);
+    } else {
+        shared.count_call(ran.id, ran.ticks);
+    }
     if let Err(error) = ran.result {
         out.rewind(ran.mark);
         let message = error.message();
@@ -146,16 +170,19 @@ pub(super) fn account(
         Reply::new(out, session.resp).error(&message);
     }
     if session.replies != Replies::On {
-        filter_reply(session, ran.mark, out);
+        session.filter_reply(ran.mark, out);
     }
     // After the command, as in Redis: a SELECT shows the database it chose, a RESET no longer sees itself.
     let is_hidden = ran.command.flags & (flag::SKIP_MONITOR | flag::ADMIN) != 0;
-    if !shared.monitors.is_empty() && !is_hidden {
+    if !shared.monitors.is_empty() && !is_hidden && !ran.has_waited {
         monitor::feed(shared, session, args);
     }
     if ran.ticks >= shared.watch.least_ticks {
         shared.note_culprit(session, ran.id, args, ran.turn_ticks);
         shared.record_slow(session, args, ran.command, ran.ticks);
+        if !ran.has_waited {
+            shared.note_command_spike(ran.command, ran.ticks);
+        }
     }
 }
 
@@ -262,20 +289,6 @@ fn refuse(shared: &mut Shared, session: &mut Session, refusal: Refusal, out: &mu
     Reply::new(out, session.resp).error(&message);
     session.active_ms = shared.clock.unix_ms();
     if session.replies != Replies::On {
-        filter_reply(session, mark, out);
-    }
-}
-
-/// CLIENT REPLY OFF and SKIP: takes the reply back.
-#[cold]
-fn filter_reply(session: &mut Session, mark: Mark, out: &mut Output) {
-    match session.replies {
-        Replies::On => {}
-        Replies::Off => out.rewind(mark),
-        Replies::SkipNext => session.replies = Replies::Skip,
-        Replies::Skip => {
-            out.rewind(mark);
-            session.replies = Replies::On;
-        }
+        session.filter_reply(mark, out);
     }
 }

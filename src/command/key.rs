@@ -312,7 +312,7 @@ fn copy(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
         return Ok(());
     };
     db.put(to, entry).map_err(|_| CmdError::OutOfMemory)?;
-    ctx.changed(Event::CopyTo, to.bytes);
+    ctx.changed_in(db_index, Event::CopyTo, to.bytes);
     ctx.reply.int(1);
     Ok(())
 }
@@ -333,7 +333,7 @@ fn move_key(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
         return Err(CmdError::OutOfMemory);
     }
     ctx.changed(Event::MoveFrom, key.bytes);
-    ctx.changed(Event::MoveTo, key.bytes);
+    ctx.changed_in(target_index, Event::MoveTo, key.bytes);
     ctx.reply.int(1);
     Ok(())
 }

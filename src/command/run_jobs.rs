@@ -7,14 +7,14 @@
 use crate::base::probes;
 use crate::command::execute::{self, Ran};
 use crate::command::keys::ranges_of;
-use crate::command::spec::flag;
+use crate::command::spec::{Begin, flag};
 use crate::engine::background::Work;
 use crate::engine::ctx::{CmdResult, Ctx, OtherDbs};
 use crate::engine::engine::{Engine, Shared};
 use crate::engine::error::CmdError;
 use crate::engine::jobs::{
-    Budget, INDEX, Job, KeyRange, KeySource, Parking, Phase, Place, Running, Step, UNITS_AT_ONCE,
-    WHOLE, places_of_taker,
+    Budget, INDEX, Job, KeyRange, KeySource, Parking, Phase, Place, Running, Step, Taking,
+    UNITS_AT_ONCE, WHOLE, places_of_taker,
 };
 use crate::engine::session::{Session, Waiting};
 use crate::engine::slowlog::ARGUMENTS_MAX;
@@ -56,6 +56,8 @@ fn claim_places(
         !is_held && !shared.jobs.is_ahead((db, hash), hold, ticket)
     });
     if is_free {
+        // Whom its changes serve comes after the same as it did.
+        shared.blocking.set_maker((session.ticket != 0).then_some(session.ticket));
         unqueue(shared, session);
         return true;
     }
@@ -90,6 +92,10 @@ fn places_of(
     }
     let keys = KeySource::Ranges(ranges_of(command, args));
     let count = keys.len();
+    if command.keys.iter().any(|spec| matches!(spec.begin, Begin::Unknown)) {
+        // It may find further keys, and takes all of them in slices then.
+        places.extend(places_of_taker(session.db, false));
+    }
     if count == 0 && command.flags & flag::OTHER_DB != 0 {
         // SWAPDB.
         places.extend((0..db_count).map(|db| ((db, INDEX), Hold::Write)));
@@ -131,19 +137,25 @@ pub(super) fn park(
     args: Args<'_>,
     Parked { ran, now, out }: Parked<'_>,
 ) {
-    let Some(Parking { job, has_many_keys }) = shared.jobs.take_parking() else { return };
+    let Some(Parking { job, taking }) = shared.jobs.take_parking() else { return };
     shared.note_culprit(session, ran.id, args, ran.turn_ticks);
     let start = Start {
         job,
         found: Found { id: ran.id, command: ran.command, first_key: 0 },
-        keys: KeySource::Ranges(ranges_of(ran.command, args)),
-        phase: if has_many_keys { Phase::Take(0) } else { Phase::Work },
+        keys: match taking {
+            Taking::InSlicesAndFurther => {
+                KeySource::Further { ranges: ranges_of(ran.command, args), hashes: Vec::new() }
+            }
+            _ => KeySource::Ranges(ranges_of(ran.command, args)),
+        },
+        phase: if taking == Taking::AtOnce { Phase::Work } else { Phase::Take(0) },
         now,
         ticks: ran.ticks,
         out: out.split_off(ran.mark),
+        has_waited: ran.has_waited,
     };
     let running = begin(dbs, shared, session, start);
-    if !has_many_keys {
+    if taking == Taking::AtOnce {
         // Nobody else has run since the claim: all of them are free.
         for (hash, how) in hashes_in(&running.keys, args, 0) {
             hold(dbs, &running, hash, how);
@@ -161,13 +173,15 @@ struct Start {
     now: i64,
     ticks: u64,
     out: Output,
+    has_waited: bool,
 }
 
 /// A job of this client, whose request is still to come. It holds what stands for the database, not its keys.
 fn begin(dbs: &mut [Db], shared: &mut Shared, session: &mut Session, start: Start) -> Box<Running> {
-    let Start { job, found, keys, phase, now, ticks, out } = start;
+    let Start { job, found, keys, phase, now, ticks, out, has_waited } = start;
     session.waiting = Some(Waiting::Job);
     let is_taker = phase != Phase::Work;
+    let finds_further_keys = matches!(keys, KeySource::Further { .. });
     let running = Box::new(Running {
         id: shared.jobs.new_id(),
         ticket: shared.jobs.new_ticket(),
@@ -179,8 +193,10 @@ fn begin(dbs: &mut [Db], shared: &mut Shared, session: &mut Session, start: Star
         client: shared.clients.slot_of(session.id).unwrap_or(usize::MAX),
         db: session.db,
         limbo: None,
-        is_partial: is_taker && keys.is_written(),
+        // What is found further is only read.
+        is_partial: is_taker && keys.is_written() && !finds_further_keys,
         keys,
+        finds_further_keys,
         now,
         ticks,
         slice_ticks: 0,
@@ -188,6 +204,7 @@ fn begin(dbs: &mut [Db], shared: &mut Shared, session: &mut Session, start: Star
         phase,
         is_blocked: false,
         is_orphan: false,
+        has_waited,
     });
     if running.is_partial {
         hold(dbs, &running, WHOLE, Hold::Read);
@@ -218,6 +235,7 @@ impl Engine {
             now,
             ticks: 0,
             out: Output::default(),
+            has_waited: false,
         };
         let running = begin(&mut self.dbs, &mut self.shared, session, start);
         self.shared.jobs.add(running);
@@ -241,12 +259,22 @@ impl Engine {
     pub fn run_jobs(&mut self, budget_us: u64) -> Work {
         let clock = &self.shared.clock;
         let until = clock.ticks().saturating_add(clock.ticks_of(budget_us.saturating_mul(1000)));
-        while let Some(mut running) = self.shared.jobs.take_next() {
+        loop {
+            if self.has_ready_keys() && !self.shared.jobs.is_stopped() {
+                self.shared.jobs.count_slice();
+                let mut budget = self.shared.jobs.budget(until, &self.shared.clock);
+                if self.serve(&mut budget) == Work::Left || self.shared.jobs.is_forced() {
+                    break;
+                }
+            }
+            let Some(mut running) = self.shared.jobs.take_next() else { break };
             let started = self.shared.clock.ticks();
             running.slice_ticks = started;
             let mut budget = self.shared.jobs.budget(until, &self.shared.clock);
             self.shared.jobs.exchange(&running, &mut self.dbs);
+            self.shared.blocking.set_maker(Some(running.ticket));
             let is_over = self.advance(&mut running, &mut budget);
+            self.shared.blocking.set_maker(None);
             self.shared.jobs.exchange(&running, &mut self.dbs);
             let ticks = self.shared.clock.ticks() - started;
             running.ticks += ticks;
@@ -261,7 +289,12 @@ impl Engine {
                 break;
             }
         }
-        if self.shared.jobs.is_runnable() { Work::Left } else { Work::Done }
+        if self.has_work_for_jobs() { Work::Left } else { Work::Done }
+    }
+
+    /// Whether [`Engine::run_jobs`] has something to go on with.
+    pub fn has_work_for_jobs(&self) -> bool {
+        self.shared.jobs.is_runnable() || (self.has_ready_keys() && !self.shared.jobs.is_stopped())
     }
 
     /// Tells tracers and the stall ledger of a slice.
@@ -309,6 +342,13 @@ impl Engine {
                     if !self.take_keys(running, from, budget) {
                         return false;
                     }
+                    if running.finds_further_keys {
+                        if self.find_further_keys(running, budget) == Step::More {
+                            return false;
+                        }
+                        running.finds_further_keys = false;
+                        continue;
+                    }
                     running.phase = Phase::Work;
                     if running.limbo.is_none() {
                         // While it took them some may have expired, so none may live that would have.
@@ -345,6 +385,19 @@ impl Engine {
         let KeySource::Found { hashes, .. } = &mut running.keys else { return Ok(Step::Done) };
         let list = running.args.lend(&self.hasher);
         running.job.find_keys(list.args(), hashes, budget)
+    }
+
+    /// Has the job look for the next of its further keys in those it holds.
+    fn find_further_keys(&mut self, running: &mut Running, budget: &mut Budget) -> Step {
+        let KeySource::Further { hashes, .. } = &mut running.keys else { return Step::Done };
+        let mut hashes = std::mem::take(hashes);
+        let step = self.with_ctx(running, |job, ctx, args| {
+            job.find_further_keys(ctx, args, &mut hashes, budget)
+        });
+        if let KeySource::Further { hashes: kept, .. } = &mut running.keys {
+            *kept = hashes;
+        }
+        step.unwrap_or(Step::Done)
     }
 
     /// Takes keys, those it changes first, until all are held, one is not free, or the slice is over; true: all are.
@@ -436,7 +489,8 @@ impl Engine {
         let mark = Output::default().mark();
         // The ledger is told slice by slice.
         let ticks = running.ticks + self.shared.clock.ticks().saturating_sub(running.slice_ticks);
-        let mut ran = Ran { id, command, ticks, turn_ticks: 0, result, mark };
+        let has_waited = running.has_waited;
+        let mut ran = Ran { id, command, ticks, turn_ticks: 0, result, mark, has_waited };
         let shared = &mut self.shared;
         if let (Err(error), Some(encode)) = (&ran.result, running.job.error_form()) {
             let message = error.message();
@@ -511,13 +565,16 @@ impl Engine {
         }
         // A request of a million arguments takes milliseconds to free.
         self.shared.graveyard.bury_garbage(Box::new(running.args));
-        if let KeySource::Found { hashes, .. } = running.keys {
+        if let KeySource::Found { hashes, .. } | KeySource::Further { hashes, .. } = running.keys {
             self.shared.graveyard.bury_garbage(Box::new(hashes));
         }
     }
 
     /// A client is gone: it waits for nothing, and nobody waits for its reply.
     pub fn forget_client(&mut self, slot: usize) {
+        if let Some(blocked) = self.shared.blocking.remove(slot) {
+            self.shared.bury_args(blocked.args);
+        }
         if !self.shared.jobs.is_active() {
             return;
         }
@@ -548,9 +605,11 @@ fn hashes_in<'a>(
 ) -> impl Iterator<Item = (u64, Hold)> + 'a {
     let (ranges, hashes, hold) = match keys {
         KeySource::Ranges(ranges) => (&ranges[..], &[][..], Hold::Read),
+        KeySource::Further { ranges, hashes } => (&ranges[..], &hashes[..], Hold::Read),
         KeySource::Found { hashes, hold } => (&[][..], &hashes[..], *hold),
     };
-    let found = hashes.get(from..).unwrap_or(&[]);
+    let named_count: usize = ranges.iter().map(|range| range.count).sum();
+    let found = hashes.get(from.saturating_sub(named_count)..).unwrap_or(&[]);
     let named = keys_in(ranges, from).map(move |(index, hold)| (args.key(index).hash, hold));
     named.chain(found.iter().map(move |&hash| (hash, hold)))
 }

@@ -215,7 +215,8 @@ impl Engine {
                     _ => Reply::Null,
                 }
             }
-            Outcome::Postponed => {
+            // Nobody waits in process; `Postponed` is what CLIENT PAUSE holds back.
+            Outcome::Postponed | Outcome::Blocked => {
                 session.waiting = None;
                 Reply::Error(String::from_utf8_lossy(&PAUSED.message()).into_owned())
             }

@@ -72,11 +72,17 @@ pub fn line(
     );
 }
 
+/// Whether its command waits for anything but its own work.
+fn is_blocked(session: &Session) -> bool {
+    use Waiting::{Blocked, Keys, Pause, Room};
+    matches!(session.waiting, Some(Pause | Keys | Room | Blocked))
+}
+
 /// One letter per property, `N` where there is none.
 fn flags(session: &Session) -> String {
     let properties = [
         ('O', session.is_monitor),
-        ('b', matches!(session.waiting, Some(Waiting::Pause | Waiting::Keys | Waiting::Room))),
+        ('b', is_blocked(session)),
         ('c', session.closes_after_reply),
         ('A', session.is_killed),
         ('U', matches!(session.address, Address::Unix(_))),

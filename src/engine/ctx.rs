@@ -38,10 +38,19 @@ impl<'a> Ctx<'a> {
     /// Says that the command changed something: counted for snapshots; the place where keyspace
     /// notifications, propagation and waiting clients attach.
     #[inline]
-    pub fn changed(&mut self, event: Event, _key: &[u8]) {
+    pub fn changed(&mut self, event: Event, key: &[u8]) {
+        self.changed_in(self.db_index(), event, key);
+    }
+
+    /// As [`Ctx::changed`], for a key of another database.
+    #[inline]
+    pub fn changed_in(&mut self, db: usize, event: Event, key: &[u8]) {
         // A rename or a move is one change with two events.
         let is_first_half = matches!(event, Event::RenameFrom | Event::MoveFrom);
         self.engine.stats.dirty += u64::from(!is_first_half);
+        if !self.engine.blocking.is_empty() && !event.wakes_nobody() {
+            self.engine.blocking.note(db, key);
+        }
     }
 
     /// As [`Ctx::changed`], of so many changes: each element added or removed counts.
@@ -59,9 +68,17 @@ impl<'a> Ctx<'a> {
         self.engine.stats.dirty -= 1;
     }
 
+    /// As [`Ctx::changed`], for an event that stands for `count` changes.
+    pub fn changed_many(&mut self, event: Event, key: &[u8], count: usize) {
+        let before = self.engine.stats.dirty;
+        self.changed(event, key);
+        self.engine.stats.dirty = before + count as u64;
+    }
+
     /// Empties a database: each key counts as a change, and the graveyard frees them when there is time. Jobs that use
     /// what it held go on with that. O(1).
     pub fn empty(&mut self, index: usize) {
+        self.engine.blocking.note_flush(index);
         let is_used = self.engine.jobs.uses(index);
         let Some(db) = self.db_at(index) else { return };
         if !is_used {
@@ -168,6 +185,8 @@ pub enum Event {
     Append,
     /// `setrange`
     SetRange,
+    /// PFCOUNT has kept what it counted: no event, but a change.
+    PfCount,
     /// `incrby`
     IncrBy,
     /// `incrbyfloat`
@@ -296,4 +315,24 @@ pub enum Event {
     PfAdd,
     /// A database was emptied or swapped: no key event, but a change.
     Flush,
+}
+
+impl Event {
+    /// Whether those who wait for the key are not to look at it: it is still there, and has got nothing new. Redis does
+    /// not have them look, and they would find what they must not (a group that was set back).
+    fn wakes_nobody(self) -> bool {
+        matches!(
+            self,
+            Event::XDel
+                | Event::XTrim
+                | Event::XSetId
+                | Event::XGroupCreateConsumer
+                | Event::XGroupSetId
+                | Event::XGroupDelConsumer
+                | Event::XAck
+                | Event::XClaim
+                | Event::XAutoClaim
+                | Event::XReadGroup
+        )
+    }
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use crate::base::clock::Clock;
 use crate::base::hash::KeyHasher;
 use crate::base::random::Random;
+use crate::engine::blocking::Blocking;
 use crate::engine::clients::Clients;
 use crate::engine::config::{Config, Opt};
 use crate::engine::config_choice::MaxmemoryPolicy;
@@ -69,6 +70,8 @@ pub struct Shared {
     pub pause: Option<Pause>,
     /// Long commands under way, and who waits for them.
     pub jobs: Jobs,
+    /// Clients that wait for keys to bring something.
+    pub blocking: Blocking,
     /// Detached databases and values, freed in slices.
     pub graveyard: Graveyard,
     /// What the network layer does for commands at once (ports, limits); absent in process.
@@ -163,6 +166,7 @@ impl Engine {
                 monitors: Vec::new(),
                 pause: None,
                 jobs: Jobs::default(),
+                blocking: Blocking::default(),
                 graveyard: Graveyard::default(),
                 host: None,
                 is_active_expire_on: true,
@@ -301,6 +305,13 @@ impl Shared {
         self.stats.count_call(id, ticks, nanos);
     }
 
+    /// A command that was counted when its client began to wait has ended: `ticks` in all, of them `reply_ticks` now.
+    pub fn count_end_of_wait(&mut self, id: CommandId, ticks: u64, reply_ticks: u64) {
+        let nanos = self.watch.is_tracking.then(|| self.clock.nanos(ticks));
+        self.stats.count_end_of_wait(id, ticks, nanos);
+        self.note_spike("command-unblocking", reply_ticks);
+    }
+
     /// Counts `calls` runs of a command at once, each of which took this long.
     #[inline]
     pub fn count_calls(&mut self, id: CommandId, calls: u32, ticks: u64) {
@@ -326,6 +337,7 @@ fn limits_of(config: &Config, before: &Limits) -> Limits {
         zset_max_listpack_entries: size(Opt::ZsetMaxListpackEntries),
         zset_max_listpack_value: size(Opt::ZsetMaxListpackValue),
         list_max_listpack_size: config.int(Opt::ListMaxListpackSize),
+        list_packed_threshold: before.list_packed_threshold,
         list_compress_depth: size(Opt::ListCompressDepth),
         stream_node_max_bytes: size(Opt::StreamNodeMaxBytes),
         stream_node_max_entries: size(Opt::StreamNodeMaxEntries),

@@ -25,6 +25,8 @@ pub enum CmdError {
     Arity(&'static str),
     /// No error: the command goes on as a job, and its reply comes later.
     Parked,
+    /// No error: the client waits for keys, and its reply comes later.
+    Blocked,
     /// Any other fixed text, code included.
     Text(&'static str),
     /// Any other text, code included.
@@ -55,6 +57,7 @@ impl CmdError {
             }
             // Never shown: whoever runs a handler takes the job.
             CmdError::Parked => "ERR the command goes on as a job",
+            CmdError::Blocked => "ERR the client waits for keys",
             CmdError::Text(text) => text,
             CmdError::Owned(text) => return Cow::Borrowed(text),
         };

@@ -368,7 +368,10 @@ impl Shared {
     /// invalidation messages attach.
     #[inline]
     pub fn deleted(&mut self, event: Event, db: usize, key: &[u8]) {
-        let _ = (event, db, key);
+        let _ = event;
+        if !self.blocking.is_empty() {
+            self.blocking.note(db, key);
+        }
     }
 
     /// Takes over what the configuration says about memory; to be called after each change of it.

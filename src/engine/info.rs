@@ -192,7 +192,9 @@ fn clients(ctx: &mut Ctx<'_>, text: &mut InfoText) {
     let (mut waiting, mut input_max, mut output_max) = (0, 0, 0);
     for (_, session) in shared.clients.iter().filter(|(_, session)| !session.is_killed) {
         connected += 1;
-        waiting += usize::from(matches!(session.waiting, Some(Waiting::Pause | Waiting::Keys)));
+        let is_waiting =
+            matches!(session.waiting, Some(Waiting::Pause | Waiting::Keys | Waiting::Blocked));
+        waiting += usize::from(is_waiting);
         let io = &session.io;
         input_max = input_max.max(io.query_bytes + io.query_free_bytes);
         output_max = output_max.max(io.reply_bytes + io.reply_block_bytes);
@@ -204,7 +206,8 @@ fn clients(ctx: &mut Ctx<'_>, text: &mut InfoText) {
     text.field("client_recent_max_input_buffer", input_max);
     text.field("client_recent_max_output_buffer", output_max);
     text.field("blocked_clients", waiting);
-    text.zeros(&["tracking_clients", "clients_in_timeout_table"]);
+    text.field("tracking_clients", 0);
+    text.field("clients_in_timeout_table", shared.blocking.deadlines());
 }
 
 fn persistence(ctx: &mut Ctx<'_>, text: &mut InfoText) {

@@ -73,6 +73,20 @@ pub trait Job: Send {
         Ok(Step::Done)
     }
 
+    /// Looks in the keys held so far for the names of others, and appends their hashes: those are held too, for
+    /// reading, before the work begins. Called until it says [`Step::Done`], where the job was begun by
+    /// [`Ctx::run_with_further_keys`]. The keys it looks in may expire before the work begins, but not change.
+    fn find_further_keys(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        args: Args<'_>,
+        hashes: &mut Vec<u64>,
+        budget: &mut Budget,
+    ) -> Step {
+        let _ = (ctx, args, hashes, budget);
+        Step::Done
+    }
+
     /// The request as a list of at most `arguments_max` arguments, the last of them saying how many more there are;
     /// `None`: `args` is that list. O(what is shown).
     fn shown(&self, args: Args<'_>, arguments_max: usize) -> Option<OwnedArgs> {
@@ -160,6 +174,13 @@ pub struct KeyRange {
 pub enum KeySource {
     /// They are arguments.
     Ranges(Vec<KeyRange>),
+    /// They are arguments, and those whose hashes [`Job::find_further_keys`] has found, which are only read.
+    Further {
+        /// The arguments.
+        ranges: Vec<KeyRange>,
+        /// One for each name found.
+        hashes: Vec<u64>,
+    },
     /// [`Job::find_keys`] has found these hashes.
     Found {
         /// One for each key named, in the request's order.
@@ -173,7 +194,8 @@ impl KeySource {
     /// How many, one named twice counted twice.
     pub fn len(&self) -> usize {
         match self {
-            KeySource::Ranges(ranges) => ranges.iter().map(|range| range.count).sum(),
+            KeySource::Ranges(ranges) => count_of(ranges),
+            KeySource::Further { ranges, hashes } => count_of(ranges) + hashes.len(),
             KeySource::Found { hashes, .. } => hashes.len(),
         }
     }
@@ -186,10 +208,16 @@ impl KeySource {
     /// Whether one of them is changed.
     pub fn is_written(&self) -> bool {
         match self {
-            KeySource::Ranges(ranges) => ranges.iter().any(|range| range.hold == Hold::Write),
+            KeySource::Ranges(ranges) | KeySource::Further { ranges, .. } => {
+                ranges.iter().any(|range| range.hold == Hold::Write)
+            }
             KeySource::Found { hold, .. } => *hold == Hold::Write,
         }
     }
+}
+
+fn count_of(ranges: &[KeyRange]) -> usize {
+    ranges.iter().map(|range| range.count).sum()
 }
 
 impl Default for KeySource {
@@ -202,8 +230,19 @@ impl Default for KeySource {
 pub struct Parking {
     /// The work.
     pub job: Box<dyn Job>,
-    /// It has too many keys to take them at once, and has not begun.
-    pub has_many_keys: bool,
+    /// How it comes to its keys.
+    pub taking: Taking,
+}
+
+/// How a job comes to its keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taking {
+    /// All at once: it has begun.
+    AtOnce,
+    /// They are too many for that, so it takes them in slices before it begins.
+    InSlices,
+    /// So too, and then those that it finds in them.
+    InSlicesAndFurther,
 }
 
 /// Where a running job stands.
@@ -211,7 +250,7 @@ pub struct Parking {
 pub enum Phase {
     /// It looks for its keys ([`Job::find_keys`]), and holds none.
     Find,
-    /// It takes its keys, this many of them held so far.
+    /// It takes its keys, this many of them held so far, and looks for further ones in them.
     Take(usize),
     /// It works.
     Work,
@@ -243,6 +282,8 @@ pub struct Running {
     pub limbo: Option<usize>,
     /// Its keys.
     pub keys: KeySource,
+    /// It is to be asked for further keys.
+    pub finds_further_keys: bool,
     /// Whether others could see it half done.
     pub is_partial: bool,
     /// Unix time in milliseconds as of which it sees its keys: when it held them all.
@@ -259,6 +300,8 @@ pub struct Running {
     pub is_blocked: bool,
     /// Nobody waits for its reply.
     pub is_orphan: bool,
+    /// Its command was counted, and shown to MONITOR, when its client began to wait for keys.
+    pub has_waited: bool,
 }
 
 impl Running {
@@ -288,6 +331,8 @@ enum Who {
     Client(usize),
     /// A job that takes its keys.
     Job(u32),
+    /// A ready key whose clients wait to be served.
+    Serve(u32),
 }
 
 /// All jobs, and all who wait for them.
@@ -300,6 +345,10 @@ pub struct Jobs {
     waiters: HashMap<Place, VecDeque<Waiter>>,
     /// The places of each client that waits, by its ticket.
     waiting: HashMap<u64, Vec<(Place, Hold)>>,
+    /// Ready keys that wait.
+    serves: usize,
+    /// Those of them that may look again.
+    serves_woken: Vec<u32>,
     limbo: Slab<Limbo>,
     last_id: u32,
     last_ticket: u64,
@@ -317,7 +366,7 @@ impl Jobs {
     /// Whether a job runs or somebody waits: asked for every command.
     #[inline]
     pub fn is_active(&self) -> bool {
-        !self.running.is_empty() || !self.waiting.is_empty()
+        !self.running.is_empty() || !self.waiting.is_empty() || self.serves > 0
     }
 
     /// Jobs under way.
@@ -365,6 +414,16 @@ impl Jobs {
         }
     }
 
+    /// The first slice of what a command has begun at `started`, within the time that this turn has left for that.
+    pub fn first_budget(&self, started_ticks: u64, clock: &Clock) -> Budget {
+        self.budget(started_ticks + self.turn_ticks, clock)
+    }
+
+    /// So much of that time is gone.
+    pub fn spend_turn(&mut self, ticks: u64) {
+        self.turn_ticks = self.turn_ticks.saturating_sub(ticks);
+    }
+
     /// Takes what [`Ctx::run`] has parked.
     pub fn take_parking(&mut self) -> Option<Parking> {
         self.parking.take()
@@ -395,12 +454,22 @@ impl Jobs {
         }
     }
 
+    /// Whether nothing may go on, for a test.
+    pub fn is_stopped(&self) -> bool {
+        self.slices_left == Some(0)
+    }
+
+    /// A slice is about to run.
+    pub fn count_slice(&mut self) {
+        if let Some(slices) = &mut self.slices_left {
+            *slices = slices.saturating_sub(1);
+        }
+    }
+
     /// Takes the next job that can go on.
     pub fn take_next(&mut self) -> Option<Box<Running>> {
         let at = self.next_runnable()?;
-        if let Some(slices) = &mut self.slices_left {
-            *slices -= 1;
-        }
+        self.count_slice();
         self.running.remove(at)
     }
 
@@ -411,7 +480,7 @@ impl Jobs {
 
     /// Place of the next job that can go on. Only the oldest of those that take their keys slice by slice may.
     fn next_runnable(&self) -> Option<usize> {
-        if self.running.is_empty() || self.slices_left == Some(0) {
+        if self.running.is_empty() || self.is_stopped() {
             return None;
         }
         let oldest = self.oldest_taker();
@@ -459,6 +528,40 @@ impl Jobs {
         }
     }
 
+    /// Has a ready key wait for these places, before its clients are served.
+    pub fn wait_as_serve(&mut self, id: u32, ticket: u64, places: &[(Place, Hold)]) {
+        for &(place, hold) in places {
+            self.enqueue(place, Waiter { ticket, hold, who: Who::Serve(id) });
+        }
+        self.serves += usize::from(!places.is_empty());
+    }
+
+    /// A ready key waits no longer at these places. Those behind it are woken.
+    pub fn stop_waiting_as_serve(
+        &mut self,
+        id: u32,
+        places: &[(Place, Hold)],
+        wakes: &mut Vec<usize>,
+    ) {
+        self.serves -= usize::from(!places.is_empty());
+        for &(place, _) in places {
+            if let Some(queue) = self.waiters.get_mut(&place) {
+                queue.retain(|waiter| waiter.who != Who::Serve(id));
+            }
+            self.wake(place, wakes);
+        }
+    }
+
+    /// Ready keys that wait and may look again.
+    pub fn take_woken_serves(&mut self) -> Vec<u32> {
+        std::mem::take(&mut self.serves_woken)
+    }
+
+    /// Whether there are such.
+    pub fn has_woken_serves(&self) -> bool {
+        !self.serves_woken.is_empty()
+    }
+
     /// Queues are in the order of tickets. A client's is nearly always the youngest.
     fn enqueue(&mut self, place: Place, waiter: Waiter) {
         let queue = self.waiters.entry(place).or_default();
@@ -501,6 +604,7 @@ impl Jobs {
             match waiter.who {
                 Who::Client(client) => wakes.push(client),
                 Who::Job(job) => jobs.push(job),
+                Who::Serve(id) => self.serves_woken.push(id),
             }
             if waiter.hold == Hold::Write {
                 break;
@@ -518,16 +622,20 @@ impl Jobs {
     fn wake_databases(&mut self, dbs: &[usize], wakes: &mut Vec<usize>) {
         let in_them = |place: &Place| dbs.contains(&place.0);
         let queues = self.waiters.iter().filter(|(place, _)| in_them(place));
-        let mut clients: Vec<(u64, usize)> = queues
-            .flat_map(|(_, queue)| queue)
-            .filter_map(|waiter| match waiter.who {
-                Who::Client(client) => Some((waiter.ticket, client)),
-                Who::Job(_) => None,
-            })
-            .collect();
+        let (mut clients, mut serves) = (Vec::new(), Vec::new());
+        for waiter in queues.flat_map(|(_, queue)| queue) {
+            match waiter.who {
+                Who::Client(client) => clients.push((waiter.ticket, client)),
+                Who::Serve(id) => serves.push((waiter.ticket, id)),
+                Who::Job(_) => {}
+            }
+        }
         // In the order in which they came, not that of a hash map.
         clients.sort_unstable();
         clients.dedup();
+        serves.sort_unstable();
+        serves.dedup();
+        self.serves_woken.extend(serves.into_iter().map(|(_, id)| id));
         wakes.extend(clients.into_iter().map(|(_, client)| client));
         self.running.iter_mut().for_each(|running| running.is_blocked = false);
     }
@@ -615,28 +723,43 @@ impl Ctx<'_> {
         let jobs = &self.engine.jobs;
         let mut budget = match self.is_alone() {
             true => Budget::unlimited(),
-            false => jobs.budget(started + jobs.turn_ticks, clock),
+            false => jobs.first_budget(started, clock),
         };
         let step = job.step(self, args, &mut budget)?;
         let ticks = self.engine.clock.ticks().saturating_sub(started);
         let jobs = &mut self.engine.jobs;
-        jobs.turn_ticks = jobs.turn_ticks.saturating_sub(ticks);
+        jobs.spend_turn(ticks);
         match step {
             Step::Done => Ok(()),
             Step::More => {
-                jobs.parking = Some(Parking { job: Box::new(job), has_many_keys: false });
+                jobs.parking = Some(Parking { job: Box::new(job), taking: Taking::AtOnce });
                 Err(CmdError::Parked)
             }
         }
     }
 
     /// Runs a job whose keys are too many to be taken at once ([`Ctx::is_long`]): it begins once it holds them all.
-    pub fn run_with_many_keys(&mut self, args: Args<'_>, mut job: impl Job + 'static) -> CmdResult {
+    pub fn run_with_many_keys(&mut self, args: Args<'_>, job: impl Job + 'static) -> CmdResult {
+        self.run_after(args, job, Taking::InSlices)
+    }
+
+    /// Runs a job that reads more keys than the request names, whose names are data of those
+    /// ([`Job::find_further_keys`]): it begins once it holds them all.
+    pub fn run_with_further_keys(&mut self, args: Args<'_>, job: impl Job + 'static) -> CmdResult {
+        self.run_after(args, job, Taking::InSlicesAndFurther)
+    }
+
+    fn run_after(
+        &mut self,
+        args: Args<'_>,
+        mut job: impl Job + 'static,
+        taking: Taking,
+    ) -> CmdResult {
         if self.is_alone() {
             job.step(self, args, &mut Budget::unlimited())?;
             return Ok(());
         }
-        self.engine.jobs.parking = Some(Parking { job: Box::new(job), has_many_keys: true });
+        self.engine.jobs.parking = Some(Parking { job: Box::new(job), taking });
         Err(CmdError::Parked)
     }
 }

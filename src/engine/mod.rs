@@ -1,5 +1,6 @@
 //! Layer 4: all that a command may touch; no socket.
 pub mod background;
+pub mod blocking;
 pub mod client_line;
 pub mod client_memory;
 pub mod clients;

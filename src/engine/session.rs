@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::engine::error::CmdError;
 use crate::engine::table::CommandId;
-use crate::proto::reply::Resp;
+use crate::proto::reply::{Mark, Output, Resp};
 
 /// One client.
 #[derive(Clone, Debug)]
@@ -53,8 +53,13 @@ pub struct Session {
     pub fd: i32,
     /// Its buffers, as the network layer last saw them.
     pub io: IoFigures,
-    /// What its job holds, if its command runs as one: the request and the reply so far, in bytes.
+    /// What its job holds, if its command runs as one: the request and the reply so far, in bytes. The request, if it
+    /// waits for keys to bring something.
     pub job_bytes: usize,
+    /// Its command never waits for keys to bring something: it is part of a transaction or a script.
+    pub is_blocking_denied: bool,
+    /// Its command waited and is run again because this key is ready.
+    pub woken_by: Option<Arc<[u8]>>,
 }
 
 /// What CLIENT REPLY lets through.
@@ -82,6 +87,8 @@ pub enum Waiting {
     Job,
     /// Its command may add data, and memory is too far above `maxmemory`.
     Room,
+    /// Its command waits for keys to bring something.
+    Blocked,
 }
 
 /// What a client says of the library it uses.
@@ -207,6 +214,8 @@ impl Session {
             fd: -1,
             io: IoFigures::default(),
             job_bytes: 0,
+            is_blocking_denied: false,
+            woken_by: None,
         }
     }
 
@@ -236,6 +245,20 @@ impl Session {
     /// Whether it runs on this machine, for what is allowed to local clients only.
     pub fn is_local(&self) -> bool {
         self.address.is_local()
+    }
+
+    /// CLIENT REPLY OFF and SKIP: takes the reply of the command that just ran back.
+    #[cold]
+    pub fn filter_reply(&mut self, mark: Mark, out: &mut Output) {
+        match self.replies {
+            Replies::On => {}
+            Replies::Off => out.rewind(mark),
+            Replies::SkipNext => self.replies = Replies::Skip,
+            Replies::Skip => {
+                out.rewind(mark);
+                self.replies = Replies::On;
+            }
+        }
     }
 
     /// Whether what it runs now is answered.

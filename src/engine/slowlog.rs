@@ -78,7 +78,7 @@ impl SlowLog {
 }
 
 impl Shared {
-    /// The slow log and the latency monitor, for a command that took `ticks`; and time has moved on within the turn.
+    /// The slow log, for a command that took `ticks`; and time has moved on within the turn.
     #[cold]
     pub fn record_slow(
         &mut self,
@@ -95,6 +95,11 @@ impl Shared {
             let name = session.last_command.map_or("", |id| self.table.full_name(id));
             self.slowlog.add(name, args, session, unix_seconds, nanos / 1000, entries_max);
         }
+    }
+
+    /// The latency monitor, for a command that took `ticks`.
+    #[cold]
+    pub fn note_command_spike(&mut self, command: &Command, ticks: u64) {
         let is_fast = command.flags & flag::FAST != 0;
         self.note_spike(if is_fast { "fast-command" } else { "command" }, ticks);
     }

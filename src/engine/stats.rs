@@ -126,11 +126,25 @@ impl Stats {
         }
     }
 
-    /// Counts that a command which ran answered an error.
-    pub fn count_failure(&mut self, id: CommandId, message: &[u8]) {
+    /// A command that was counted when its client began to wait has ended: `ticks` and `nanos` in all.
+    pub fn count_end_of_wait(&mut self, id: CommandId, ticks: u64, nanos: Option<u64>) {
+        let Some(command) = self.commands.get_mut(id.index()) else { return };
+        command.ticks += ticks;
+        if let Some(nanos) = nanos {
+            command.histogram.get_or_insert_with(Box::<Histogram>::default).record(nanos);
+        }
+    }
+
+    /// Counts that a command failed, without an error reply.
+    pub fn count_failed(&mut self, id: CommandId) {
         if let Some(command) = self.commands.get_mut(id.index()) {
             command.failed += 1;
         }
+    }
+
+    /// Counts that a command which ran answered an error.
+    pub fn count_failure(&mut self, id: CommandId, message: &[u8]) {
+        self.count_failed(id);
         self.count_error(message);
     }
 

@@ -175,6 +175,7 @@ impl Shared {
         if ticks >= self.watch.least_ticks {
             self.note_culprit(session, id, list.args(), ticks);
             self.record_slow(session, list.args(), command, ticks);
+            self.note_command_spike(command, ticks);
         }
     }
 

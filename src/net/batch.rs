@@ -270,6 +270,17 @@ impl Reactor {
                 }
                 (current.is_postponing, current.is_waiting) = (true, true);
             }
+            Outcome::Blocked => {
+                if let Postponed::Command(args) = keep(engine, entry, arena, batch, conn) {
+                    current.session.job_bytes = engine.shared.blocking.give_args(args);
+                    engine.shared.clients.recount(&current.session);
+                }
+                (current.is_postponing, current.is_waiting) = (true, true);
+                if conn.is_hung_up || conn.is_eof {
+                    // Its end is known already: to be looked at once the request is put away.
+                    current.is_leaving = true;
+                }
+            }
         }
         cut_above_limit(engine, current, conn);
     }
@@ -302,6 +313,10 @@ impl Reactor {
         let first_hash = (entry.hint.index != 0).then_some(entry.hint.hash);
         let out = &mut current.output;
         let ran = dialect::run(conn.dialect, engine, session, frame, first_hash, out, started);
+        if !engine.shared.blocking.is_empty() && engine.has_ready_keys() {
+            engine.serve_after_command();
+            *started = engine.shared.clock.ticks();
+        }
         if ran == Ran::Parked {
             if let Postponed::Frame(frame) = keep(engine, entry, arena, batch, conn) {
                 engine.shared.jobs.give_args(frame);
@@ -349,6 +364,7 @@ impl Reactor {
             share_until,
             is_postponing: false,
             is_waiting: false,
+            is_leaving: false,
         });
     }
 
@@ -372,7 +388,7 @@ impl Reactor {
             }
         }
         self.engine.shared.clients.checkin(conn.client, current.session);
-        if current.is_postponing && !current.is_waiting {
+        if (current.is_postponing && !current.is_waiting) || current.is_leaving {
             self.make_ready(current.conn);
         }
     }
@@ -405,6 +421,8 @@ pub struct Current {
     pub is_postponing: bool,
     /// Its command waits for a pause to end or for keys, or runs as a job: `Session::waiting` says which.
     pub is_waiting: bool,
+    /// Its client waits for keys to bring something, and has closed its side already.
+    pub is_leaving: bool,
 }
 
 /// What keeps a request of another dialect from running now, if anything: the same that keeps commands.

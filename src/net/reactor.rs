@@ -227,6 +227,7 @@ impl Reactor {
             self.flush_dirty();
             self.end_phase(Phase::Flush);
         }
+        self.end_waits();
         self.run_timers();
         self.end_phase(Phase::Timers);
         self.run_background();
@@ -248,7 +249,8 @@ impl Reactor {
             || !self.unsent.is_empty()
             || self.background == Work::Left
             || self.expiry == Work::Left
-            || self.engine.shared.jobs.is_runnable()
+            || self.engine.has_work_for_jobs()
+            || self.engine.shared.is_wait_due()
             || self.engine.shared.clients.memory.is_cut_short()
             || (self.arrivals.is_pending && self.arrivals.resume_at.is_none())
     }
@@ -260,7 +262,7 @@ impl Reactor {
             return self.poll_once(events, Some(Duration::ZERO));
         }
         let clock = &self.engine.shared.clock;
-        self.timers.expect_expiry(self.engine.next_expiry_ms(), clock);
+        self.timers.expect_expiry(self.next_due_ms(), clock);
         let timeout = self.timers.poll_timeout(clock);
         if !self.busy_poll.is_zero() {
             let until = self.engine.shared.clock.monotonic() + self.busy_poll;
@@ -275,6 +277,13 @@ impl Reactor {
             }
         }
         self.poll_once(events, timeout)
+    }
+
+    /// When a key expires or a client's wait is over, whichever comes first, in milliseconds since 1970.
+    pub(super) fn next_due_ms(&self) -> Option<i64> {
+        let expiry = self.engine.next_expiry_ms();
+        let deadline = self.engine.shared.blocking.next_deadline_ms();
+        expiry.into_iter().chain(deadline).min()
     }
 
     fn poll_once(&mut self, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
@@ -500,13 +509,21 @@ impl Reactor {
         self.timers.set_hz(config.int(Opt::Hz));
     }
 
+    /// Answers those whose wait for keys has lasted long enough.
+    fn end_waits(&mut self) {
+        if self.engine.shared.is_wait_due() {
+            self.engine.shared.end_waits_due();
+            self.carry_out();
+        }
+    }
+
     /// Work that no single request waits for, in one slice for all kinds of it: first come the jobs, then expiry, then
     /// what is to be freed, and who was first is last the next time.
     fn run_background(&mut self) {
         let is_tick = self.timers.take_background_due();
         let has_due = is_tick || self.expiry == Work::Left || self.engine.is_expiry_due();
         let shared = &self.engine.shared;
-        let has_jobs = !shared.jobs.is_empty();
+        let has_jobs = !shared.jobs.is_empty() || self.engine.has_ready_keys();
         let has_dead = is_tick
             || self.background == Work::Left
             || !shared.graveyard.is_empty()

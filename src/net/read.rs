@@ -8,6 +8,7 @@ use std::io::{ErrorKind, Read};
 
 use crate::base::block::Block;
 use crate::dialect::Dialect;
+use crate::engine::session::Waiting;
 use crate::net::batch::{Entry, Source};
 use crate::net::conn::{Conn, Growing, Partial, Postponed};
 use crate::net::reactor::{READ_BYTES_MAX, Reactor};
@@ -112,6 +113,9 @@ impl Reactor {
         let Some(conn) = self.conns.get_mut(key) else { return true };
         if conn.is_waiting {
             // The end of the pause makes it ready; until then nothing can run.
+            if conn.is_hung_up || conn.is_eof {
+                self.leave_wait(key);
+            }
             return true;
         }
         if conn.postponed.is_empty() {
@@ -129,6 +133,20 @@ impl Reactor {
         // It goes on reading in the next turn.
         self.make_ready(key);
         true
+    }
+
+    /// The client has closed its side while it may be waiting for keys to bring something: then it gets nothing any
+    /// more, as in Redis.
+    #[cold]
+    fn leave_wait(&mut self, key: usize) {
+        let Some(conn) = self.conns.get_mut(key) else { return };
+        let session = self.engine.shared.clients.get(conn.client);
+        if session.is_none_or(|session| session.waiting != Some(Waiting::Blocked)) {
+            return;
+        }
+        (conn.is_eof, conn.is_closing) = (true, true);
+        self.engine.forget_client(conn.client);
+        self.mark_dirty(key);
     }
 
     fn read_to_arena(&mut self, key: usize) {

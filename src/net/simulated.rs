@@ -295,6 +295,8 @@ pub struct Leftovers {
     pub waiting: usize,
     /// Jobs under way, and clients that wait for a key.
     pub jobs: usize,
+    /// Clients that wait for keys to bring something, and keys that have.
+    pub blocked: usize,
     /// Keys that somebody holds.
     pub held: usize,
     /// Bytes received and not run, or answered and not sent.
@@ -339,7 +341,7 @@ impl Reactor {
             return Duration::ZERO;
         }
         let clock = &self.engine.shared.clock;
-        let until_expiry = self.engine.next_expiry_ms().map(|due_ms| {
+        let until_expiry = self.next_due_ms().map(|due_ms| {
             Duration::from_millis(due_ms.saturating_sub(clock.unix_ms()).max(0) as u64)
         });
         let until_tick = self.timers.until_next(clock);
@@ -370,6 +372,7 @@ impl Reactor {
                 + self.batch.waited.len(),
             waiting: self.paused.len(),
             jobs: self.engine.shared.jobs.len() + self.engine.shared.jobs.clients_waiting(),
+            blocked: self.engine.shared.blocking.len() + self.engine.shared.blocking.ready_len(),
             held: self.engine.dbs.iter().map(|db| db.holds.len()).sum(),
             buffered_bytes: self.conns.iter().map(buffered).sum(),
         }

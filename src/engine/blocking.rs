@@ -1,0 +1,534 @@
+//! Clients that wait until a key brings something: BLPOP and its like.
+//!
+//! A handler that finds nothing ends with [`Ctx::block_on_keys`]. Its client is registered here, in the queue of each
+//! of its keys, and its request is kept. Whatever changes a key says so ([`Ctx::changed`]); a key somebody waits for is
+//! *ready* then, and after the whole command (transaction, script) `command::serve` runs the kept requests again: ready
+//! keys in the order in which they became ready, the clients of a key in the order in which they began to wait. A
+//! request run again looks at the ready key alone ([`Ctx::looks_at`]); who still finds nothing keeps its place.
+//!
+//! ```text
+//! BLPOP a b 0 ──▶ queue of a ─┬─ order 1: client 7      RPUSH b x ──▶ changed ──▶ ready: b ──▶ serve ──▶ reply
+//!                 queue of b ─┴─ order 1: client 7, order 2: client 9
+//! ```
+//!
+//! Serving has bounds: what does not fit into a turn, or finds its keys held by a job, waits in the queues of the jobs
+//! ([`Jobs`]), so nobody overtakes it.
+//!
+//! Cost: nobody blocks: one branch per change and command. Else O(log n) to block, to serve, to time out and to go.
+//!
+//! [`Jobs`]: crate::engine::jobs::Jobs
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::base::long_double::LongDouble;
+use crate::base::number::parse_i64;
+use crate::base::time::UnixMillis;
+use crate::engine::ctx::{CmdResult, Ctx};
+use crate::engine::engine::Shared;
+use crate::engine::error::CmdError;
+use crate::engine::jobs::Place;
+use crate::engine::session::{Address, Waiting};
+use crate::engine::table::Found;
+use crate::proto::args::{Args, OwnedArgs};
+use crate::proto::reply::{Output, Reply};
+use crate::store::{Hold, Kind};
+
+/// The ticket of whoever came without one: after all others.
+pub const NO_TICKET: u64 = u64::MAX;
+
+/// Clients told of their timeout in one turn.
+const TIMEOUTS_PER_TURN: usize = 1000;
+
+/// What a command waits for, and how the wait may end.
+#[derive(Debug)]
+pub struct Wait {
+    /// What a key has to hold for the request to be run again.
+    kind: Kind,
+    /// When it ends; `None`: never.
+    until: Option<UnixMillis>,
+    /// The error that ends it once a key is gone or holds something else; `None`: it goes on.
+    gone: Option<&'static str>,
+    /// Where nobody may wait it is answered with a null, not a null array.
+    is_refused_with_null: bool,
+    /// The request to be run again, where it is another.
+    request: Option<OwnedArgs>,
+}
+
+impl Wait {
+    /// Waits until a key holds `kind`, or until that time.
+    pub fn new(kind: Kind, until: Option<UnixMillis>) -> Wait {
+        Wait { kind, until, gone: None, is_refused_with_null: false, request: None }
+    }
+
+    /// Where nobody may wait (transactions, scripts, in process) the answer is a null, not a null array.
+    #[must_use]
+    pub fn or_null(mut self) -> Wait {
+        self.is_refused_with_null = true;
+        self
+    }
+
+    /// This error ends the wait once one of the keys is gone, or holds another kind.
+    #[must_use]
+    pub fn unless_gone(mut self, error: &'static str) -> Wait {
+        self.gone = Some(error);
+        self
+    }
+
+    /// This is what to run again, with the keys at the same places: for what meant "as of now" (XREAD's `$`).
+    #[must_use]
+    pub fn with_request(mut self, request: OwnedArgs) -> Wait {
+        self.request = Some(request);
+        self
+    }
+}
+
+/// When a wait of `text` seconds from now ends, a fraction of a millisecond counting as a whole one; 0: never.
+pub fn seconds_until(now: UnixMillis, text: &[u8]) -> Result<Option<UnixMillis>, CmdError> {
+    let seconds = LongDouble::parse(text)
+        .ok_or(CmdError::Text("ERR timeout is not a float or out of range"))?;
+    until(now, seconds.ceil_of_product(1000))
+}
+
+/// When a wait of `text` milliseconds from now ends; 0: never.
+pub fn millis_until(now: UnixMillis, text: &[u8]) -> Result<Option<UnixMillis>, CmdError> {
+    let millis =
+        parse_i64(text).ok_or(CmdError::Text("ERR timeout is not an integer or out of range"))?;
+    until(now, Some(millis))
+}
+
+/// As in Redis, what does not fit into 64 bits counts as negative.
+fn until(now: UnixMillis, millis: Option<i64>) -> Result<Option<UnixMillis>, CmdError> {
+    match millis {
+        None | Some(i64::MIN..0) => Err(CmdError::Text("ERR timeout is negative")),
+        Some(0) => Ok(None),
+        // Later than all time: never.
+        Some(millis) => Ok(now.checked_add(millis)),
+    }
+}
+
+/// A client that waits.
+pub struct Blocked {
+    /// Its place among all who wait.
+    pub order: u64,
+    /// Index of its database.
+    pub db: usize,
+    /// What it waits for; one named twice stands here twice.
+    keys: Vec<Arc<[u8]>>,
+    /// Where they stand among the arguments.
+    pub places: Range<usize>,
+    /// Its request.
+    pub args: OwnedArgs,
+    /// Its command.
+    pub found: Found,
+    /// What a key has to hold.
+    pub kind: Kind,
+    /// The error that ends the wait when a key is gone.
+    pub gone: Option<&'static str>,
+    /// How long the command took when it was run first, in ticks.
+    pub ticks: u64,
+    until: Option<UnixMillis>,
+}
+
+/// Who waits for one key.
+#[derive(Debug, Default)]
+struct Queue {
+    /// Slots of clients, by their order.
+    clients: BTreeMap<u64, usize>,
+    /// How many of them wait for each kind.
+    kinds: [usize; KINDS],
+    /// How many of them mind when the key is gone.
+    minding: usize,
+    /// It stands among those that are ready.
+    is_ready: bool,
+}
+
+/// Kinds are numbered from 1.
+const KINDS: usize = Kind::Document as usize + 1;
+
+impl Queue {
+    fn insert(&mut self, client: usize, blocked: &Blocked) {
+        if self.clients.insert(blocked.order, client).is_none() {
+            self.kinds[blocked.kind as usize] += 1;
+            self.minding += usize::from(blocked.gone.is_some());
+        }
+    }
+
+    fn remove(&mut self, blocked: &Blocked) {
+        if self.clients.remove(&blocked.order).is_some() {
+            self.kinds[blocked.kind as usize] -= 1;
+            self.minding -= usize::from(blocked.gone.is_some());
+        }
+    }
+
+    /// Whether nobody has to look at the key while it holds this.
+    fn ignores(&self, kind: Option<Kind>) -> bool {
+        self.minding == 0 && kind.is_none_or(|kind| self.kinds[kind as usize] == 0)
+    }
+}
+
+/// A key that has changed and that somebody waits for.
+#[derive(Debug)]
+pub struct ReadyKey {
+    /// Tells it from others.
+    pub id: u32,
+    /// Index of its database.
+    pub db: usize,
+    /// The key.
+    pub key: Arc<[u8]>,
+    /// Clients before this order have been looked at.
+    pub from: u64,
+    /// Place of the command that changed it among those that wait for jobs.
+    pub ticket: u64,
+    /// Where it waits for jobs.
+    pub places: Vec<(Place, Hold)>,
+}
+
+/// Everybody who waits for keys to bring something.
+#[derive(Default)]
+pub struct Blocking {
+    /// The queues, by database and key.
+    queues: Vec<HashMap<Arc<[u8]>, Queue>>,
+    /// Those who wait, by slot.
+    clients: HashMap<usize, Box<Blocked>>,
+    /// Who waits until when: time, order, slot.
+    deadlines: BTreeSet<(UnixMillis, u64, usize)>,
+    order_last: u64,
+    /// Slot of the one who began to wait last, until it is given its request.
+    newest: Option<usize>,
+    /// Those who mind when a key is gone.
+    minding: usize,
+    ready: VecDeque<ReadyKey>,
+    /// Ready keys that wait for jobs.
+    stalled: HashMap<u32, ReadyKey>,
+    id_last: u32,
+    /// The ticket of the command that runs now, where it waited for jobs or is one.
+    maker: Option<u64>,
+}
+
+impl Blocking {
+    /// Whether nobody waits: asked for every change and command.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.clients.is_empty()
+    }
+
+    /// How many wait.
+    pub fn len(&self) -> usize {
+        self.clients.len()
+    }
+
+    /// How many of them have a timeout.
+    pub fn deadlines(&self) -> usize {
+        self.deadlines.len()
+    }
+
+    /// When the next wait is over: the first millisecond in which it is.
+    pub fn next_deadline_ms(&self) -> Option<UnixMillis> {
+        // Redis's comparison: the clock's milliseconds are cut off, and nobody is to wait too short.
+        self.deadlines.first().map(|&(until, _, _)| until.saturating_add(1))
+    }
+
+    /// The client at this slot, if it waits.
+    pub fn get(&self, client: usize) -> Option<&Blocked> {
+        self.clients.get(&client).map(|blocked| &**blocked)
+    }
+
+    /// As [`Blocking::get`].
+    pub fn get_mut(&mut self, client: usize) -> Option<&mut Blocked> {
+        self.clients.get_mut(&client).map(|blocked| &mut **blocked)
+    }
+
+    /// The one who began to wait last.
+    pub fn newest_mut(&mut self) -> Option<&mut Blocked> {
+        let client = self.newest?;
+        self.get_mut(client)
+    }
+
+    /// Gives the one who began to wait last its request, unless it brought one. Returns the memory it holds.
+    pub fn give_args(&mut self, args: OwnedArgs) -> usize {
+        let Some(blocked) = self.newest.take().and_then(|client| self.get_mut(client)) else {
+            return 0;
+        };
+        if blocked.args.parts().1.is_empty() {
+            blocked.args = args;
+        }
+        let names: usize = blocked.keys.iter().map(|key| key.len() + size_of::<Arc<[u8]>>()).sum();
+        blocked.args.memory_bytes() + names + size_of::<Blocked>()
+    }
+
+    fn insert(&mut self, client: usize, mut blocked: Box<Blocked>) {
+        self.order_last += 1;
+        blocked.order = self.order_last;
+        if self.queues.len() <= blocked.db {
+            self.queues.resize_with(blocked.db + 1, HashMap::new);
+        }
+        let queues = &mut self.queues[blocked.db];
+        for index in 0..blocked.keys.len() {
+            // One name for all who wait for it.
+            if let Some((known, _)) = queues.get_key_value(&blocked.keys[index]) {
+                blocked.keys[index] = known.clone();
+            }
+            let queue = queues.entry(blocked.keys[index].clone()).or_default();
+            queue.insert(client, &blocked);
+        }
+        self.minding += usize::from(blocked.gone.is_some());
+        if let Some(until) = blocked.until {
+            self.deadlines.insert((until, blocked.order, client));
+        }
+        self.newest = Some(client);
+        self.clients.insert(client, blocked);
+    }
+
+    /// A client waits no longer.
+    pub fn remove(&mut self, client: usize) -> Option<Box<Blocked>> {
+        let blocked = self.clients.remove(&client)?;
+        let Some(queues) = self.queues.get_mut(blocked.db) else { return Some(blocked) };
+        for key in &blocked.keys {
+            let Some(queue) = queues.get_mut(key) else { continue };
+            queue.remove(&blocked);
+            if queue.clients.is_empty() {
+                queues.remove(key);
+            }
+        }
+        self.minding -= usize::from(blocked.gone.is_some());
+        if let Some(until) = blocked.until {
+            self.deadlines.remove(&(until, blocked.order, client));
+        }
+        Some(blocked)
+    }
+
+    // --- ready keys ---
+
+    /// The command that runs now has this ticket; `None`: it has none.
+    pub fn set_maker(&mut self, ticket: Option<u64>) {
+        self.maker = ticket;
+    }
+
+    /// A key has changed.
+    #[cold]
+    pub fn note(&mut self, db: usize, key: &[u8]) {
+        let Some(queues) = self.queues.get_mut(db) else { return };
+        let Some((key, _)) = queues.get_key_value(key) else { return };
+        let key = key.clone();
+        if let Some(queue) = queues.get_mut(&key)
+            && !queue.is_ready
+        {
+            queue.is_ready = true;
+            self.id_last = self.id_last.wrapping_add(1);
+            let ticket = self.maker.unwrap_or(NO_TICKET);
+            let (id, places) = (self.id_last, Vec::new());
+            self.ready.push_back(ReadyKey { id, db, key, from: 0, ticket, places });
+        }
+    }
+
+    /// All keys of a database may have changed: its clients are looked at in the order in which they began to wait.
+    /// O(keys waited for).
+    pub fn note_all(&mut self, db: usize) {
+        self.note_some(db, |_| true);
+    }
+
+    /// All keys of a database are gone.
+    pub fn note_flush(&mut self, db: usize) {
+        if self.minding > 0 {
+            self.note_some(db, |queue| queue.minding > 0);
+        }
+    }
+
+    fn note_some(&mut self, db: usize, is_meant: impl Fn(&Queue) -> bool) {
+        let Some(queues) = self.queues.get(db) else { return };
+        let meant = queues.iter().filter(|(_, queue)| is_meant(queue));
+        let mut keys: Vec<(u64, Arc<[u8]>)> = meant
+            .filter_map(|(key, queue)| Some((*queue.clients.first_key_value()?.0, key.clone())))
+            .collect();
+        keys.sort_unstable();
+        keys.iter().for_each(|(_, key)| self.note(db, key));
+    }
+
+    /// Whether somebody minds when a key is gone.
+    pub fn is_minding(&self) -> bool {
+        self.minding > 0
+    }
+
+    /// Whether a key is ready whose clients can be looked at now.
+    pub fn has_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    /// Ready keys, those that wait for jobs included.
+    pub fn ready_len(&self) -> usize {
+        self.ready.len() + self.stalled.len()
+    }
+
+    /// Takes the next ready key.
+    pub fn take_ready(&mut self) -> Option<ReadyKey> {
+        self.ready.pop_front()
+    }
+
+    /// A ready key that was not finished with is the next one again.
+    pub fn put_back(&mut self, ready: ReadyKey) {
+        self.ready.push_front(ready);
+    }
+
+    /// All keys that are ready.
+    pub fn ready_mut(&mut self) -> impl Iterator<Item = &mut ReadyKey> {
+        self.ready.iter_mut()
+    }
+
+    /// A ready key waits for a job.
+    pub fn stall(&mut self, ready: ReadyKey) {
+        self.stalled.insert(ready.id, ready);
+    }
+
+    /// A ready key may go on.
+    pub fn resume(&mut self, id: u32) {
+        if let Some(ready) = self.stalled.remove(&id) {
+            self.ready.push_back(ready);
+        }
+    }
+
+    /// Whether somebody still waits for a ready key.
+    pub fn has_clients(&self, ready: &ReadyKey) -> bool {
+        self.queues.get(ready.db).is_some_and(|queues| queues.contains_key(&ready.key))
+    }
+
+    /// The next client to look at for a ready key: its order and slot. `kind` is what the key holds now.
+    pub fn next_client(&mut self, ready: &ReadyKey, kind: Option<Kind>) -> Option<(u64, usize)> {
+        let queue = self.queues.get_mut(ready.db)?.get_mut(&ready.key)?;
+        if ready.from == 0 {
+            // From here on it may become ready again.
+            queue.is_ready = false;
+        }
+        if queue.ignores(kind) {
+            return None;
+        }
+        queue.clients.range(ready.from..).next().map(|(&order, &client)| (order, client))
+    }
+}
+
+/// What ends a wait besides a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WaitEnd {
+    /// Its time is over.
+    TimedOut,
+    /// CLIENT UNBLOCK: as if its time were over.
+    Unblocked,
+    /// This error.
+    Error(&'static str),
+}
+
+impl Shared {
+    /// Ends the wait of the client at a slot; false where it does not wait. O(log n) per key.
+    pub fn end_wait(&mut self, client: usize, end: WaitEnd) -> bool {
+        let Some(blocked) = self.blocking.remove(client) else { return false };
+        let Some(mut session) = self.clients.checkout(client) else { return false };
+        let mut out = Output::default();
+        let mark = out.mark();
+        let mut reply = Reply::new(&mut out, session.resp);
+        match end {
+            WaitEnd::TimedOut => reply.null_array(),
+            WaitEnd::Unblocked => {
+                reply.null_array();
+                self.stats.count_failed(blocked.found.id);
+            }
+            WaitEnd::Error(text) => {
+                reply.error(text.as_bytes());
+                self.stats.count_failure(blocked.found.id, text.as_bytes());
+            }
+        }
+        session.filter_reply(mark, &mut out);
+        session.waiting = None;
+        session.job_bytes = 0;
+        self.clients.recount(&session);
+        self.clients.checkin(client, session);
+        self.outbox.replies.push((client, out));
+        self.bury_args(blocked.args);
+        true
+    }
+
+    /// Tells those whose time is over, as many as fit into a turn.
+    pub fn end_waits_due(&mut self) {
+        let now = self.clock.unix_ms();
+        for _ in 0..TIMEOUTS_PER_TURN {
+            match self.blocking.deadlines.first() {
+                Some(&(until, _, client)) if until < now => {
+                    self.end_wait(client, WaitEnd::TimedOut);
+                }
+                _ => return,
+            }
+        }
+    }
+
+    /// Whether somebody's time is over.
+    #[inline]
+    pub fn is_wait_due(&self) -> bool {
+        !self.blocking.deadlines.is_empty()
+            && self.blocking.next_deadline_ms().is_some_and(|due| due <= self.clock.unix_ms())
+    }
+
+    /// Frees a request, a big one when there is time.
+    pub fn bury_args(&mut self, args: OwnedArgs) {
+        if args.is_big() {
+            self.graveyard.bury_garbage(Box::new(args));
+        }
+    }
+}
+
+impl Ctx<'_> {
+    /// Whether a command that may wait is to look at this key: when it is run again, at the one that is ready alone.
+    #[inline]
+    pub fn looks_at(&self, key: &[u8]) -> bool {
+        self.client.woken_by.as_ref().is_none_or(|ready| **ready == *key)
+    }
+
+    /// Whether the command waited, and is run again because a key is ready.
+    #[inline]
+    pub fn is_woken(&self) -> bool {
+        self.client.woken_by.is_some()
+    }
+
+    /// Whether commands of this client never wait: they answer at once as if their time were over.
+    fn may_not_block(&self) -> bool {
+        self.client.is_blocking_denied || matches!(self.client.address, Address::InProcess)
+    }
+
+    /// Has the client wait until one of the keys at these places brings something. A handler ends with it: nothing of it
+    /// may be replied before.
+    #[cold]
+    pub fn block_on_keys(&mut self, args: Args<'_>, keys: Range<usize>, wait: Wait) -> CmdResult {
+        if self.is_woken() {
+            return Err(CmdError::Blocked);
+        }
+        let slot = self.engine.clients.slot_of(self.client.id);
+        let (false, Some(slot), Some(id)) = (self.may_not_block(), slot, self.client.last_command)
+        else {
+            match wait.is_refused_with_null {
+                true => self.reply.null(),
+                false => self.reply.null_array(),
+            }
+            return Ok(());
+        };
+        self.client.waiting = Some(Waiting::Blocked);
+        if wait.gone.is_some() {
+            self.db.record_expired = true;
+        }
+        let blocked = Blocked {
+            order: 0,
+            db: self.db_index(),
+            keys: keys.clone().map(|index| args.at(index).into()).collect(),
+            places: keys,
+            args: wait.request.unwrap_or_default(),
+            found: self.engine.table.found(id),
+            kind: wait.kind,
+            gone: wait.gone,
+            ticks: 0,
+            until: wait.until,
+        };
+        self.engine.blocking.insert(slot, Box::new(blocked));
+        Err(CmdError::Blocked)
+    }
+}
+
+#[cfg(test)]
+#[path = "blocking_tests.rs"]
+mod tests;
