@@ -5,14 +5,16 @@
 //! where the engine is embedded and nobody did, the count stays 0. `unsafe` by name: a global allocator is an
 //! unsafe trait.
 //!
-//! It also returns memory to the system, which glibc does at the end of its heap only: what lies between blocks in use
-//! stays resident for ever, or until a `malloc_trim` of many milliseconds. Here a block of 16 KiB and more that is
-//! freed gives its whole pages back on the way, once more than a reserve is free: below it, freed blocks serve again
-//! without page faults. Memory thus comes back at the pace at which it is freed, in small pieces.
+//! Blocks of 8 KiB to 4 MiB do not go to the system's allocator but to runs of pages of our own (`pages`): glibc gives
+//! memory back at the end of its heap only, and by whole pages within, so that a block that stays keeps what is at its
+//! edges. The counter then has whole pages too.
 #![allow(unsafe_code)]
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::pages::{PAGE_BYTES, Pages};
 
 /// Memory for the operation could not be had; nothing was changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,28 +28,39 @@ impl fmt::Display for OutOfMemory {
 
 impl std::error::Error for OutOfMemory {}
 
-/// Blocks from this size on give their pages back when freed. Below, too few lie whole within the block.
-const RETURNED_FROM_BYTES: usize = 16 << 10;
-/// Size of a page nearly everywhere; where it is larger, the system refuses and nothing is returned.
-const PAGE_BYTES: usize = 4096;
-/// Free memory kept resident: so many bytes, and a part of what is in use.
-const RESERVE_BYTES: usize = 1 << 20;
-const RESERVE_DIVISOR: usize = 64;
-/// Bytes at both ends of a block that allocators use for themselves once it is free.
-const ALLOCATORS_BYTES: usize = 64;
+/// Sizes that get pages of their own.
+const PAGED_FROM_BYTES: usize = 8 << 10;
+const PAGED_BYTES_MAX: usize = 4 << 20;
 
 /// Bytes in use. Relaxed and with plain load and store semantics per thread: a statistic, not a lock.
 static USED_BYTES: AtomicUsize = AtomicUsize::new(0);
 
-/// What is in use or free and resident, at most: the highest use, less what was given back since.
-static HELD_BYTES: AtomicUsize = AtomicUsize::new(0);
+/// The pages of blocks of middling size. Locked for tens of nanoseconds; nobody else wants it where there is one thread.
+static PAGES: Mutex<Pages> = Mutex::new(Pages::new());
+
+fn pages() -> MutexGuard<'static, Pages> {
+    PAGES.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// The system's allocator, counted.
 pub struct CountingAllocator;
 
-/// What a block costs in the allocator: header and rounding of glibc's malloc.
+/// What a block costs: whole pages, or the header and rounding of glibc's malloc.
 const fn cost(size: usize) -> usize {
-    (size + 8 + 15) & !15
+    if is_paged(size) { size.next_multiple_of(PAGE_BYTES) } else { (size + 8 + 15) & !15 }
+}
+
+const fn is_paged(size: usize) -> bool {
+    PAGED_FROM_BYTES <= size && size <= PAGED_BYTES_MAX
+}
+
+/// A block of pages, if the size is one for that and there is memory.
+fn alloc_paged(layout: Layout) -> Option<*mut u8> {
+    if !is_paged(layout.size()) || layout.align() > PAGE_BYTES {
+        return None;
+    }
+    let block = pages().alloc(layout.size().div_ceil(PAGE_BYTES));
+    (!block.is_null()).then_some(block)
 }
 
 /// As the counter counts it: what an allocation of `size` bytes takes; 0 for none.
@@ -55,64 +68,85 @@ pub const fn allocation_bytes(size: usize) -> usize {
     if size == 0 { 0 } else { cost(size) }
 }
 
-// SAFETY: every call goes to `System` unchanged; the counter has no influence on the memory returned.
+// SAFETY: a block comes from `System`, to which every call about it goes unchanged, or from `PAGES`, which gives a run
+// of pages to one block at a time; the address tells which. The counter has no influence on the memory returned.
 unsafe impl GlobalAlloc for CountingAllocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         USED_BYTES.fetch_add(cost(layout.size()), Ordering::Relaxed);
+        if let Some(block) = alloc_paged(layout) {
+            return block;
+        }
         // SAFETY: the caller keeps the contract of `alloc`.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        let used = USED_BYTES.fetch_sub(cost(layout.size()), Ordering::Relaxed);
-        if layout.size() >= RETURNED_FROM_BYTES {
-            // SAFETY: the block is allocated, of this size, and its owner gives it up.
-            unsafe { return_pages(block, layout.size(), used) };
+        USED_BYTES.fetch_sub(cost(layout.size()), Ordering::Relaxed);
+        if is_paged(layout.size()) {
+            let mut pages = pages();
+            if pages.has(block) {
+                return pages.free(block, layout.size().div_ceil(PAGE_BYTES));
+            }
         }
-        // SAFETY: the caller keeps the contract of `dealloc`; `block` came from `System`.
+        // SAFETY: the caller keeps the contract of `dealloc`; `block` came from `System`, for it is none of our pages.
         unsafe { System.dealloc(block, layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         USED_BYTES.fetch_add(cost(layout.size()), Ordering::Relaxed);
+        if let Some(block) = alloc_paged(layout) {
+            // SAFETY: the run is at least as long as the layout, and nobody else's.
+            unsafe { block.write_bytes(0, layout.size()) };
+            return block;
+        }
         // SAFETY: the caller keeps the contract of `alloc_zeroed`.
         unsafe { System.alloc_zeroed(layout) }
     }
 
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        USED_BYTES.fetch_add(cost(size), Ordering::Relaxed);
-        USED_BYTES.fetch_sub(cost(layout.size()), Ordering::Relaxed);
-        // SAFETY: the caller keeps the contract of `realloc`; `block` came from `System`.
-        unsafe { System.realloc(block, layout, size) }
+        let is_ours = is_paged(layout.size()) && pages().has(block);
+        // What shrinks stays where it is: it is being freed in pieces.
+        if !is_ours && (!is_paged(size) || size < layout.size()) {
+            USED_BYTES.fetch_add(cost(size), Ordering::Relaxed);
+            USED_BYTES.fetch_sub(cost(layout.size()), Ordering::Relaxed);
+            // SAFETY: the caller keeps the contract of `realloc`; `block` came from `System`.
+            return unsafe { System.realloc(block, layout, size) };
+        }
+        let (held, wanted) = (layout.size().div_ceil(PAGE_BYTES), size.div_ceil(PAGE_BYTES));
+        if is_ours && is_paged(size) && pages().resize(block, held, wanted) {
+            USED_BYTES.fetch_add(cost(size), Ordering::Relaxed);
+            USED_BYTES.fetch_sub(cost(layout.size()), Ordering::Relaxed);
+            return block;
+        }
+        // SAFETY: the alignment was valid for `block`, and the caller warrants that `size` is for it.
+        let fresh = unsafe { Layout::from_size_align_unchecked(size, layout.align()) };
+        // SAFETY: the caller warrants that `size` is not zero; both blocks are valid for what is copied, and distinct.
+        // The old one is given up only when there is a new one.
+        unsafe {
+            let target = self.alloc(fresh);
+            if !target.is_null() {
+                target.copy_from_nonoverlapping(block, layout.size().min(size));
+                self.dealloc(block, layout);
+            }
+            target
+        }
     }
 }
 
-/// Gives the pages within a block back to the system if more than the reserve would be free without that. `used` is
-/// what was in use with the block.
-///
-/// # Safety
-/// `block` must be allocated, of at least `size` bytes, and its content of no value any more.
-unsafe fn return_pages(block: *mut u8, size: usize, used: usize) {
-    let held = HELD_BYTES.load(Ordering::Relaxed).max(used);
-    let reserve = RESERVE_BYTES + used / RESERVE_DIVISOR;
-    let (page, address) = (PAGE_BYTES, block as usize);
-    let first = (address + ALLOCATORS_BYTES).next_multiple_of(page);
-    let end = (address + size).saturating_sub(ALLOCATORS_BYTES) / page * page;
-    let mut held_then = held;
-    if used - size.min(used) + reserve < held && first < end {
-        // SAFETY: whole pages within a block that is still ours. They read as zero afterwards, which nobody relies
-        // on; where the call fails (pages of another size) they stay as they are.
-        let failed = unsafe {
-            libc::madvise(block.add(first - address).cast(), end - first, libc::MADV_DONTNEED) != 0
-        };
-        held_then -= if failed { 0 } else { end - first };
-    }
-    HELD_BYTES.store(held_then, Ordering::Relaxed);
+/// Gives pages back to the system that were free since the last call, up to some MiB of them: under a millisecond. To be
+/// called some times a second.
+pub fn trim_pages() {
+    const PAGES_MAX: usize = 1024;
+    pages().trim(PAGES_MAX);
 }
 
-/// Bytes allocated and not yet freed, as counted; 0 where the allocator is not installed.
+/// Bytes allocated and not yet freed, as counted, and what keeping account of pages takes; 0 where the allocator is not
+/// installed.
 pub fn allocated_bytes() -> usize {
-    USED_BYTES.load(Ordering::Relaxed)
+    match USED_BYTES.load(Ordering::Relaxed) {
+        0 => 0,
+        used => used + pages().notes_bytes(),
+    }
 }
 
 /// Resident set size in bytes from `/proc/self/statm`, or 0 where the system has none. One file read.

@@ -11,6 +11,7 @@ pub mod memory;
 pub mod memory_limit;
 pub mod number;
 pub mod oom_score;
+mod pages;
 pub mod pieces;
 pub mod probes;
 pub mod quote;

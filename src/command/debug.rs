@@ -21,6 +21,7 @@ use crate::engine::session::Session;
 use crate::proto::args::Args;
 use crate::proto::reply::{Output, Resp};
 use crate::store::{Db, NewString, StringRef, Ttl};
+use crate::types::limits::LIST_PACKED_THRESHOLD;
 
 /// The table of contents of this family.
 pub(super) const COMMANDS: &[Command] = &[DEBUG];
@@ -285,8 +286,8 @@ fn packed_threshold(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     let bytes = bytes.ok_or(CmdError::Text(
         "ERR argument must be a memory value bigger than 1 and smaller than 4gb",
     ))?;
-    let default = DebugSettings::default().packed_threshold_bytes;
-    ctx.engine.debug.packed_threshold_bytes = if bytes == 0 { default } else { bytes };
+    ctx.engine.limits.list_packed_threshold =
+        if bytes == 0 { LIST_PACKED_THRESHOLD } else { bytes as usize };
     done(ctx)
 }
 

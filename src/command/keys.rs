@@ -4,7 +4,7 @@
 //! they cannot say it or the access depends on options. COMMAND GETKEYS, ACL rules, held keys and
 //! cluster slots all ask here, so they cannot disagree.
 use crate::base::number::parse_i64;
-use crate::command::spec::{Begin, Command, Find, KeySpec, KeyUse, access};
+use crate::command::spec::{Begin, Command, Find, KeySpec, KeyUse, access, flag};
 use crate::engine::jobs::KeyRange;
 use crate::proto::args::Args;
 use crate::store::Hold;
@@ -115,7 +115,13 @@ fn place_of(spec: &KeySpec, args: Args<'_>) -> KeyPlace {
 /// The keys of a request as ranges of its arguments, with how a job holds them; none where the request is wrong.
 /// O(key specifications), however many keys there are, but for the few commands with a finder of their own.
 pub fn ranges_of(command: &Command, args: Args<'_>) -> Vec<KeyRange> {
-    let hold = |access: u32| if access & access::RO != 0 { Hold::Read } else { Hold::Write };
+    // XREADGROUP changes groups of streams that it only reads, by their specification.
+    let is_only_read = |spec: &KeySpec| spec.access & access::RO != 0;
+    let is_writer = command.flags & flag::WRITE != 0 && command.keys.iter().all(is_only_read);
+    let hold = |access: u32| match access & access::RO != 0 && !is_writer {
+        true => Hold::Read,
+        false => Hold::Write,
+    };
     let mut ranges = Vec::new();
     if let Some(find) = command.find_keys {
         // Not the specifications: they find the first STORE of several, the command obeys the last.
@@ -161,6 +167,23 @@ pub fn set_keys(args: Args<'_>, found: &mut Vec<KeyUse>) {
         access::OW | access::UPDATE
     };
     found.push(KeyUse { index: 1, access });
+}
+
+/// BITFIELD: without SET and INCRBY it only reads; what is wrong may be meant as one of them.
+pub fn bitfield_keys(args: Args<'_>, found: &mut Vec<KeyUse>) {
+    let mut index = 2;
+    let mut writes = false;
+    while index < args.len() && !writes {
+        let word = args.at(index);
+        let follow = args.len() - index - 1;
+        match () {
+            () if word.eq_ignore_ascii_case(b"get") && follow >= 2 => index += 3,
+            () if word.eq_ignore_ascii_case(b"overflow") && follow >= 1 => index += 2,
+            () => writes = true,
+        }
+    }
+    let access = access::ACCESS | if writes { access::RW | access::UPDATE } else { access::RO };
+    found.push(KeyUse { index: 1, access: access | access::ACCESS });
 }
 
 /// DELEX: without a condition it does not look at the value.
@@ -232,24 +255,6 @@ pub fn xread_keys(args: Args<'_>, found: &mut Vec<KeyUse>) {
             () => return,
         };
     }
-}
-
-/// BITFIELD: only reads where all its operations are GET.
-pub fn bitfield_keys(args: Args<'_>, found: &mut Vec<KeyUse>) {
-    let mut access = access::RO | access::ACCESS;
-    let mut index = 2;
-    while index < args.len() {
-        let word = args.at(index);
-        index += if word.eq_ignore_ascii_case(b"get") {
-            3
-        } else if word.eq_ignore_ascii_case(b"overflow") {
-            2
-        } else {
-            access = access::RW | access::ACCESS | access::UPDATE;
-            4
-        };
-    }
-    found.push(KeyUse { index: 1, access });
 }
 
 #[cfg(test)]

@@ -1,4 +1,8 @@
 //! Layer 5: the commands of Redis, declared and handled. No family imports another.
+mod bit_edit;
+mod bitfield;
+mod bitmap;
+mod bitop;
 mod client;
 mod client_list;
 mod clock;
@@ -12,12 +16,23 @@ mod distribution;
 mod dump;
 pub mod execute;
 mod expire;
+mod hash;
+mod hash_expire;
+mod hash_random;
+mod hash_timed;
+mod hash_value;
+mod hash_walk;
 mod help;
+mod hyperloglog;
 pub mod introspect;
 mod key;
 pub mod keys;
 mod latency_report;
 mod lcs;
+mod list;
+mod list_blocking;
+mod list_inner;
+mod list_value;
 mod lolwut;
 mod memory;
 mod object;
@@ -32,7 +47,17 @@ mod set;
 mod set_combine;
 mod set_members;
 mod set_random;
+mod sort;
+mod sort_job;
 mod stalls;
+mod stream_add;
+mod stream_claim;
+mod stream_group;
+mod stream_info;
+mod stream_pending;
+mod stream_range;
+mod stream_read;
+mod stream_value;
 mod string;
 mod string_number;
 mod string_range;
@@ -66,6 +91,13 @@ pub(crate) const FAMILIES: &[&[Command]] = &[
     set::COMMANDS,
     set_combine::COMMANDS,
     set_random::COMMANDS,
+    list::COMMANDS,
+    list_inner::COMMANDS,
+    list_blocking::COMMANDS,
+    bitmap::COMMANDS,
+    bitfield::COMMANDS,
+    bitop::COMMANDS,
+    hyperloglog::COMMANDS,
     key::COMMANDS,
     expire::COMMANDS,
     scan::COMMANDS,
@@ -75,6 +107,19 @@ pub(crate) const FAMILIES: &[&[Command]] = &[
     zset_pop::COMMANDS,
     zset_scan::COMMANDS,
     zset_combine::COMMANDS,
+    stream_add::COMMANDS,
+    stream_range::COMMANDS,
+    stream_read::COMMANDS,
+    stream_group::COMMANDS,
+    stream_pending::COMMANDS,
+    stream_claim::COMMANDS,
+    stream_info::COMMANDS,
+    hash::COMMANDS,
+    hash_walk::COMMANDS,
+    hash_random::COMMANDS,
+    hash_expire::COMMANDS,
+    hash_timed::COMMANDS,
+    sort::COMMANDS,
     object::COMMANDS,
     dump::COMMANDS,
     database::COMMANDS,

@@ -7,14 +7,14 @@
 use crate::base::probes;
 use crate::command::execute::{self, Ran};
 use crate::command::keys::ranges_of;
-use crate::command::spec::flag;
+use crate::command::spec::{Begin, flag};
 use crate::engine::background::Work;
 use crate::engine::ctx::{CmdResult, Ctx, OtherDbs};
 use crate::engine::engine::{Engine, Shared};
 use crate::engine::error::CmdError;
 use crate::engine::jobs::{
-    Budget, INDEX, Job, KeyRange, KeySource, Parking, Phase, Place, Running, Step, UNITS_AT_ONCE,
-    WHOLE, places_of_taker,
+    Budget, INDEX, Job, KeyRange, KeySource, Parking, Phase, Place, Running, Step, Taking,
+    UNITS_AT_ONCE, WHOLE, places_of_taker,
 };
 use crate::engine::session::{Session, Waiting};
 use crate::engine::slowlog::ARGUMENTS_MAX;
@@ -92,6 +92,10 @@ fn places_of(
     }
     let keys = KeySource::Ranges(ranges_of(command, args));
     let count = keys.len();
+    if command.keys.iter().any(|spec| matches!(spec.begin, Begin::Unknown)) {
+        // It may find further keys, and takes all of them in slices then.
+        places.extend(places_of_taker(session.db, false));
+    }
     if count == 0 && command.flags & flag::OTHER_DB != 0 {
         // SWAPDB.
         places.extend((0..db_count).map(|db| ((db, INDEX), Hold::Write)));
@@ -133,20 +137,25 @@ pub(super) fn park(
     args: Args<'_>,
     Parked { ran, now, out }: Parked<'_>,
 ) {
-    let Some(Parking { job, has_many_keys }) = shared.jobs.take_parking() else { return };
+    let Some(Parking { job, taking }) = shared.jobs.take_parking() else { return };
     shared.note_culprit(session, ran.id, args, ran.turn_ticks);
     let start = Start {
         job,
         found: Found { id: ran.id, command: ran.command, first_key: 0 },
-        keys: KeySource::Ranges(ranges_of(ran.command, args)),
-        phase: if has_many_keys { Phase::Take(0) } else { Phase::Work },
+        keys: match taking {
+            Taking::InSlicesAndFurther => {
+                KeySource::Further { ranges: ranges_of(ran.command, args), hashes: Vec::new() }
+            }
+            _ => KeySource::Ranges(ranges_of(ran.command, args)),
+        },
+        phase: if taking == Taking::AtOnce { Phase::Work } else { Phase::Take(0) },
         now,
         ticks: ran.ticks,
         out: out.split_off(ran.mark),
         has_waited: ran.has_waited,
     };
     let running = begin(dbs, shared, session, start);
-    if !has_many_keys {
+    if taking == Taking::AtOnce {
         // Nobody else has run since the claim: all of them are free.
         for (hash, how) in hashes_in(&running.keys, args, 0) {
             hold(dbs, &running, hash, how);
@@ -172,6 +181,7 @@ fn begin(dbs: &mut [Db], shared: &mut Shared, session: &mut Session, start: Star
     let Start { job, found, keys, phase, now, ticks, out, has_waited } = start;
     session.waiting = Some(Waiting::Job);
     let is_taker = phase != Phase::Work;
+    let finds_further_keys = matches!(keys, KeySource::Further { .. });
     let running = Box::new(Running {
         id: shared.jobs.new_id(),
         ticket: shared.jobs.new_ticket(),
@@ -183,8 +193,10 @@ fn begin(dbs: &mut [Db], shared: &mut Shared, session: &mut Session, start: Star
         client: shared.clients.slot_of(session.id).unwrap_or(usize::MAX),
         db: session.db,
         limbo: None,
-        is_partial: is_taker && keys.is_written(),
+        // What is found further is only read.
+        is_partial: is_taker && keys.is_written() && !finds_further_keys,
         keys,
+        finds_further_keys,
         now,
         ticks,
         slice_ticks: 0,
@@ -330,6 +342,13 @@ impl Engine {
                     if !self.take_keys(running, from, budget) {
                         return false;
                     }
+                    if running.finds_further_keys {
+                        if self.find_further_keys(running, budget) == Step::More {
+                            return false;
+                        }
+                        running.finds_further_keys = false;
+                        continue;
+                    }
                     running.phase = Phase::Work;
                     if running.limbo.is_none() {
                         // While it took them some may have expired, so none may live that would have.
@@ -366,6 +385,19 @@ impl Engine {
         let KeySource::Found { hashes, .. } = &mut running.keys else { return Ok(Step::Done) };
         let list = running.args.lend(&self.hasher);
         running.job.find_keys(list.args(), hashes, budget)
+    }
+
+    /// Has the job look for the next of its further keys in those it holds.
+    fn find_further_keys(&mut self, running: &mut Running, budget: &mut Budget) -> Step {
+        let KeySource::Further { hashes, .. } = &mut running.keys else { return Step::Done };
+        let mut hashes = std::mem::take(hashes);
+        let step = self.with_ctx(running, |job, ctx, args| {
+            job.find_further_keys(ctx, args, &mut hashes, budget)
+        });
+        if let KeySource::Further { hashes: kept, .. } = &mut running.keys {
+            *kept = hashes;
+        }
+        step.unwrap_or(Step::Done)
     }
 
     /// Takes keys, those it changes first, until all are held, one is not free, or the slice is over; true: all are.
@@ -533,7 +565,7 @@ impl Engine {
         }
         // A request of a million arguments takes milliseconds to free.
         self.shared.graveyard.bury_garbage(Box::new(running.args));
-        if let KeySource::Found { hashes, .. } = running.keys {
+        if let KeySource::Found { hashes, .. } | KeySource::Further { hashes, .. } = running.keys {
             self.shared.graveyard.bury_garbage(Box::new(hashes));
         }
     }
@@ -573,9 +605,11 @@ fn hashes_in<'a>(
 ) -> impl Iterator<Item = (u64, Hold)> + 'a {
     let (ranges, hashes, hold) = match keys {
         KeySource::Ranges(ranges) => (&ranges[..], &[][..], Hold::Read),
+        KeySource::Further { ranges, hashes } => (&ranges[..], &hashes[..], Hold::Read),
         KeySource::Found { hashes, hold } => (&[][..], &hashes[..], *hold),
     };
-    let found = hashes.get(from..).unwrap_or(&[]);
+    let named_count: usize = ranges.iter().map(|range| range.count).sum();
+    let found = hashes.get(from.saturating_sub(named_count)..).unwrap_or(&[]);
     let named = keys_in(ranges, from).map(move |(index, hold)| (args.key(index).hash, hold));
     named.chain(found.iter().map(move |&hash| (hash, hold)))
 }

@@ -88,12 +88,13 @@ impl Engine {
     /// Serves ready keys until none is left that can be, or the budget is spent.
     pub(super) fn serve(&mut self, budget: &mut Budget) -> Work {
         self.note_expired();
+        let mut is_spent = false;
         loop {
             for id in self.shared.jobs.take_woken_serves() {
                 self.shared.blocking.resume(id);
             }
             let Some(mut ready) = self.shared.blocking.take_ready() else { break };
-            match self.serve_key(&mut ready, budget) {
+            match self.serve_key(&mut ready, budget, &mut is_spent) {
                 Served::All => self.strike(&ready),
                 Served::Cut => {
                     self.shared.blocking.put_back(ready);
@@ -118,13 +119,23 @@ impl Engine {
         }
     }
 
-    /// Looks at the clients of one ready key.
-    fn serve_key(&mut self, ready: &mut ReadyKey, budget: &mut Budget) -> Served {
+    /// Looks at the clients of one ready key, unless the slice is over before it comes to one.
+    fn serve_key(
+        &mut self,
+        ready: &mut ReadyKey,
+        budget: &mut Budget,
+        is_spent: &mut bool,
+    ) -> Served {
         let hash = self.hasher.hash(&ready.key);
+        // Whom serving this makes ready comes after the same.
+        self.shared.blocking.set_maker((ready.ticket != NO_TICKET).then_some(ready.ticket));
         let now = self.shared.clock.unix_ms();
         loop {
             let shared = &mut self.shared;
             let Some(db) = self.dbs.get_mut(ready.db) else { return Served::All };
+            if !shared.blocking.has_clients(ready) {
+                return Served::All;
+            }
             let own = ((ready.db, hash), Hold::Write);
             if !db.holds.is_free_for(hash, Hold::Write, NO_JOB)
                 || shared.jobs.is_ahead(own.0, own.1, ready.ticket)
@@ -136,14 +147,15 @@ impl Engine {
             let Some((order, client)) = shared.blocking.next_client(ready, kind) else {
                 return Served::All;
             };
+            if *is_spent {
+                return Served::Cut;
+            }
             if let Some(places) = self.lacks(ready, client, own) {
                 return Served::Stalled(places);
             }
             ready.from = order + 1;
             self.look(ready, client, kind);
-            if budget.spend(1) {
-                return Served::Cut;
-            }
+            *is_spent = budget.spend(1);
         }
     }
 

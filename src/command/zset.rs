@@ -182,9 +182,7 @@ impl AddOptions {
             ));
         }
         if options.is_increment && members > 2 {
-            return Err(CmdError::Text(
-                "ERR INCR option supports a single increment-element pair",
-            ));
+            return Err(CmdError::Text("ERR INCR option supports a single increment-element pair"));
         }
         Ok((options, first))
     }
@@ -205,8 +203,7 @@ impl AddOptions {
 
 fn add(ctx: &mut Ctx<'_>, args: Args<'_>, is_increment: bool) -> CmdResult {
     let (options, first) = AddOptions::parse(args, is_increment)?;
-    let mut job =
-        Add { options, checked: first, next: first, added: 0, updated: 0, score: None };
+    let mut job = Add { options, checked: first, next: first, added: 0, updated: 0, score: None };
     if ctx.is_long((args.len() - first) / 2) {
         return ctx.run(args, job);
     }

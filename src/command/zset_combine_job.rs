@@ -55,8 +55,20 @@ impl Aggregate {
         match self {
             // Both infinities make nothing.
             Aggregate::Sum => number_or_zero(before + score),
-            Aggregate::Min => if score < before { score } else { before },
-            Aggregate::Max => if score > before { score } else { before },
+            Aggregate::Min => {
+                if score < before {
+                    score
+                } else {
+                    before
+                }
+            }
+            Aggregate::Max => {
+                if score > before {
+                    score
+                } else {
+                    before
+                }
+            }
         }
     }
 }

@@ -18,8 +18,7 @@ use crate::store::Kind;
 use crate::types::zset::{End, Zset};
 
 /// The table of contents of this family.
-pub(super) const COMMANDS: &[Command] =
-    &[ZPOPMIN, ZPOPMAX, ZMPOP, BZPOPMIN, BZPOPMAX, BZMPOP];
+pub(super) const COMMANDS: &[Command] = &[ZPOPMIN, ZPOPMAX, ZMPOP, BZPOPMIN, BZPOPMAX, BZMPOP];
 
 const ZPOPMIN: Command = Command {
     flags: WRITE | FAST,
@@ -146,12 +145,7 @@ struct Taking {
 }
 
 /// Takes members from the sorted set at argument `index`; false where there is none.
-fn take(
-    ctx: &mut Ctx<'_>,
-    args: Args<'_>,
-    index: usize,
-    taking: Taking,
-) -> Result<bool, CmdError> {
+fn take(ctx: &mut Ctx<'_>, args: Args<'_>, index: usize, taking: Taking) -> Result<bool, CmdError> {
     let key = args.key(index);
     let Some(zset) = ctx.db.peek_as::<Zset>(key)? else { return Ok(false) };
     let count = taking.count.min(zset.len());

@@ -17,8 +17,17 @@ use crate::types::object::Aggregate;
 use crate::types::zset::{End, Zset};
 
 /// The table of contents of this family.
-pub(super) const COMMANDS: &[Command] =
-    &[ZRANGE, ZRANGESTORE, ZREVRANGE, ZRANGEBYSCORE, ZREVRANGEBYSCORE, ZRANGEBYLEX, ZREVRANGEBYLEX, ZCOUNT, ZLEXCOUNT];
+pub(super) const COMMANDS: &[Command] = &[
+    ZRANGE,
+    ZRANGESTORE,
+    ZREVRANGE,
+    ZRANGEBYSCORE,
+    ZREVRANGEBYSCORE,
+    ZRANGEBYLEX,
+    ZREVRANGEBYLEX,
+    ZCOUNT,
+    ZLEXCOUNT,
+];
 
 const ZRANGE: Command = Command {
     flags: READONLY,
@@ -247,7 +256,12 @@ impl Syntax {
 
 impl Wanted<'_> {
     /// The ranks of the members wanted at a key, counted from `from`, and how many members there are.
-    fn find(&self, ctx: &mut Ctx<'_>, args: Args<'_>, key: usize) -> Result<Range<usize>, CmdError> {
+    fn find(
+        &self,
+        ctx: &mut Ctx<'_>,
+        args: Args<'_>,
+        key: usize,
+    ) -> Result<Range<usize>, CmdError> {
         let Some(zset) = ctx.db.get::<Zset>(args.key(key))? else { return Ok(0..0) };
         let ranks = self.bounds.ranks(zset, self.from);
         let Ok(offset) = usize::try_from(self.offset) else { return Ok(0..0) };

@@ -9,8 +9,7 @@ use crate::proto::args::Args;
 use crate::types::zset::{End, Zset};
 
 /// The table of contents of this family.
-pub(super) const COMMANDS: &[Command] =
-    &[ZREMRANGEBYRANK, ZREMRANGEBYSCORE, ZREMRANGEBYLEX];
+pub(super) const COMMANDS: &[Command] = &[ZREMRANGEBYRANK, ZREMRANGEBYSCORE, ZREMRANGEBYLEX];
 
 const ZREMRANGEBYRANK: Command = Command {
     flags: WRITE,

@@ -1,11 +1,11 @@
 //! Sorted sets: walking over them with a cursor, and drawing members at random.
-use crate::command::scan_options::{STEPS_PER_ELEMENT, ScanOptions, parse_cursor};
+use crate::base::number::{write_d2string, write_f64_17g};
 use crate::command::options::{integer, is};
+use crate::command::scan_options::{STEPS_PER_ELEMENT, ScanOptions, parse_cursor};
 use crate::command::spec::access::{ACCESS, RO};
 use crate::command::spec::flag::READONLY;
 use crate::command::spec::{Command, Group, KeySpec, command, doc};
 use crate::command::zset_value::{Form, MEMBERS_PER_PIECE, show_name};
-use crate::base::number::{write_d2string, write_f64_17g};
 use crate::engine::ctx::{CmdResult, Ctx};
 use crate::engine::error::CmdError;
 use crate::engine::jobs::{Budget, Job, Step, Stepped};
@@ -15,8 +15,7 @@ use crate::types::shuffle::Shuffle;
 use crate::types::zset::{Zset, ZsetRef};
 
 /// The table of contents of this family.
-pub(super) const COMMANDS: &[Command] =
-    &[ZSCAN, ZRANDMEMBER];
+pub(super) const COMMANDS: &[Command] = &[ZSCAN, ZRANDMEMBER];
 
 const ZSCAN: Command = Command {
     flags: READONLY,
@@ -121,7 +120,8 @@ impl Job for Scan {
 
 fn zrandmember(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     if args.len() < 3 {
-        match ctx.db.get::<Zset>(args.key(1))?.and_then(|zset| zset.random(&mut ctx.engine.random)) {
+        match ctx.db.get::<Zset>(args.key(1))?.and_then(|zset| zset.random(&mut ctx.engine.random))
+        {
             Some((member, _)) => show_name(&mut ctx.reply, member),
             None => ctx.reply.null(),
         }

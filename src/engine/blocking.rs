@@ -387,6 +387,11 @@ impl Blocking {
         }
     }
 
+    /// Whether somebody still waits for a ready key.
+    pub fn has_clients(&self, ready: &ReadyKey) -> bool {
+        self.queues.get(ready.db).is_some_and(|queues| queues.contains_key(&ready.key))
+    }
+
     /// The next client to look at for a ready key: its order and slot. `kind` is what the key holds now.
     pub fn next_client(&mut self, ready: &ReadyKey, kind: Option<Kind>) -> Option<(u64, usize)> {
         let queue = self.queues.get_mut(ready.db)?.get_mut(&ready.key)?;

@@ -48,7 +48,7 @@ impl<'a> Ctx<'a> {
         // A rename or a move is one change with two events.
         let is_first_half = matches!(event, Event::RenameFrom | Event::MoveFrom);
         self.engine.stats.dirty += u64::from(!is_first_half);
-        if !self.engine.blocking.is_empty() {
+        if !self.engine.blocking.is_empty() && !event.wakes_nobody() {
             self.engine.blocking.note(db, key);
         }
     }
@@ -66,6 +66,13 @@ impl<'a> Ctx<'a> {
     pub fn emptied(&mut self, key: &[u8]) {
         self.changed(Event::Del, key);
         self.engine.stats.dirty -= 1;
+    }
+
+    /// As [`Ctx::changed`], for an event that stands for `count` changes.
+    pub fn changed_many(&mut self, event: Event, key: &[u8], count: usize) {
+        let before = self.engine.stats.dirty;
+        self.changed(event, key);
+        self.engine.stats.dirty = before + count as u64;
     }
 
     /// Empties a database: each key counts as a change, and the graveyard frees them when there is time. Jobs that use
@@ -178,6 +185,8 @@ pub enum Event {
     Append,
     /// `setrange`
     SetRange,
+    /// PFCOUNT has kept what it counted: no event, but a change.
+    PfCount,
     /// `incrby`
     IncrBy,
     /// `incrbyfloat`
@@ -306,4 +315,24 @@ pub enum Event {
     PfAdd,
     /// A database was emptied or swapped: no key event, but a change.
     Flush,
+}
+
+impl Event {
+    /// Whether those who wait for the key are not to look at it: it is still there, and has got nothing new. Redis does
+    /// not have them look, and they would find what they must not (a group that was set back).
+    fn wakes_nobody(self) -> bool {
+        matches!(
+            self,
+            Event::XDel
+                | Event::XTrim
+                | Event::XSetId
+                | Event::XGroupCreateConsumer
+                | Event::XGroupSetId
+                | Event::XGroupDelConsumer
+                | Event::XAck
+                | Event::XClaim
+                | Event::XAutoClaim
+                | Event::XReadGroup
+        )
+    }
 }

@@ -5,8 +5,6 @@
 
 /// Time between two resets of a client's reply buffer peak, as in Redis (`REPLY_BUFFER_DEFAULT_PEAK_RESET_TIME`).
 const REPLY_PEAK_RESET_MS: i64 = 5000;
-/// Size from which an element gets a list node of its own, as in Redis (1 GiB).
-const PACKED_THRESHOLD_BYTES: u64 = 1 << 30;
 
 /// The switches; [`Default`] is how a server starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,8 +19,6 @@ pub struct DebugSettings {
     pub is_deny_script_off: bool,
     /// SET-SKIP-CHECKSUM-VALIDATION: checksums of dumped values are not compared.
     pub skips_checksums: bool,
-    /// QUICKLIST-PACKED-THRESHOLD in bytes.
-    pub packed_threshold_bytes: u64,
 }
 
 impl Default for DebugSettings {
@@ -33,7 +29,6 @@ impl Default for DebugSettings {
             is_reply_resizing_on: true,
             is_deny_script_off: false,
             skips_checksums: false,
-            packed_threshold_bytes: PACKED_THRESHOLD_BYTES,
         }
     }
 }

@@ -337,6 +337,7 @@ fn limits_of(config: &Config, before: &Limits) -> Limits {
         zset_max_listpack_entries: size(Opt::ZsetMaxListpackEntries),
         zset_max_listpack_value: size(Opt::ZsetMaxListpackValue),
         list_max_listpack_size: config.int(Opt::ListMaxListpackSize),
+        list_packed_threshold: before.list_packed_threshold,
         list_compress_depth: size(Opt::ListCompressDepth),
         stream_node_max_bytes: size(Opt::StreamNodeMaxBytes),
         stream_node_max_entries: size(Opt::StreamNodeMaxEntries),

@@ -1,6 +1,7 @@
-//! Active expiry: deleting keys whose time has come although nobody asks for them.
+//! Active expiry: deleting keys, and fields of hashes, whose time has come although nobody asks for them.
 //!
-//! What is due is known to each database's timing wheel (`store::expire`). The loop sleeps no longer than until
+//! Which keys are due is known to each database's timing wheel (`store::expire`), which fields to its register of
+//! hashes that have such (`store::field_expiry`). The loop sleeps no longer than until
 //! [`Engine::next_expiry_ms`] and then calls [`Engine::expire_as_time_passes`], which also moves on the slow sweep
 //! that feeds the wheels. Nothing is done, and nobody woken, where no key has a time to live.
 //!
@@ -15,6 +16,8 @@ use crate::engine::engine::Engine;
 
 /// Handles looked at between two looks at the clock: about 10 us.
 const HANDLES_PER_STEP: usize = 64;
+/// Fields of hashes taken out between two looks at the clock: about 10 us.
+const FIELDS_PER_STEP: usize = 64;
 /// Buckets swept between two looks at the clock: about 10 us.
 const BUCKETS_PER_STEP: usize = 64;
 /// Chunks of a wheel freed between two looks at the clock.
@@ -103,11 +106,13 @@ impl Engine {
             db.begin(now_ms, is_lfu);
             if self.shared.may_expire() {
                 db.expire_all();
+                let reclaimed = db.reclaim_fields(usize::MAX);
+                self.shared.stats.dirty += reclaimed.fields as u64;
             }
         }
     }
 
-    /// All databases in turn: what is due, then the sweep, then what its wheel has to free.
+    /// All databases in turn: keys and fields of hashes that are due, then the sweep, then what its wheel has to free.
     fn expire_until(&mut self, end_ticks: u64) -> Work {
         let (now_ms, is_lfu) = (self.shared.clock.unix_ms(), self.shared.is_lfu);
         let count = self.dbs.len();
@@ -118,7 +123,9 @@ impl Engine {
             let mut is_left = true;
             while is_left {
                 let due = db.expire_due(HANDLES_PER_STEP);
-                is_left = due.is_left;
+                let fields = db.reclaim_fields(FIELDS_PER_STEP);
+                self.shared.stats.dirty += fields.fields as u64;
+                is_left = due.is_left || fields.is_left;
                 if !is_left {
                     let swept = db.sweep(BUCKETS_PER_STEP);
                     self.expiry.seen += swept.visited as u64;

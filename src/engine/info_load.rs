@@ -8,11 +8,12 @@ use crate::engine::stats::{CommandStats, Metric};
 
 /// Section `stats`.
 pub(super) fn stats(ctx: &mut Ctx<'_>, text: &mut InfoText) {
-    let (mut hits, mut misses, mut expired) = (0, 0, 0);
+    let (mut hits, mut misses, mut expired, mut expired_fields) = (0, 0, 0, 0);
     for db in ctx.dbs() {
         hits += db.stats.hits;
         misses += db.stats.misses;
         expired += db.stats.expired;
+        expired_fields += db.stats.expired_fields;
     }
     let shared = &*ctx.engine;
     let stats = &shared.stats;
@@ -30,6 +31,7 @@ pub(super) fn stats(ctx: &mut Ctx<'_>, text: &mut InfoText) {
     text.field("instantaneous_output_repl_kbps", "0.00");
     text.field("rejected_connections", stats.connections_rejected);
     text.zeros(&["sync_full", "sync_partial_ok", "sync_partial_err"]);
+    text.field("expired_subkeys", expired_fields);
     text.field("expired_keys", expired);
     text.field("expired_stale_perc", format_args!("{:.2}", stats.expired_stale_percent));
     text.field("expired_time_cap_reached_count", stats.expire_cycle_capped);
@@ -180,10 +182,13 @@ pub(super) fn keyspace(ctx: &mut Ctx<'_>, text: &mut InfoText) {
     text.title("Keyspace");
     for (index, db) in ctx.dbs().enumerate() {
         if !db.is_empty() {
+            // Later than 7.0, so only where it says something.
+            let hashes = db.expiring_hashes();
+            let subexpiry = if hashes > 0 { format!(",subexpiry={hashes}") } else { String::new() };
             text.field(
                 &format!("db{index}"),
                 format_args!(
-                    "keys={},expires={},avg_ttl={}",
+                    "keys={},expires={},avg_ttl={}{subexpiry}",
                     db.len(),
                     db.expires_len(),
                     db.avg_ttl_ms()

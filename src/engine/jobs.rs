@@ -73,6 +73,20 @@ pub trait Job: Send {
         Ok(Step::Done)
     }
 
+    /// Looks in the keys held so far for the names of others, and appends their hashes: those are held too, for
+    /// reading, before the work begins. Called until it says [`Step::Done`], where the job was begun by
+    /// [`Ctx::run_with_further_keys`]. The keys it looks in may expire before the work begins, but not change.
+    fn find_further_keys(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        args: Args<'_>,
+        hashes: &mut Vec<u64>,
+        budget: &mut Budget,
+    ) -> Step {
+        let _ = (ctx, args, hashes, budget);
+        Step::Done
+    }
+
     /// The request as a list of at most `arguments_max` arguments, the last of them saying how many more there are;
     /// `None`: `args` is that list. O(what is shown).
     fn shown(&self, args: Args<'_>, arguments_max: usize) -> Option<OwnedArgs> {
@@ -160,6 +174,13 @@ pub struct KeyRange {
 pub enum KeySource {
     /// They are arguments.
     Ranges(Vec<KeyRange>),
+    /// They are arguments, and those whose hashes [`Job::find_further_keys`] has found, which are only read.
+    Further {
+        /// The arguments.
+        ranges: Vec<KeyRange>,
+        /// One for each name found.
+        hashes: Vec<u64>,
+    },
     /// [`Job::find_keys`] has found these hashes.
     Found {
         /// One for each key named, in the request's order.
@@ -173,7 +194,8 @@ impl KeySource {
     /// How many, one named twice counted twice.
     pub fn len(&self) -> usize {
         match self {
-            KeySource::Ranges(ranges) => ranges.iter().map(|range| range.count).sum(),
+            KeySource::Ranges(ranges) => count_of(ranges),
+            KeySource::Further { ranges, hashes } => count_of(ranges) + hashes.len(),
             KeySource::Found { hashes, .. } => hashes.len(),
         }
     }
@@ -186,10 +208,16 @@ impl KeySource {
     /// Whether one of them is changed.
     pub fn is_written(&self) -> bool {
         match self {
-            KeySource::Ranges(ranges) => ranges.iter().any(|range| range.hold == Hold::Write),
+            KeySource::Ranges(ranges) | KeySource::Further { ranges, .. } => {
+                ranges.iter().any(|range| range.hold == Hold::Write)
+            }
             KeySource::Found { hold, .. } => *hold == Hold::Write,
         }
     }
+}
+
+fn count_of(ranges: &[KeyRange]) -> usize {
+    ranges.iter().map(|range| range.count).sum()
 }
 
 impl Default for KeySource {
@@ -202,8 +230,19 @@ impl Default for KeySource {
 pub struct Parking {
     /// The work.
     pub job: Box<dyn Job>,
-    /// It has too many keys to take them at once, and has not begun.
-    pub has_many_keys: bool,
+    /// How it comes to its keys.
+    pub taking: Taking,
+}
+
+/// How a job comes to its keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taking {
+    /// All at once: it has begun.
+    AtOnce,
+    /// They are too many for that, so it takes them in slices before it begins.
+    InSlices,
+    /// So too, and then those that it finds in them.
+    InSlicesAndFurther,
 }
 
 /// Where a running job stands.
@@ -211,7 +250,7 @@ pub struct Parking {
 pub enum Phase {
     /// It looks for its keys ([`Job::find_keys`]), and holds none.
     Find,
-    /// It takes its keys, this many of them held so far.
+    /// It takes its keys, this many of them held so far, and looks for further ones in them.
     Take(usize),
     /// It works.
     Work,
@@ -243,6 +282,8 @@ pub struct Running {
     pub limbo: Option<usize>,
     /// Its keys.
     pub keys: KeySource,
+    /// It is to be asked for further keys.
+    pub finds_further_keys: bool,
     /// Whether others could see it half done.
     pub is_partial: bool,
     /// Unix time in milliseconds as of which it sees its keys: when it held them all.
@@ -691,19 +732,34 @@ impl Ctx<'_> {
         match step {
             Step::Done => Ok(()),
             Step::More => {
-                jobs.parking = Some(Parking { job: Box::new(job), has_many_keys: false });
+                jobs.parking = Some(Parking { job: Box::new(job), taking: Taking::AtOnce });
                 Err(CmdError::Parked)
             }
         }
     }
 
     /// Runs a job whose keys are too many to be taken at once ([`Ctx::is_long`]): it begins once it holds them all.
-    pub fn run_with_many_keys(&mut self, args: Args<'_>, mut job: impl Job + 'static) -> CmdResult {
+    pub fn run_with_many_keys(&mut self, args: Args<'_>, job: impl Job + 'static) -> CmdResult {
+        self.run_after(args, job, Taking::InSlices)
+    }
+
+    /// Runs a job that reads more keys than the request names, whose names are data of those
+    /// ([`Job::find_further_keys`]): it begins once it holds them all.
+    pub fn run_with_further_keys(&mut self, args: Args<'_>, job: impl Job + 'static) -> CmdResult {
+        self.run_after(args, job, Taking::InSlicesAndFurther)
+    }
+
+    fn run_after(
+        &mut self,
+        args: Args<'_>,
+        mut job: impl Job + 'static,
+        taking: Taking,
+    ) -> CmdResult {
         if self.is_alone() {
             job.step(self, args, &mut Budget::unlimited())?;
             return Ok(());
         }
-        self.engine.jobs.parking = Some(Parking { job: Box::new(job), has_many_keys: true });
+        self.engine.jobs.parking = Some(Parking { job: Box::new(job), taking });
         Err(CmdError::Parked)
     }
 }

@@ -1,8 +1,7 @@
 //! Returning what malloc holds free to the system.
 //!
-//! Blocks of 16 KiB and more give back their inner pages when they are freed (`base::memory`). What is left between
-//! blocks in use (their edges, smaller blocks) only `malloc_trim` returns, which takes as long as there is to return
-//! and cannot be cut in slices. So it is called early, while there is little, and less often the longer it takes.
+//! Blocks of 8 KiB and more are pages, which go back when they are freed (`base::memory`). What is left between smaller
+//! blocks in use only `malloc_trim` returns, which takes as long as there is to return and cannot be cut in slices. So it is called early, while there is little, and less often the longer it takes.
 //!
 //! Cost: one file read per call of [`Engine::trim`], ten times a second; trimming takes at most 1 % of the time, and a
 //! call that took two milliseconds is followed by ten seconds without.
@@ -30,6 +29,7 @@ pub struct Trim {
 impl Engine {
     /// Trims malloc if that is worth it and not too soon.
     pub(super) fn trim(&mut self) {
+        memory::trim_pages();
         let allocated = memory::allocated_bytes();
         let now = self.shared.clock.ticks();
         if allocated == 0 || now < self.trim.not_before {

@@ -72,8 +72,10 @@ impl<'o> Reply<'o> {
         self.raw(b"\r\n");
     }
 
-    /// An error: its code, a space, its text. Line ends become spaces, as in Redis.
+    /// An error: its code, a space, its text. Line ends become spaces, and at the end nothing, as in Redis.
     pub fn error(&mut self, text: &[u8]) {
+        let last = text.iter().rposition(|byte| !matches!(byte, b'\r' | b'\n'));
+        let text = &text[..last.map_or(0, |last| last + 1)];
         self.raw(b"-");
         let start = self.out.bytes_mut().len();
         self.raw(text);
@@ -218,6 +220,22 @@ impl<'o> Reply<'o> {
         }
     }
 
+    /// Opens a map of `count` [pairs](Reply::pair), which is an array of arrays of two in RESP2.
+    pub fn pairs(&mut self, count: usize) {
+        match self.resp {
+            Resp::V2 => self.header(b'*', count as i64),
+            Resp::V3 => self.header(b'%', count as i64),
+        }
+    }
+
+    /// Opens a key and its value in a map of [pairs](Reply::pairs).
+    pub fn pair(&mut self) {
+        match self.resp {
+            Resp::V2 => self.header(b'*', 2),
+            Resp::V3 => {}
+        }
+    }
+
     /// Opens a set of `count` elements: in RESP2 an array.
     pub fn set(&mut self, count: usize) {
         match self.resp {
@@ -264,6 +282,14 @@ impl<'o> Reply<'o> {
     pub fn map_close(&mut self, open: Mark, count: usize) {
         match self.resp {
             Resp::V2 => self.close(open, b'*', count * 2),
+            Resp::V3 => self.close(open, b'%', count),
+        }
+    }
+
+    /// As [`Reply::array_close`], for a map of `count` [pairs](Reply::pair).
+    pub fn pairs_close(&mut self, open: Mark, count: usize) {
+        match self.resp {
+            Resp::V2 => self.close(open, b'*', count),
             Resp::V3 => self.close(open, b'%', count),
         }
     }

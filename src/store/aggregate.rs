@@ -102,7 +102,7 @@ impl Db {
         if self.entry(slot.handle).kind() != T::KIND {
             return Err(EditError::WrongType);
         }
-        self.edit_slot(slot, change).map(Some)
+        self.edit_slot(key.hash, slot, change).map(Some)
     }
 
     /// As [`Db::edit`], of an empty collection where there is no such key, which is created unless left empty.
@@ -116,7 +116,7 @@ impl Db {
             if self.entry(slot.handle).kind() != T::KIND {
                 return Err(EditError::WrongType);
             }
-            return self.edit_slot(slot, change);
+            return self.edit_slot(key.hash, slot, change);
         }
         let mut value = T::new_empty();
         let result = change(&mut value);
@@ -133,25 +133,43 @@ impl Db {
         value: T,
         ttl: Ttl,
     ) -> Result<Replaced, OutOfMemory> {
-        if let Some((is_ints, bytes)) = value.packed()
-            && bytes.len() <= INLINE_BYTES_MAX
-        {
-            return self.set_stored(key, Stored::Bytes(bytes), flags::<T>(is_ints), ttl);
-        }
-        let object = Box::new(value.into_object());
-        let number = self.blocks.add_object(object).map_err(|(_, error)| error)?;
-        self.set_block(key, number, flags::<T>(false), ttl)
+        let next = value.next_expiry();
+        let replaced = match value.packed() {
+            Some((is_ints, bytes)) if bytes.len() <= INLINE_BYTES_MAX => {
+                self.set_stored(key, Stored::Bytes(bytes), flags::<T>(is_ints), ttl)?
+            }
+            _ => {
+                let object = Box::new(value.into_object());
+                let number = self.blocks.add_object(object).map_err(|(_, error)| error)?;
+                self.set_block(key, number, flags::<T>(false), ttl)?
+            }
+        };
+        self.note_fields(key.hash, next);
+        Ok(replaced)
     }
 
-    fn edit_slot<T: Aggregate, R>(
+    /// Changes the collection of an entry, which is of type `T`; `hash` is that of its key.
+    pub(super) fn edit_slot<T: Aggregate, R>(
         &mut self,
+        hash: u64,
         slot: Slot,
         change: impl FnOnce(&mut T) -> R,
     ) -> Result<R, EditError> {
-        match entry::value(self.heap.slot(Handle::from_raw(slot.handle))) {
+        let (mut next, mut dropped) = (None, Vec::new());
+        let change = |value: &mut T| {
+            let result = change(value);
+            (next, dropped) = (value.next_expiry(), value.take_dropped());
+            result
+        };
+        let result = match entry::value(self.heap.slot(Handle::from_raw(slot.handle))) {
             Stored::Block(number) => self.edit_object::<T, R>(slot, number, change),
             Stored::Bytes(_) | Stored::Int(_) => self.edit_packed(slot, change),
+        };
+        self.bury_dropped(dropped);
+        if T::KIND == Kind::Hash && result.is_ok() {
+            self.note_fields(hash, next);
         }
+        result
     }
 
     fn edit_object<T: Aggregate, R>(

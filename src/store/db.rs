@@ -23,6 +23,7 @@ use super::walk::Walk;
 use super::wheel::Wheel;
 use crate::base::hash::{Key, KeyHasher};
 use crate::base::time::UnixMillis;
+use crate::types::expiries::Expiries;
 use crate::types::table::{Slot, Table};
 use std::sync::Arc;
 
@@ -40,6 +41,8 @@ pub struct DbStats {
     pub misses: u64,
     /// Keys deleted because their time had come.
     pub expired: u64,
+    /// Fields of hashes deleted because their time had come.
+    pub expired_fields: u64,
     /// Entries written or deleted.
     pub changes: u64,
 }
@@ -50,6 +53,7 @@ impl DbStats {
         self.hits += other.hits;
         self.misses += other.misses;
         self.expired += other.expired;
+        self.expired_fields += other.expired_fields;
         self.changes += other.changes;
     }
 }
@@ -109,6 +113,8 @@ pub struct Db {
     pub(super) expires: usize,
     /// Which of them expire soon; absent while there is no key with a TTL.
     pub(super) wheel: Option<Box<Wheel>>,
+    /// When the first field of each hash expires that has such; absent while there is none.
+    pub(super) field_expiries: Option<Box<Expiries<u64>>>,
     pub(super) ttl_mean_ms: i64,
     pub(super) sample_walk: SampleWalk,
     pub(super) fifo: Fifo,
@@ -139,6 +145,7 @@ impl Db {
             lfu_log_factor: 10,
             expires: 0,
             wheel: None,
+            field_expiries: None,
             ttl_mean_ms: 0,
             sample_walk: SampleWalk::default(),
             fifo: Fifo::default(),
@@ -444,6 +451,7 @@ impl Db {
         value: Stored<'_>,
     ) -> Result<(), OutOfMemory> {
         let Some(slot) = slot else { return self.insert(key, header, expiry, value) };
+        self.forget_fields(slot);
         let old = match entry::value(self.heap.slot(Handle::from_raw(slot.handle))) {
             Stored::Block(number) => Some(number),
             Stored::Int(_) | Stored::Bytes(_) => None,
@@ -566,6 +574,7 @@ impl Db {
 
     /// Deletes the entry in `slot`.
     pub(super) fn remove_slot(&mut self, slot: Slot) {
+        self.forget_fields(slot);
         self.before_write(slot.bucket);
         let handle = Handle::from_raw(slot.handle);
         let bytes = self.heap.slot(handle);

@@ -66,11 +66,16 @@ pub struct SweepProgress {
 }
 
 impl Db {
-    /// When something will be due; a moment in the past if something is. `None` if nothing is known to expire
-    /// within the span of the wheel. O(1), about 10 ns.
+    /// When something will be due, a key or a field; a moment in the past if something is. `None` if no key is known
+    /// to expire within the span of the wheel, and no field. O(1), about 10 ns.
     #[must_use]
     pub fn next_expiry_ms(&self) -> Option<UnixMillis> {
-        self.wheel.as_ref().filter(|_| !self.keeps_expired)?.next_ms()
+        let wheel = self.wheel.as_ref().filter(|_| !self.keeps_expired);
+        let keys_ms = wheel.and_then(|wheel| wheel.next_ms());
+        match self.next_field_expiry_ms() {
+            Some(fields_ms) => Some(keys_ms.map_or(fields_ms, |keys_ms| keys_ms.min(fields_ms))),
+            None => keys_ms,
+        }
     }
 
     /// Number of keys that are past their time and wait to be deleted, at most (some handles may be stale).

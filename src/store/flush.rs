@@ -2,8 +2,10 @@
 
 use super::blocks::{Blocks, Graveyard};
 use super::db::Db;
+use super::field_expiry::ENTRIES_PER_ITEM;
 use super::heap::Heap;
 use super::wheel::Wheel;
+use crate::types::expiries::Expiries;
 use crate::types::table::Table;
 use std::mem;
 
@@ -19,6 +21,7 @@ pub struct Detached {
     blocks: Blocks,
     graveyard: Graveyard,
     wheel: Option<Box<Wheel>>,
+    field_expiries: Option<Box<Expiries<u64>>>,
     keys: usize,
 }
 
@@ -34,6 +37,7 @@ impl Db {
             blocks: mem::replace(&mut self.blocks, Blocks::new()),
             graveyard: mem::replace(&mut self.graveyard, Graveyard::new()),
             wheel: self.wheel.take(),
+            field_expiries: self.field_expiries.take(),
             keys,
         }
     }
@@ -66,6 +70,11 @@ impl Detached {
                 continue;
             }
             self.wheel = None;
+            let expiries = self.field_expiries.as_mut();
+            if !expiries.is_none_or(|expiries| expiries.free_slice(ENTRIES_PER_ITEM)) {
+                continue;
+            }
+            self.field_expiries = None;
             let done = self.graveyard.free_slice(1)
                 && !self.blocks.dismantle(&mut self.graveyard)
                 && self.heap.dismantle(PAGES_PER_ITEM)

@@ -35,7 +35,7 @@ const RESERVE_BYTES: usize = 32 << 30;
 /// Bytes made accessible at a time.
 const COMMIT_BYTES: usize = 2 << 20;
 /// Empty pages kept resident for reuse: one for so many pages, within bounds (2 MiB at most).
-const PAGES_PER_SPARE: usize = 64;
+const PAGES_PER_SPARE: usize = 128;
 const SPARE_PAGES_MIN: usize = 2;
 const SPARE_PAGES_MAX: usize = 32;
 /// The largest slot.
@@ -445,7 +445,7 @@ impl Heap {
             let per_page = (PAGE_BYTES / usize::from(CLASS_BYTES[self.evacuation_class])) as u32;
             let slots = class.pages * per_page;
             let free = slots - class.live;
-            if class.pages < 2 || free < per_page + per_page / 4 + slots / 32 {
+            if class.pages < 2 || free < per_page + slots / 64 {
                 continue;
             }
             let (mut best, mut candidate) = (class.first, class.first);

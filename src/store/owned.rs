@@ -3,6 +3,7 @@
 use super::db::Db;
 use super::db_string::Replaced;
 use super::entry::{self, INLINE_KEY_MAX, INLINE_MAX, Kind, Stored};
+use super::field_expiry::next_of;
 use super::heap::Handle;
 use super::{OutOfMemory, view::StringRef};
 use crate::base::block::Block;
@@ -94,6 +95,7 @@ impl Db {
             Some(slot) => Replaced::Value(self.entry(slot.handle).kind()),
             None => Replaced::Nothing,
         };
+        let next = next_of(owned.kind(), owned.flags & entry::EDITED != 0, &owned.value);
         let result = match owned.value {
             OwnedValue::Object(object) => {
                 let header =
@@ -106,6 +108,9 @@ impl Db {
             }
             _ => self.put_value(key, slot, &owned).map_err(|error| (owned, error)),
         };
+        if result.is_ok() {
+            self.note_fields(key.hash, next);
+        }
         result.map(|()| replaced)
     }
 

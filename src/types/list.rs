@@ -1,18 +1,529 @@
-//! The shape of lists.
-use super::object::{Aggregate, Kind, Object};
-use crate::base::pieces::{Garbage, Progress};
+//! Lists: a sequence of texts with two ends, in nodes that are listpacks, as Redis's quicklist.
+//!
+//! A short list is one node and lies inline in the keyspace as the bytes of a listpack; a longer one is a [`Nodes`].
+//! How much goes into a node is `list-max-listpack-size` by Redis's rules ([`Fill`]), so that a DUMP has the nodes
+//! a Redis would make.
+//! DIFFERS: `list-compress-depth` is accepted and has no effect: it saves memory in Redis by compressing inner nodes,
+//! and costs a node's decompression for every look at one. No reply and no file depends on it.
+//!
+//! Cost: O(1) at both ends; an index is found in O(log n) and half a node. What touches many elements is told how
+//! many at most, and says how far it came.
+mod nodes;
+mod pack;
+mod sequence;
 
-/// Packed bytes.
-#[derive(Debug, Default)]
-pub struct List {
-    bytes: Vec<u8>,
+use crate::base::block::Block;
+use crate::base::memory::allocation_bytes;
+use crate::base::number::canonical_i64;
+use crate::base::pieces::{FREE_PIECE_BYTES, Garbage, Progress};
+use crate::types::limits::Limits;
+use crate::types::listpack::{Item, Listpack, ListpackRef};
+use crate::types::listpack_item::{END, Encoded, encode_back};
+use crate::types::object::{Aggregate, Kind, Object};
+use nodes::{Node, Nodes};
+use pack::Pack;
+
+/// Elements from this size on are kept as blocks, so that replies send them by reference and moves are free.
+pub const BLOCK_BYTES_MIN: usize = 16 * 1024;
+/// A list of more bytes has nodes; the keyspace keeps a shorter one in its entry.
+const PACKED_BYTES_MAX: usize = 1024;
+/// Bytes of a node where the number of its elements is limited (Redis's safety limit).
+const SAFETY_BYTES: usize = 8192;
+/// Bytes of a node for `list-max-listpack-size` -1 to -5.
+const SIZES: [usize; 5] = [4096, 8192, 16384, 32768, 65536];
+/// Redis adds this to an element's length to estimate what it takes.
+const ITEM_OVERHEAD: usize = 8;
+/// Redis keeps the limit in 16 bits.
+const ITEMS_MAX: i64 = (1 << 15) - 1;
+/// Header and end mark of a listpack.
+const LISTPACK_FRAME_BYTES: usize = 7;
+/// A listpack from outside longer than this is cut into nodes.
+const FOREIGN_BYTES_MAX: usize = 2 * SIZES[4];
+
+/// One end of a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Its head, where the first element is.
+    Front,
+    /// Its tail.
+    Back,
 }
 
-/// A look at one.
+/// In which direction elements are looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// From lower indices to higher ones.
+    Forward,
+    /// From higher indices to lower ones.
+    Backward,
+}
+
+/// Beside an element.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// On the side of the first element.
+    Before,
+    /// On the side of the last one.
+    After,
+}
+
+/// An element, as it is kept or as it comes. Text that is a canonical integer is kept as the integer.
 #[derive(Clone, Copy, Debug)]
-pub struct ListRef<'a> {
-    /// Its bytes.
-    pub bytes: &'a [u8],
+pub enum Element<'a> {
+    /// An integer; its text is the canonical one.
+    Int(i64),
+    /// A text.
+    Text(&'a [u8]),
+    /// A big text.
+    Block(&'a Block),
+}
+
+impl<'a> Element<'a> {
+    /// Length of its text in bytes.
+    #[inline]
+    pub fn len(self) -> usize {
+        match self {
+            Element::Int(value) => Item::Int(value).text_len(),
+            Element::Text(text) => text.len(),
+            Element::Block(block) => block.len(),
+        }
+    }
+
+    /// Whether its text is empty.
+    pub fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+
+    /// Its text; an integer's is written into `scratch`.
+    #[inline]
+    pub fn as_bytes<'s>(&'s self, scratch: &'s mut itoa::Buffer) -> &'s [u8] {
+        match self {
+            Element::Int(value) => scratch.format(*value).as_bytes(),
+            Element::Text(text) => text,
+            Element::Block(block) => block,
+        }
+    }
+}
+
+impl<'a> From<Item<'a>> for Element<'a> {
+    #[inline]
+    fn from(item: Item<'a>) -> Element<'a> {
+        match item {
+            Item::Int(value) => Element::Int(value),
+            Item::Bytes(text) => Element::Text(text),
+        }
+    }
+}
+
+/// An element by itself.
+#[derive(Clone, Debug)]
+pub enum OwnedElement {
+    /// An integer.
+    Int(i64),
+    /// A text.
+    Text(Vec<u8>),
+    /// A big text.
+    Block(Block),
+}
+
+impl OwnedElement {
+    /// The element, lent.
+    pub fn lend(&self) -> Element<'_> {
+        match self {
+            OwnedElement::Int(value) => Element::Int(*value),
+            OwnedElement::Text(text) => Element::Text(text),
+            OwnedElement::Block(block) => Element::Block(block),
+        }
+    }
+}
+
+impl From<Element<'_>> for OwnedElement {
+    fn from(element: Element<'_>) -> OwnedElement {
+        match element {
+            Element::Int(value) => OwnedElement::Int(value),
+            Element::Text(text) => OwnedElement::Text(text.to_vec()),
+            Element::Block(block) => OwnedElement::Block(block.clone()),
+        }
+    }
+}
+
+/// A text to be compared with many elements.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted<'a> {
+    text: &'a [u8],
+    /// The integer that an element with this text is kept as.
+    int: Option<i64>,
+}
+
+impl<'a> Wanted<'a> {
+    /// Prepares a text.
+    pub fn new(text: &'a [u8]) -> Wanted<'a> {
+        Wanted { text, int: canonical_i64(text) }
+    }
+
+    /// Whether an element has this text.
+    #[inline]
+    pub fn is(&self, element: Element<'_>) -> bool {
+        match element {
+            Element::Int(value) => self.int == Some(value),
+            Element::Text(text) => text == self.text,
+            Element::Block(block) => block.as_slice() == self.text,
+        }
+    }
+}
+
+/// How much goes into a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fill {
+    bytes_max: usize,
+    items_max: usize,
+    block_bytes: usize,
+}
+
+impl Fill {
+    /// By the limits in force.
+    pub fn of(limits: &Limits) -> Fill {
+        Fill::new(limits.list_max_listpack_size, limits.list_packed_threshold)
+    }
+
+    /// By `list-max-listpack-size`. `packed_threshold` is from how many bytes on an element is a node by itself; never
+    /// more than [`BLOCK_BYTES_MIN`].
+    pub fn new(list_max_listpack_size: i64, packed_threshold: usize) -> Fill {
+        let block_bytes = packed_threshold.clamp(1, BLOCK_BYTES_MIN);
+        let (bytes_max, items_max) = match list_max_listpack_size {
+            items @ 0.. => (SAFETY_BYTES, items.min(ITEMS_MAX) as usize),
+            size => (SIZES[((-size).min(5) - 1) as usize], usize::MAX),
+        };
+        Fill { bytes_max, items_max, block_bytes }
+    }
+
+    /// Bytes at which a node is full.
+    #[inline]
+    fn bytes_full(&self) -> usize {
+        self.bytes_max
+    }
+
+    /// Whether an element is a node by itself.
+    #[inline]
+    fn is_big(&self, element: Element<'_>) -> bool {
+        match element {
+            Element::Int(_) if self.block_bytes > 20 => false,
+            element => element.len() >= self.block_bytes,
+        }
+    }
+
+    /// Whether an element may be added.
+    #[inline]
+    fn allows(&self, total: usize, items: usize, element: Element<'_>) -> bool {
+        let grown = total + element.len() + ITEM_OVERHEAD;
+        grown <= self.bytes_max && items < self.items_max && !self.is_big(element)
+    }
+
+    /// Whether two nodes may be one.
+    fn allows_merge(&self, one: &Pack, next: &Pack) -> bool {
+        // Redis takes off 11 bytes for what is there once only, a few more than there are.
+        one.total() + next.total() - 11 <= self.bytes_max
+            && one.len() + next.len() <= self.items_max
+    }
+
+    /// Whether an element may be put in the place of another one.
+    fn allows_replaced(&self, pack: &Pack, item_bytes: usize) -> bool {
+        pack.total() + item_bytes <= self.bytes_max
+    }
+}
+
+/// Big elements that were removed and take long to free.
+#[derive(Default)]
+pub struct Spent(Vec<Block>);
+
+impl Spent {
+    fn add(&mut self, block: Block) {
+        if block.capacity() >= 2 * FREE_PIECE_BYTES {
+            self.0.push(block);
+        }
+    }
+
+    /// What is to be freed in pieces; `None` nearly always.
+    pub fn into_garbage(self) -> Option<Box<dyn Garbage + Send>> {
+        if self.0.is_empty() { None } else { Some(Box::new(self.0)) }
+    }
+}
+
+/// A list.
+#[derive(Debug)]
+pub enum List {
+    /// A short one, or none at all.
+    Packed(Listpack),
+    /// A longer one, or one with a big element.
+    Nodes(Box<Nodes>),
+}
+
+impl Default for List {
+    fn default() -> List {
+        List::Packed(Listpack::new())
+    }
+}
+
+impl List {
+    /// How many elements. O(1).
+    #[inline]
+    pub fn len(&self) -> usize {
+        match self {
+            List::Packed(pack) => pack.len(),
+            List::Nodes(nodes) => nodes.len(),
+        }
+    }
+
+    /// Whether it has no element.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        match self {
+            List::Packed(pack) => pack.is_empty(),
+            List::Nodes(_) => false,
+        }
+    }
+
+    /// As nodes.
+    fn nodes(&mut self) -> &mut Nodes {
+        if let List::Packed(pack) = self {
+            let node = Node::Pack(Pack::of(pack.view()));
+            *self = List::Nodes(Box::new(Nodes::new(node)));
+        }
+        match self {
+            List::Nodes(nodes) => nodes,
+            List::Packed(_) => unreachable!("just made"),
+        }
+    }
+
+    /// What has become short enough is packed again: well below where it stops to be.
+    #[inline]
+    fn settle(&mut self) {
+        if let List::Nodes(nodes) = self
+            && let Some(pack) = nodes.only_pack(PACKED_BYTES_MAX / 2)
+        {
+            *self = List::Packed(Listpack::from_bytes(pack.as_bytes().to_vec()));
+        }
+    }
+
+    /// Whether an element may be added to a short list that stays one.
+    #[inline]
+    fn has_room(pack: &Listpack, element: Element<'_>, fill: &Fill) -> bool {
+        let total = pack.bytes_len();
+        let is_short = total + element.len() + ITEM_OVERHEAD <= PACKED_BYTES_MAX;
+        is_short && fill.allows(total, pack.len(), element)
+    }
+
+    /// Adds an element at an end. O(1).
+    #[inline]
+    pub fn push(&mut self, end: End, element: Element<'_>, fill: &Fill) {
+        match self {
+            List::Packed(pack) if List::has_room(pack, element, fill) => {
+                let mut scratch = itoa::Buffer::new();
+                match end {
+                    End::Front => pack.push_front(element.as_bytes(&mut scratch)),
+                    End::Back => pack.push_back(element.as_bytes(&mut scratch)),
+                }
+            }
+            List::Packed(pack) if pack.is_empty() => {
+                let node = Node::with(element, fill);
+                *self = List::Nodes(Box::new(Nodes::new(node)));
+            }
+            _ => self.nodes().push(end, element, fill),
+        }
+    }
+
+    /// Shows the element at an end and removes it. O(1).
+    #[inline]
+    pub fn pop<R>(&mut self, end: End, take: impl FnOnce(Element<'_>) -> R) -> Option<R> {
+        match self {
+            List::Packed(pack) => {
+                let view = pack.view();
+                let at = match end {
+                    End::Front => view.first(),
+                    End::Back => view.last(),
+                }?;
+                let taken = take(view.get(at).into());
+                pack.remove(at);
+                Some(taken)
+            }
+            List::Nodes(nodes) => {
+                let taken = nodes.end(end).end(end).map(take);
+                if nodes.pop(end) {
+                    *self = List::default();
+                } else {
+                    self.settle();
+                }
+                taken
+            }
+        }
+    }
+
+    /// Removes up to `count` elements at an end, from `nodes_max` nodes at most. Returns how many: fewer if nodes were
+    /// the limit. O(nodes_max) and half a node.
+    pub fn cut(&mut self, end: End, count: usize, nodes_max: usize, spent: &mut Spent) -> usize {
+        let mut left = count.min(self.len());
+        let wanted = left;
+        for _ in 0..nodes_max {
+            if left == 0 {
+                break;
+            }
+            match self {
+                List::Packed(pack) => {
+                    let index = if end == End::Front { 0 } else { pack.len() - left };
+                    if let Some(at) = pack.view().seek(index as i64) {
+                        pack.remove_many(at, left);
+                    }
+                    left = 0;
+                }
+                List::Nodes(nodes) => {
+                    let at = if end == End::Front { 0 } else { nodes.count() - 1 };
+                    let len = nodes.end(end).len();
+                    if left < len {
+                        let index = if end == End::Front { 0 } else { len - left };
+                        nodes.remove_some(at, index, left);
+                        left = 0;
+                    } else {
+                        left -= len;
+                        if nodes.drop_node(at, spent) {
+                            *self = List::default();
+                        }
+                    }
+                }
+            }
+        }
+        self.settle();
+        wanted - left
+    }
+
+    /// Puts an element beside the one at `index`, which is below the length. O(log n + one node).
+    pub fn insert(&mut self, index: usize, side: Side, element: Element<'_>, fill: &Fill) {
+        let is_after = side == Side::After;
+        match self {
+            List::Packed(pack) if List::has_room(pack, element, fill) => {
+                let Some(at) = pack.view().seek(index as i64) else { return };
+                let mut scratch = itoa::Buffer::new();
+                let text = element.as_bytes(&mut scratch);
+                if is_after {
+                    pack.insert_after(at, text);
+                } else {
+                    pack.insert_before(at, text);
+                }
+            }
+            _ => {
+                let nodes = self.nodes();
+                if let Some(place) = nodes.seek(index) {
+                    nodes.insert_beside(place, is_after, element, fill);
+                }
+                self.settle();
+            }
+        }
+    }
+
+    /// Puts an element in the place of the one at `index`; false if there is none. O(log n + one node).
+    pub fn set(
+        &mut self,
+        index: usize,
+        element: Element<'_>,
+        fill: &Fill,
+        spent: &mut Spent,
+    ) -> bool {
+        if index >= self.len() {
+            return false;
+        }
+        let nodes = self.nodes();
+        if let Some(place) = nodes.seek(index) {
+            nodes.replace(place, element, fill, spent);
+        }
+        self.settle();
+        true
+    }
+
+    /// Looks at up to `limits.looks` elements from `index` on, in one node only, and removes up to `limits.removals`
+    /// that are `wanted`. Returns how many it looked at and how many it removed. O(log n + one node).
+    pub fn remove_equal(
+        &mut self,
+        index: usize,
+        way: Way,
+        wanted: &Wanted<'_>,
+        limits: RemoveLimits,
+        spent: &mut Spent,
+    ) -> (usize, usize) {
+        match self {
+            List::Packed(pack) => {
+                let (looked, positions) = positions_of(pack.view(), index, way, wanted, limits);
+                // From the last one on, so that the others stay where they are.
+                for &at in positions.iter().rev() {
+                    pack.remove(at);
+                }
+                (looked, positions.len())
+            }
+            List::Nodes(nodes) => {
+                let Some((at, inner)) = nodes.seek(index) else { return (0, 0) };
+                let (looked, positions, len) = match nodes.node(at) {
+                    Some(Node::Pack(pack)) => {
+                        let (looked, positions) =
+                            positions_of(pack.view(), inner, way, wanted, limits);
+                        (looked, positions, pack.len())
+                    }
+                    Some(Node::Block(block)) if wanted.is(Element::Block(block)) => (1, vec![0], 1),
+                    _ => return (1, 0),
+                };
+                if positions.len() < len {
+                    nodes.remove_positions(at, &positions);
+                } else if nodes.drop_node(at, spent) {
+                    *self = List::default();
+                }
+                self.settle();
+                (looked, positions.len())
+            }
+        }
+    }
+
+    /// Appends copies of up to `nodes_max` nodes of another list, from node `from` on. Returns the node to go on with;
+    /// `None` after the last one. Big elements are shared. O(nodes_max).
+    pub fn copy_nodes(
+        &mut self,
+        source: ListRef<'_>,
+        from: usize,
+        nodes_max: usize,
+    ) -> Option<usize> {
+        for at in from..from + nodes_max {
+            match source {
+                ListRef::Packed(view) => {
+                    self.append_node(Node::Pack(Pack::of(view)));
+                    self.settle();
+                    return None;
+                }
+                ListRef::Nodes(nodes) => self.append_node(Nodes::copy_of(nodes.node(at)?)),
+            }
+        }
+        Some(from + nodes_max)
+    }
+
+    /// Appends the elements of a listpack from outside, which was checked: as one node, or as several where it is longer
+    /// than any of ours. O(its elements).
+    pub fn append_packed(&mut self, view: ListpackRef<'_>, fill: &Fill) {
+        let is_node = view.as_bytes().len() <= FOREIGN_BYTES_MAX
+            && !view.iter().any(|item| fill.is_big(item.into()));
+        if is_node {
+            self.append_node(Node::Pack(Pack::of(view)));
+        } else {
+            view.iter().for_each(|item| self.push(End::Back, item.into(), fill));
+        }
+        self.settle();
+    }
+
+    fn append_node(&mut self, node: Node) {
+        if node.len() == 0 {
+            return;
+        }
+        if self.is_empty() {
+            *self = List::Nodes(Box::new(Nodes::new(node)));
+        } else {
+            let nodes = self.nodes();
+            nodes.put(nodes.count(), node);
+        }
+    }
 }
 
 impl Aggregate for List {
@@ -24,31 +535,43 @@ impl Aggregate for List {
     }
 
     fn from_packed(_is_ints: bool, bytes: Vec<u8>) -> List {
-        List { bytes }
+        List::Packed(Listpack::from_bytes(bytes))
     }
 
     fn packed(&self) -> Option<(bool, &[u8])> {
-        Some((false, &self.bytes))
+        match self {
+            List::Packed(pack) => Some((false, pack.as_bytes())),
+            List::Nodes(_) => None,
+        }
     }
 
     fn into_packed_bytes(self) -> Vec<u8> {
-        self.bytes
+        match self {
+            List::Packed(pack) => pack.into_bytes(),
+            List::Nodes(_) => Vec::new(),
+        }
     }
 
     fn view_packed(_is_ints: bool, bytes: &[u8]) -> ListRef<'_> {
-        ListRef { bytes }
+        ListRef::Packed(ListpackRef::new(bytes))
     }
 
     fn view(&self) -> ListRef<'_> {
-        ListRef { bytes: &self.bytes }
+        match self {
+            List::Packed(pack) => ListRef::Packed(pack.view()),
+            List::Nodes(nodes) => ListRef::Nodes(nodes),
+        }
     }
 
     fn is_gone(&self) -> bool {
-        self.bytes.is_empty()
+        self.is_empty()
     }
 
     fn memory_bytes(&self) -> usize {
-        self.bytes.capacity()
+        match self {
+            List::Packed(pack) => allocation_bytes(pack.capacity()),
+            List::Nodes(nodes) => nodes.bytes(),
+        }
     }
 
     fn into_object(self) -> Object {
@@ -56,28 +579,219 @@ impl Aggregate for List {
     }
 
     fn of(object: &Object) -> Option<&List> {
-        if let Object::List(value) = object { Some(value) } else { None }
+        if let Object::List(list) = object { Some(list) } else { None }
     }
 
     fn of_mut(object: &mut Object) -> Option<&mut List> {
-        if let Object::List(value) = object { Some(value) } else { None }
+        if let Object::List(list) = object { Some(list) } else { None }
     }
 }
 
-impl List {
-    /// Appends a byte.
-    pub fn push(&mut self, byte: u8) {
-        self.bytes.push(byte);
-    }
+/// How far [`List::remove_equal`] goes.
+#[derive(Clone, Copy, Debug)]
+pub struct RemoveLimits {
+    /// Elements to look at.
+    pub looks: usize,
+    /// Elements to remove.
+    pub removals: usize,
+}
 
-    /// Takes all bytes away.
-    pub fn clear(&mut self) {
-        self.bytes.clear();
+/// Looks at items from `index` on: how many were looked at, and where those that are wanted begin, in ascending order.
+fn positions_of(
+    view: ListpackRef<'_>,
+    index: usize,
+    way: Way,
+    wanted: &Wanted<'_>,
+    limits: RemoveLimits,
+) -> (usize, Vec<usize>) {
+    let (mut looked, mut positions) = (0, Vec::new());
+    let mut at = view.seek(index as i64);
+    while let Some(position) = at
+        && looked < limits.looks
+        && positions.len() < limits.removals
+    {
+        looked += 1;
+        if wanted.is(view.get(position).into()) {
+            positions.push(position);
+        }
+        at = match way {
+            Way::Forward => view.next(position),
+            Way::Backward => view.previous(position),
+        };
     }
+    if way == Way::Backward {
+        positions.reverse();
+    }
+    (looked, positions)
 }
 
 impl Garbage for List {
+    /// A unit is a node, or a megabyte of a big element.
     fn free_slice(&mut self, units: usize) -> Progress {
-        self.bytes.free_slice(units)
+        match self {
+            List::Packed(_) => Progress::Done,
+            List::Nodes(nodes) => nodes.free_slice(units),
+        }
     }
 }
+
+/// What a node holds, as RDB files and DUMP write it.
+#[derive(Clone, Copy, Debug)]
+pub enum NodeRef<'a> {
+    /// A listpack.
+    Packed(&'a [u8]),
+    /// One big element: in Redis a listpack of one item below a gigabyte ([`frame_of_block`]), else its plain bytes.
+    Block(&'a Block),
+}
+
+/// What stands before and behind the bytes of a big element in a listpack that holds it alone; `None` for a text that
+/// does not stand there as it is: a small integer, or none at all.
+pub fn frame_of_block(block: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
+    let item = Encoded::new(block);
+    if item.text.is_empty() {
+        return None;
+    }
+    let (back, count) = encode_back(item.size());
+    let total = LISTPACK_FRAME_BYTES + item.whole();
+    let header = [&(total as u32).to_le_bytes()[..], &[1, 0], item.head()].concat();
+    Some((header, [&back[back.len() - count..], &[END]].concat()))
+}
+
+/// A list, for reading.
+#[derive(Clone, Copy)]
+pub enum ListRef<'a> {
+    /// One node.
+    Packed(ListpackRef<'a>),
+    /// Several nodes.
+    Nodes(&'a Nodes),
+}
+
+impl<'a> ListRef<'a> {
+    /// How many elements. O(1).
+    #[inline]
+    pub fn len(self) -> usize {
+        match self {
+            ListRef::Packed(view) => view.len(),
+            ListRef::Nodes(nodes) => nodes.len(),
+        }
+    }
+
+    /// Whether it has no element.
+    pub fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+
+    /// The name that OBJECT ENCODING shows.
+    pub fn encoding(self) -> &'static str {
+        "quicklist"
+    }
+
+    /// The element at an index counted from the front. O(log n + half a node).
+    pub fn get(self, index: usize) -> Option<Element<'a>> {
+        match self {
+            ListRef::Packed(view) => view.seek(index as i64).map(|at| view.get(at).into()),
+            ListRef::Nodes(nodes) => nodes.get(index),
+        }
+    }
+
+    /// Place of an index that counts from the end if negative; `None` if there is no such element.
+    pub fn place_of(self, index: i64) -> Option<usize> {
+        let len = self.len() as i64;
+        let place = if index < 0 { index.checked_add(len)? } else { index };
+        (0..len).contains(&place).then_some(place as usize)
+    }
+
+    /// Shows up to `count` elements from `index` on, until `visit` says false. Returns how many. O(log n + a node +
+    /// count).
+    #[inline]
+    pub fn walk(
+        self,
+        index: usize,
+        way: Way,
+        count: usize,
+        mut visit: impl FnMut(Element<'a>) -> bool,
+    ) -> usize {
+        let nodes = match self {
+            ListRef::Packed(view) => return walk_pack(view, index, way, count, &mut visit).0,
+            ListRef::Nodes(nodes) => nodes,
+        };
+        let Some((mut at, mut inner)) = nodes.seek(index) else { return 0 };
+        let mut looked = 0;
+        while looked < count {
+            let (walked, goes_on) = match nodes.node(at) {
+                Some(Node::Pack(pack)) => {
+                    walk_pack(pack.view(), inner, way, count - looked, &mut visit)
+                }
+                Some(Node::Block(block)) => (1, visit(Element::Block(block))),
+                None => break,
+            };
+            looked += walked;
+            if !goes_on {
+                break;
+            }
+            (at, inner) = match way {
+                Way::Forward => (at + 1, 0),
+                Way::Backward if at == 0 => break,
+                Way::Backward => (at - 1, nodes.node(at - 1).map_or(0, |node| node.len() - 1)),
+            };
+        }
+        looked
+    }
+
+    /// How many nodes. O(1).
+    pub fn node_count(self) -> usize {
+        match self {
+            ListRef::Packed(_) => 1,
+            ListRef::Nodes(nodes) => nodes.count(),
+        }
+    }
+
+    /// A node, as it is written to a file. O(log n).
+    pub fn node(self, at: usize) -> Option<NodeRef<'a>> {
+        match self {
+            ListRef::Packed(view) if at == 0 => Some(NodeRef::Packed(view.as_bytes())),
+            ListRef::Packed(_) => None,
+            ListRef::Nodes(nodes) => Some(match nodes.node(at)? {
+                Node::Pack(pack) => NodeRef::Packed(pack.as_bytes()),
+                Node::Block(block) => NodeRef::Block(block),
+            }),
+        }
+    }
+}
+
+/// Shows up to `count` items: how many were shown, and whether `visit` wants more.
+#[inline]
+fn walk_pack<'a>(
+    view: ListpackRef<'a>,
+    index: usize,
+    way: Way,
+    count: usize,
+    visit: &mut impl FnMut(Element<'a>) -> bool,
+) -> (usize, bool) {
+    let Some(mut at) = view.seek(index as i64) else { return (0, true) };
+    let mut shown = 0;
+    if way == Way::Forward {
+        for item in view.items_from(at).take(count) {
+            shown += 1;
+            if !visit(item.into()) {
+                return (shown, false);
+            }
+        }
+        return (shown, true);
+    }
+    while shown < count {
+        shown += 1;
+        if !visit(view.get(at).into()) {
+            return (shown, false);
+        }
+        match view.previous(at) {
+            Some(before) => at = before,
+            None => break,
+        }
+    }
+    (shown, true)
+}
+
+#[cfg(test)]
+#[path = "list/list_tests.rs"]
+mod tests;

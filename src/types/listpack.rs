@@ -518,11 +518,7 @@ impl Listpack {
             self.0.copy_within(at + replaced.., at + whole);
             self.0.truncate(before - (replaced - whole));
         }
-        let (head_end, text_end) = (at + item.head().len(), at + item.size());
-        self.0[at..head_end].copy_from_slice(item.head());
-        self.0[head_end..text_end].copy_from_slice(item.text);
-        let (back, count) = encode_back(item.size());
-        self.0[text_end..text_end + count].copy_from_slice(&back[5 - count..]);
+        item.write(&mut self.0[at..at + whole]);
         self.count(0);
         at
     }

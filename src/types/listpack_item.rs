@@ -153,6 +153,22 @@ impl<'a> Encoded<'a> {
     pub(super) fn whole(&self) -> usize {
         self.size() + back_bytes(self.size())
     }
+
+    /// Writes it into a place of exactly as many bytes as it takes.
+    #[inline]
+    pub(super) fn write(&self, place: &mut [u8]) {
+        let size = self.size();
+        let Some((item, behind)) = place.split_at_mut_checked(size) else { return };
+        let (head, text) = item.split_at_mut(self.head_len);
+        head.copy_from_slice(self.head());
+        text.copy_from_slice(self.text);
+        if let [only] = behind {
+            *only = size as u8;
+        } else {
+            let (back, count) = encode_back(size);
+            behind.copy_from_slice(&back[5 - count..]);
+        }
+    }
 }
 
 /// The item at `at` and its bytes without the back length. `None`: the end mark, no encoding, or out of the buffer.

@@ -1,9 +1,13 @@
 //! Layer `types`: data structures and algorithms behind the types of values. They know no command and no reply.
 pub mod arena;
+pub mod bitfield;
+pub mod bits;
 pub mod counted_tree;
 pub mod distinct;
 pub mod document;
+pub mod expiries;
 pub mod hash;
+pub mod hyperloglog;
 pub mod intset;
 pub mod lcs;
 pub mod limits;
@@ -14,6 +18,7 @@ pub mod members;
 pub mod object;
 pub mod set;
 pub mod shuffle;
+pub mod sorting;
 pub mod stream;
 pub mod table;
 pub mod zset;

@@ -7,7 +7,9 @@ use super::list::List;
 use super::set::Set;
 use super::stream::Stream;
 use super::zset::Zset;
+use crate::base::block::Block;
 use crate::base::pieces::{Garbage, Progress};
+use crate::base::time::UnixMillis;
 
 /// What a key holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,7 +64,8 @@ impl Kind {
 
 /// A value that consists of elements.
 ///
-/// `is_ints` tells the two packed forms of sets apart: an intset or a listpack. For the others it is false.
+/// `is_ints` tells the two packed forms of sets apart: an intset or a listpack; of hashes it says that the listpack has
+/// expiries. For the others it is false.
 pub trait Aggregate: Sized + 'static {
     /// What it is.
     const KIND: Kind;
@@ -91,6 +94,18 @@ pub trait Aggregate: Sized + 'static {
     fn of(object: &Object) -> Option<&Self>;
     /// As [`Aggregate::of`], to change it.
     fn of_mut(object: &mut Object) -> Option<&mut Self>;
+
+    /// When the first of its parts expires: only fields of hashes do. O(1).
+    #[inline]
+    fn next_expiry(&self) -> Option<UnixMillis> {
+        None
+    }
+
+    /// Big values that the last changes took out, to be freed in pieces.
+    #[inline]
+    fn take_dropped(&mut self) -> Vec<Block> {
+        Vec::new()
+    }
 }
 
 /// An aggregate that is not packed into its entry.

@@ -21,6 +21,7 @@ const FUNCTION_LINES_MAX: usize = 120;
 const UNSAFE_FILES: &[(&str, &str)] = &[
     ("src/base/sys.rs", "system calls that std and mio do not offer"),
     ("src/base/memory.rs", "the counting allocator"),
+    ("src/base/pages.rs", "the pages behind it"),
     ("src/types/table.rs", "buckets in chunks without bounds checks"),
     ("src/store/heap.rs", "entries behind 32-bit handles"),
 ];

@@ -113,9 +113,9 @@ impl CountedTree {
         let Some(&Step { inner, slot }) = path.steps().last() else { return false };
         let parent = self.inner(inner);
         let neighbours = [slot.wrapping_sub(1), slot + 1];
-        let with_room = neighbours.into_iter().filter(|&other| {
-            other < parent.len() && parent.counts[other] as usize <= SHARE_MAX
-        });
+        let with_room = neighbours
+            .into_iter()
+            .filter(|&other| other < parent.len() && parent.counts[other] as usize <= SHARE_MAX);
         let Some(other) = with_room.min_by_key(|&other| parent.counts[other]) else { return false };
         let (left, right) = (slot.min(other), slot.max(other));
         let (left_leaf, right_leaf) = (parent.children[left], parent.children[right]);

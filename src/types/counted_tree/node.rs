@@ -27,13 +27,8 @@ pub(super) struct Leaf {
 }
 
 impl Leaf {
-    pub(super) const EMPTY: Leaf = Leaf {
-        scores: [0.0; LEAF_MAX],
-        ids: [0; LEAF_MAX],
-        len: 0,
-        previous: NONE,
-        next: NONE,
-    };
+    pub(super) const EMPTY: Leaf =
+        Leaf { scores: [0.0; LEAF_MAX], ids: [0; LEAF_MAX], len: 0, previous: NONE, next: NONE };
 
     #[inline]
     pub(super) fn len(&self) -> usize {

@@ -88,7 +88,8 @@ fn play(ops: impl IntoIterator<Item = Op>, ids: u32) {
                 }
             }
             Op::Push(id) => {
-                let greatest = tree.range(0..tree.len()).next_back().map_or(0.0, |(score, _)| score);
+                let greatest =
+                    tree.range(0..tree.len()).next_back().map_or(0.0, |(score, _)| score);
                 // Behind infinity there is nothing.
                 if scores[id as usize].is_none() && greatest + 1.0 > greatest {
                     scores[id as usize] = Some(greatest + 1.0);
@@ -199,8 +200,18 @@ fn grows_by_several_levels_and_shrinks_from_either_end_and_the_middle() {
     let ids = 40_000u32;
     let grow = |id: u32| Op::Insert(id, f64::from(id.wrapping_mul(2_654_435_761) >> 12));
     play((0..ids).map(grow).chain((0..ids - 10).map(|_| Op::RemoveRank(0))), ids);
-    play((0..ids).map(grow).chain((0..ids - 10).map(|left| Op::RemoveRank((ids - left) as usize - 1))), ids);
-    play((0..ids).map(grow).chain((0..ids - 10).map(|left| Op::RemoveRank((ids - left) as usize / 2))), ids);
+    play(
+        (0..ids)
+            .map(grow)
+            .chain((0..ids - 10).map(|left| Op::RemoveRank((ids - left) as usize - 1))),
+        ids,
+    );
+    play(
+        (0..ids)
+            .map(grow)
+            .chain((0..ids - 10).map(|left| Op::RemoveRank((ids - left) as usize / 2))),
+        ids,
+    );
     play((0..ids).map(|id| Op::Insert(id, f64::from(id))).chain((0..ids).map(Op::Remove)), ids);
     play((0..ids).map(|id| Op::Insert(id, -f64::from(id))).chain((0..ids).map(Op::Remove)), ids);
     play((0..ids).map(Op::Push).chain((0..ids).rev().map(Op::Remove)), ids);

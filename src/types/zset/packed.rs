@@ -65,9 +65,7 @@ pub(super) fn insert(list: &mut Listpack, member: &[u8], score: f64) {
         let order = score_of(view.get(score_at)).partial_cmp(&score);
         let is_after = match order {
             Some(Ordering::Greater) => true,
-            Some(Ordering::Equal) => {
-                view.get(at).as_bytes(&mut itoa::Buffer::new()) > member
-            }
+            Some(Ordering::Equal) => view.get(at).as_bytes(&mut itoa::Buffer::new()) > member,
             Some(Ordering::Less) | None => false,
         };
         if is_after {
@@ -115,12 +113,10 @@ pub(super) fn ranks_of_names(
 ) -> Range<usize> {
     let len = list.len() / 2;
     let all = Pairs::new(list, 0..len);
-    let has_begun = |(item, _): (Item<'_>, f64)| {
-        range.has_begun(item.as_bytes(&mut itoa::Buffer::new()))
-    };
-    let has_not_ended = |(item, _): (Item<'_>, f64)| {
-        range.has_not_ended(item.as_bytes(&mut itoa::Buffer::new()))
-    };
+    let has_begun =
+        |(item, _): (Item<'_>, f64)| range.has_begun(item.as_bytes(&mut itoa::Buffer::new()));
+    let has_not_ended =
+        |(item, _): (Item<'_>, f64)| range.has_not_ended(item.as_bytes(&mut itoa::Buffer::new()));
     // Redis looks at both ends first, which tells where scores differ.
     let (first, last) = (all.clone().next(), all.clone().next_back());
     if !first.is_some_and(has_not_ended) || !last.is_some_and(has_begun) {
@@ -161,8 +157,7 @@ impl<'a> Pairs<'a> {
         }
         // Where it is all, both ends are known.
         let front = if ranks.start == 0 { list.first() } else { list.seek(2 * ranks.start as i64) };
-        let back =
-            if ranks.end == len { list.last() } else { list.seek(2 * ranks.end as i64 - 1) };
+        let back = if ranks.end == len { list.last() } else { list.seek(2 * ranks.end as i64 - 1) };
         Pairs { list, front, back, left }
     }
 }

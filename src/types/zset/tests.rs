@@ -42,7 +42,8 @@ fn check(zset: &Zset, model: &Model) {
     let view = zset.view();
     assert_eq!(all(view), model.0);
     assert_eq!((zset.len(), zset.is_empty()), (model.0.len(), model.0.is_empty()));
-    let mut reverse: Vec<_> = view.range(0..zset.len()).rev().map(|(m, s)| (m.to_vec(), s)).collect();
+    let mut reverse: Vec<_> =
+        view.range(0..zset.len()).rev().map(|(m, s)| (m.to_vec(), s)).collect();
     reverse.reverse();
     assert_eq!(reverse, model.0);
     for (rank, (member, score)) in model.0.iter().enumerate() {

@@ -1,0 +1,529 @@
+//! A list of several nodes: the first and the last at hand, those between them in a [`Sequence`].
+//!
+//! ```text
+//!   first ── middle: nodes without room, in a tree with counts ── last
+//! ```
+//!
+//! Whatever happens at the ends of a list touches one node, and the tree only when that is full or empty. Filling,
+//! splitting and joining follow Redis's quicklist; an element of 16 KiB and more is a node by itself, kept by reference.
+//! Cost: O(1) at the ends, O(log n + one node) elsewhere.
+use crate::base::block::Block;
+use crate::base::memory::allocation_bytes;
+use crate::base::pieces::{Garbage, Progress};
+use crate::types::list::pack::Pack;
+use crate::types::list::sequence::{Level, Sequence};
+use crate::types::list::{Element, End, Fill, Spent};
+use crate::types::listpack_item::Encoded;
+
+/// Some elements of a list.
+#[derive(Debug)]
+pub(super) enum Node {
+    /// Elements one after the other.
+    Pack(Pack),
+    /// One big element.
+    Block(Block),
+}
+
+impl Node {
+    /// A node with this element alone.
+    pub(super) fn with(element: Element<'_>, fill: &Fill) -> Node {
+        if fill.is_big(element) {
+            return Node::Block(element.to_block());
+        }
+        let mut pack = Pack::default();
+        pack.push(End::Back, &element.encode(), fill.bytes_full());
+        Node::Pack(pack)
+    }
+
+    /// How many elements.
+    #[inline]
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Node::Pack(pack) => pack.len(),
+            Node::Block(_) => 1,
+        }
+    }
+
+    /// Memory it owns, a shared block included.
+    #[inline]
+    fn footprint(&self) -> usize {
+        match self {
+            Node::Pack(pack) => pack.footprint(),
+            Node::Block(block) => block_footprint(block),
+        }
+    }
+
+    /// The element at an end.
+    #[inline]
+    pub(super) fn end(&self, end: End) -> Option<Element<'_>> {
+        match self {
+            Node::Pack(pack) => {
+                let view = pack.view();
+                let at = match end {
+                    End::Front => view.first(),
+                    End::Back => view.last(),
+                };
+                Some(view.get(at?).into())
+            }
+            Node::Block(block) => Some(Element::Block(block)),
+        }
+    }
+
+    fn seal(&mut self) {
+        if let Node::Pack(pack) = self {
+            pack.seal();
+        }
+    }
+}
+
+fn block_footprint(block: &Block) -> usize {
+    allocation_bytes(block.capacity()) + allocation_bytes(size_of::<Vec<u8>>() + 16)
+}
+
+impl Level for Node {
+    type Node = Node;
+
+    fn nodes(&self) -> usize {
+        1
+    }
+
+    fn elements(&self) -> usize {
+        self.len()
+    }
+
+    fn of(node: Node) -> Node {
+        node
+    }
+
+    fn node(&self, _at: usize) -> Option<&Node> {
+        Some(self)
+    }
+
+    fn seek(&self, index: usize) -> (usize, usize) {
+        (0, index)
+    }
+
+    fn change<R>(&mut self, _at: usize, edit: impl FnOnce(&mut Node) -> R) -> Option<R> {
+        Some(edit(self))
+    }
+
+    fn insert(&mut self, at: usize, node: Node) -> Option<Node> {
+        Some(if at == 0 { std::mem::replace(self, node) } else { node })
+    }
+
+    fn remove(&mut self, _at: usize) -> Option<Node> {
+        None
+    }
+
+    fn into_only(self) -> Option<Node> {
+        Some(self)
+    }
+
+    fn absorb(&mut self, next: Node) -> Option<Node> {
+        Some(next)
+    }
+}
+
+/// The nodes of a list that is not empty. Invariants: no node is empty; there is a last one if there are any between
+/// it and the first.
+#[derive(Debug)]
+pub struct Nodes {
+    first: Node,
+    middle: Sequence<Node>,
+    last: Option<Node>,
+    /// Elements in all nodes.
+    elements: usize,
+    /// Memory that nodes own.
+    footprint: usize,
+}
+
+impl Nodes {
+    /// A list of one node.
+    pub(super) fn new(node: Node) -> Nodes {
+        let (elements, footprint) = (node.len(), node.footprint());
+        Nodes { first: node, middle: Sequence::default(), last: None, elements, footprint }
+    }
+
+    /// How many elements.
+    #[inline]
+    pub(super) fn len(&self) -> usize {
+        self.elements
+    }
+
+    /// How many nodes.
+    pub(super) fn count(&self) -> usize {
+        1 + self.middle.nodes() + usize::from(self.last.is_some())
+    }
+
+    /// Memory it owns, itself included.
+    pub(super) fn bytes(&self) -> usize {
+        allocation_bytes(size_of::<Nodes>()) + self.footprint + self.count() * size_of::<Node>()
+    }
+
+    /// The node at a place.
+    pub(super) fn node(&self, at: usize) -> Option<&Node> {
+        match at {
+            0 => Some(&self.first),
+            at if at <= self.middle.nodes() => self.middle.node(at - 1),
+            at if at + 1 == self.count() => self.last.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// Which node holds the element at `index`, and its index there.
+    pub(super) fn seek(&self, index: usize) -> Option<(usize, usize)> {
+        let first = self.first.len();
+        if index < first {
+            return Some((0, index));
+        }
+        let rest = index - first;
+        if rest < self.middle.elements() {
+            let (node, inner) = self.middle.seek(rest);
+            return Some((node + 1, inner));
+        }
+        (index < self.elements).then(|| (self.count() - 1, rest - self.middle.elements()))
+    }
+
+    /// The node at an end.
+    #[inline]
+    pub(super) fn end(&self, end: End) -> &Node {
+        match end {
+            End::Front => &self.first,
+            End::Back => self.last.as_ref().unwrap_or(&self.first),
+        }
+    }
+
+    #[inline]
+    fn end_mut(&mut self, end: End) -> &mut Node {
+        match end {
+            End::Front => &mut self.first,
+            End::Back => self.last.as_mut().unwrap_or(&mut self.first),
+        }
+    }
+
+    /// Adds an element at an end.
+    #[inline]
+    pub(super) fn push(&mut self, end: End, element: Element<'_>, fill: &Fill) {
+        if let Node::Pack(pack) = self.end_mut(end)
+            && fill.allows(pack.total(), pack.len(), element)
+        {
+            let before = pack.footprint();
+            pack.push(end, &element.encode(), fill.bytes_full());
+            let after = pack.footprint();
+            self.elements += 1;
+            self.footprint = self.footprint - before + after;
+            return;
+        }
+        let at = if end == End::Front { 0 } else { self.count() };
+        self.put(at, Node::with(element, fill));
+    }
+
+    /// Removes the element at an end. Returns whether no node is left; then the list is to be given up.
+    #[inline]
+    pub(super) fn pop(&mut self, end: End) -> bool {
+        if let Node::Pack(pack) = self.end_mut(end)
+            && pack.len() > 1
+        {
+            let before = pack.footprint();
+            pack.pop(end);
+            let after = pack.footprint();
+            self.elements -= 1;
+            self.footprint = self.footprint - before + after;
+            return false;
+        }
+        let at = if end == End::Front { 0 } else { self.count() - 1 };
+        self.take(at).is_none()
+    }
+
+    /// Changes a node, and keeps count. It must not become empty.
+    fn change<R>(&mut self, at: usize, edit: impl FnOnce(&mut Node) -> R) -> Option<R> {
+        let (mut elements, mut footprint) = (0isize, 0isize);
+        let counted = |node: &mut Node| {
+            (elements, footprint) = (-(node.len() as isize), -(node.footprint() as isize));
+            let result = edit(node);
+            elements += node.len() as isize;
+            footprint += node.footprint() as isize;
+            debug_assert!(node.len() > 0);
+            result
+        };
+        let result = match at {
+            0 => Some(counted(&mut self.first)),
+            at if at <= self.middle.nodes() => self.middle.change(at - 1, counted),
+            _ => self.last.as_mut().map(counted),
+        };
+        self.elements = self.elements.wrapping_add_signed(elements);
+        self.footprint = self.footprint.wrapping_add_signed(footprint);
+        result
+    }
+
+    /// As `change`, for a node that is a pack; nothing happens to another one.
+    fn change_pack<R>(&mut self, at: usize, edit: impl FnOnce(&mut Pack) -> R) -> Option<R> {
+        let edit = |node: &mut Node| match node {
+            Node::Pack(pack) => Some(edit(pack)),
+            Node::Block(_) => None,
+        };
+        self.change(at, edit).flatten()
+    }
+
+    /// Puts a node at a place. Those that are no ends any more give their room back.
+    pub(super) fn put(&mut self, at: usize, mut node: Node) {
+        self.elements += node.len();
+        self.footprint += node.footprint();
+        let mut inner = if at == 0 {
+            std::mem::replace(&mut self.first, node)
+        } else if at >= self.count() {
+            match self.last.replace(node) {
+                Some(last) => last,
+                None => return,
+            }
+        } else {
+            self.footprint -= node.footprint();
+            node.seal();
+            self.footprint += node.footprint();
+            return self.middle.put(at - 1, node);
+        };
+        self.footprint -= inner.footprint();
+        inner.seal();
+        self.footprint += inner.footprint();
+        if at > 0 {
+            self.middle.push_back(inner);
+        } else if self.last.is_none() {
+            self.last = Some(inner);
+        } else {
+            self.middle.push_front(inner);
+        }
+    }
+
+    /// Takes a node out; `None`, if it was the only one: that stays.
+    pub(super) fn take(&mut self, at: usize) -> Option<Node> {
+        let node = if at == 0 {
+            let next = self.middle.take(0).or_else(|| self.last.take())?;
+            std::mem::replace(&mut self.first, next)
+        } else if at <= self.middle.nodes() {
+            self.middle.take(at - 1)?
+        } else {
+            let last = self.last.take()?;
+            self.last = self.middle.nodes().checked_sub(1).and_then(|at| self.middle.take(at));
+            last
+        };
+        self.elements -= node.len();
+        self.footprint -= node.footprint();
+        Some(node)
+    }
+
+    /// The pack of a list that is one pack of at most so many bytes.
+    #[inline]
+    pub(super) fn only_pack(&self, bytes_max: usize) -> Option<&Pack> {
+        match &self.first {
+            Node::Pack(pack) if self.last.is_none() && pack.total() <= bytes_max => Some(pack),
+            _ => None,
+        }
+    }
+
+    /// Removes a node, or returns true: it was the only one.
+    pub(super) fn drop_node(&mut self, at: usize, spent: &mut Spent) -> bool {
+        match self.take(at) {
+            Some(Node::Block(block)) => spent.add(block),
+            Some(Node::Pack(_)) => {}
+            None => {
+                if let Node::Block(block) = &self.first {
+                    spent.add(block.clone());
+                }
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Removes up to `count` items of one node, of which it has more.
+    pub(super) fn remove_some(&mut self, at: usize, index: usize, count: usize) {
+        self.change_pack(at, |pack| pack.remove(index, count));
+    }
+
+    /// Removes items of one node, not all, by their positions.
+    pub(super) fn remove_positions(&mut self, at: usize, positions: &[usize]) {
+        self.change_pack(at, |pack| pack.remove_all(positions));
+    }
+
+    /// Puts an element beside the one at `index` of node `at`, as Redis does: there if there is room, else in the
+    /// neighbour if it comes right beside that, else between the halves of the node.
+    pub(super) fn insert_beside(
+        &mut self,
+        (at, index): (usize, usize),
+        is_after: bool,
+        element: Element<'_>,
+        fill: &Fill,
+    ) {
+        let len = self.node(at).map_or(0, Node::len);
+        let place = index + usize::from(is_after);
+        let fits = |node: Option<&Node>| match node {
+            Some(Node::Pack(pack)) => fill.allows(pack.total(), pack.len(), element),
+            _ => false,
+        };
+        if fits(self.node(at)) {
+            self.change_pack(at, |pack| pack.insert(place, &element.encode(), fill.bytes_full()));
+        } else if place == len {
+            if fits(self.node(at + 1)) {
+                let full = fill.bytes_full();
+                self.change_pack(at + 1, |pack| pack.push(End::Front, &element.encode(), full));
+            } else {
+                self.put(at + 1, Node::with(element, fill));
+            }
+        } else if place == 0 {
+            if at > 0 && fits(self.node(at - 1)) {
+                let full = fill.bytes_full();
+                self.change_pack(at - 1, |pack| pack.push(End::Back, &element.encode(), full));
+            } else {
+                self.put(at, Node::with(element, fill));
+            }
+        } else {
+            self.split_around(at, place, is_after, element, fill);
+        }
+    }
+
+    /// Splits a node before its item `place`, and puts an element between the halves.
+    fn split_around(
+        &mut self,
+        at: usize,
+        place: usize,
+        is_after: bool,
+        element: Element<'_>,
+        fill: &Fill,
+    ) {
+        let Some(behind) = self.change_pack(at, |pack| pack.split_off(place)) else { return };
+        self.put(at + 1, Node::Pack(behind));
+        if fill.is_big(element) {
+            return self.put(at + 1, Node::with(element, fill));
+        }
+        // Into the half that Redis makes a new node of.
+        let (half, end) = if is_after { (at + 1, End::Front) } else { (at, End::Back) };
+        self.change_pack(half, |pack| pack.push(end, &element.encode(), fill.bytes_full()));
+        let centre = if is_after { at } else { at + 1 };
+        self.merge_around(centre, fill);
+    }
+
+    /// Joins the nodes around one with their neighbours where both fit into one.
+    fn merge_around(&mut self, centre: usize, fill: &Fill) {
+        let mut centre = centre;
+        if centre >= 2 && self.merge(centre - 2, fill) {
+            centre -= 1;
+        }
+        self.merge(centre + 1, fill);
+        if centre >= 1 && self.merge(centre - 1, fill) {
+            centre -= 1;
+        }
+        self.merge(centre, fill);
+    }
+
+    /// Joins a node and the next one, if they fit into one.
+    fn merge(&mut self, at: usize, fill: &Fill) -> bool {
+        match (self.node(at), self.node(at + 1)) {
+            (Some(Node::Pack(one)), Some(Node::Pack(next))) if fill.allows_merge(one, next) => {}
+            _ => return false,
+        }
+        if let Some(Node::Pack(next)) = self.take(at + 1) {
+            self.change_pack(at, |pack| pack.append(&next));
+        }
+        true
+    }
+
+    /// Puts an element in the place of another one.
+    pub(super) fn replace(
+        &mut self,
+        (at, index): (usize, usize),
+        element: Element<'_>,
+        fill: &Fill,
+        spent: &mut Spent,
+    ) {
+        let item = element.encode();
+        if let Some(Node::Pack(pack)) = self.node(at)
+            && !fill.is_big(element)
+            && (fill.allows_replaced(pack, item.whole()) || pack.len() == 1)
+        {
+            self.change_pack(at, |pack| pack.replace(index, &item, fill.bytes_full()));
+            return;
+        }
+        // Beside it, and then it is removed: before, so that its place is known.
+        if self.node(at).is_some_and(|node| node.len() == 1) {
+            self.put(at + 1, Node::with(element, fill));
+            self.drop_node(at, spent);
+            return;
+        }
+        self.remove_some(at, index, 1);
+        let (beside, is_after) = if index == 0 { (0, false) } else { (index - 1, true) };
+        self.insert_beside((at, beside), is_after, element, fill);
+    }
+
+    /// The element at an index.
+    pub(super) fn get(&self, index: usize) -> Option<Element<'_>> {
+        let (at, inner) = self.seek(index)?;
+        match self.node(at)? {
+            Node::Pack(pack) => {
+                let view = pack.view();
+                view.seek(inner as i64).map(|at| view.get(at).into())
+            }
+            Node::Block(block) => Some(Element::Block(block)),
+        }
+    }
+
+    /// Encodes an element of a node as a copy, for lists that are being copied.
+    pub(super) fn copy_of(node: &Node) -> Node {
+        match node {
+            Node::Pack(pack) => Node::Pack(Pack::of(pack.view())),
+            Node::Block(block) => Node::Block(block.clone()),
+        }
+    }
+}
+
+impl Garbage for Nodes {
+    /// A unit is a node, or a megabyte of a big element.
+    fn free_slice(&mut self, units: usize) -> Progress {
+        for _ in 0..units {
+            let at = self.count() - 1;
+            let is_free = self
+                .change(at, |node| match node {
+                    Node::Pack(_) => true,
+                    Node::Block(block) => block.free_slice(1).is_done(),
+                })
+                .unwrap_or(true);
+            if is_free && self.take(at).is_none() {
+                return Progress::Done;
+            }
+        }
+        Progress::More
+    }
+}
+
+/// An item as it is written into a pack.
+impl<'a> Element<'a> {
+    #[inline]
+    pub(super) fn encode(&self) -> Encoded<'a> {
+        match *self {
+            Element::Int(value) => Encoded::int(value),
+            Element::Text(text) => Encoded::new(text),
+            Element::Block(block) => Encoded::new(block),
+        }
+    }
+
+    /// The element as a block: itself, or a copy.
+    fn to_block(self) -> Block {
+        match self {
+            Element::Int(value) => Block::new(value.to_string().into_bytes()),
+            Element::Text(text) => Block::new(text.to_vec()),
+            Element::Block(block) => block.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+impl Nodes {
+    /// Counts again, and compares.
+    pub(super) fn check(&self) {
+        let nodes: Vec<&Node> = (0..self.count()).filter_map(|at| self.node(at)).collect();
+        assert_eq!(nodes.len(), self.count());
+        assert_eq!(nodes.iter().map(|node| node.len()).sum::<usize>(), self.elements);
+        assert_eq!(nodes.iter().map(|node| node.footprint()).sum::<usize>(), self.footprint);
+        assert!(nodes.iter().all(|node| node.len() > 0));
+        assert!(self.last.is_some() || self.middle.nodes() == 0);
+    }
+}
