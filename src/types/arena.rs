@@ -104,6 +104,12 @@ pub struct Arena {
     gap_parts: usize,
 }
 
+impl Default for Arena {
+    fn default() -> Arena {
+        Arena::new()
+    }
+}
+
 impl Arena {
     /// With no element; allocates nothing.
     #[must_use]

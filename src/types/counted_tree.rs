@@ -470,7 +470,7 @@ enum Place {
 
 impl Elements<'_> {
     #[inline]
-    fn position(&self, place: Place) -> Option<Position> {
+    fn place(&self, place: Place) -> Option<Position> {
         match place {
             Place::At(position) => position,
             Place::Rank(rank) => self.tree.select(rank),
@@ -484,7 +484,7 @@ impl Iterator for Elements<'_> {
     #[inline]
     fn next(&mut self) -> Option<(f64, u32)> {
         self.left = self.left.checked_sub(1)?;
-        let position = self.position(self.front)?;
+        let position = self.place(self.front)?;
         if self.left > 0 {
             self.front = Place::At(self.tree.next(position));
         }
@@ -500,7 +500,7 @@ impl DoubleEndedIterator for Elements<'_> {
     #[inline]
     fn next_back(&mut self) -> Option<(f64, u32)> {
         self.left = self.left.checked_sub(1)?;
-        let position = self.position(self.back)?;
+        let position = self.place(self.back)?;
         if self.left > 0 {
             self.back = Place::At(self.tree.previous(position));
         }
