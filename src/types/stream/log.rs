@@ -266,7 +266,8 @@ impl Log {
         self.entries_added = header.entries_added;
     }
 
-    pub(super) fn header(&self) -> Header {
+    /// All but the nodes.
+    pub fn header(&self) -> Header {
         Header {
             length: self.length,
             first_id: self.first_id,
