@@ -133,6 +133,13 @@ unsafe impl GlobalAlloc for CountingAllocator {
     }
 }
 
+/// Gives pages back to the system that were free since the last call, up to some MiB of them: under a millisecond. To be
+/// called some times a second.
+pub fn trim_pages() {
+    const PAGES_MAX: usize = 1024;
+    pages().trim(PAGES_MAX);
+}
+
 /// Bytes allocated and not yet freed, as counted, and what keeping account of pages takes; 0 where the allocator is not
 /// installed.
 pub fn allocated_bytes() -> usize {

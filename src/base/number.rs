@@ -142,6 +142,30 @@ pub fn parse_f64(text: &[u8]) -> Option<f64> {
     Some(if scan.negative { -magnitude } else { magnitude })
 }
 
+/// Reads a double as C `strtod` does where Redis calls it bare (bounds of score ranges): leading blanks are skipped, no
+/// text at all is 0, a NUL ends the text, and what is too large or too small for a double becomes infinite or 0.
+/// `None` for NaN and trailing bytes.
+pub fn parse_f64_lenient(text: &[u8]) -> Option<f64> {
+    if let Some(value) = parse_f64(text) {
+        return Some(value);
+    }
+    let text = c_string(text);
+    if text.is_empty() {
+        return Some(0.0);
+    }
+    let blanks = text.iter().take_while(|byte| is_c_space(**byte)).count();
+    let scan = scan_float(&text[blanks..])?;
+    let magnitude = match scan.body {
+        FloatBody::Infinity => f64::INFINITY,
+        FloatBody::Decimal(decimal) => fast_float2::parse(decimal.text).ok()?,
+        FloatBody::Hex(hex) => {
+            let beyond = if hex.exponent > 0 { f64::INFINITY } else { 0.0 };
+            hex_to_f64(&hex).unwrap_or(beyond)
+        }
+    };
+    Some(if scan.negative { -magnitude } else { magnitude })
+}
+
 fn hex_to_f64(hex: &HexFloat) -> Option<f64> {
     if hex.mantissa == 0 {
         return Some(0.0);

@@ -3,19 +3,19 @@
 //! One reserved range of addresses, of which a prefix is committed, is cut into pages of 4 KiB. What is allocated is a
 //! run of whole pages, so that freeing it frees memory of the system: a general allocator puts blocks side by side,
 //! and each block that stays keeps the pages at its edges. Free runs stand in lists by length and are merged with
-//! their neighbours at once. What is said of a page stands in an array beside the pages:
+//! neighbours of their kind at once. What is said of a page stands in an array beside the pages:
 //!
 //! ```text
-//!   first page of a free run:  length, resident pages, neighbours in the list of its length
-//!   last page of a free run:   length
+//!   first page of a free run:  length, resident pages (all or none), neighbours in the list of its length
+//!   last page of a free run:   length, resident pages
 //!   edges of a run in use:     length 0
 //! ```
 //!
-//! Freed pages go back to the system at once where more than a reserve is free and resident; below it they serve
-//! again without page faults.
+//! Freed pages stay resident and serve again first, without page faults. They go back to the system at once where more
+//! than a part of the memory is free so, and when they were not needed for a while ([`Pages::trim`]). Runs that take
+//! memory and runs that do not are in lists of their own.
 //!
-//! Promise: no call takes longer than giving one run back (40 us per MiB); none fails but for want of memory. The
-//! account of resident pages is by estimate where a run was partly given back. Cost: half a page per block on average,
+//! Promise: no call takes longer than giving one run back (40 us per MiB); none fails but for want of memory. Cost: half a page per block on average,
 //! 16 bytes per page, 50 ns per call.
 #![allow(unsafe_code)]
 use std::ptr;
@@ -30,11 +30,16 @@ const COMMIT_BYTES: usize = 2 << 20;
 /// Runs up to this length have a list each; longer ones share, four lists for each power of two.
 const EXACT: usize = 64;
 const LISTS: usize = 128;
+/// With which lists begin the runs that take no memory.
+const CLEAN: usize = LISTS;
 /// Runs of a shared list looked at before one of a longer list is taken.
 const TRIES: usize = 8;
-/// Free memory kept resident: so many pages, and a part of those in use.
-const KEPT_PAGES: usize = 256;
-const KEPT_DIVISOR: usize = 64;
+/// Free memory kept resident for a while: so many pages, and a part of those in use.
+const KEPT_PAGES: usize = 4096;
+const KEPT_DIVISOR: usize = 16;
+/// As much of that is kept for good.
+const KEPT_FOR_GOOD_PAGES: usize = 64;
+const KEPT_FOR_GOOD_DIVISOR: usize = 64;
 const NONE: u32 = u32::MAX;
 
 /// What is said of a page. See the head of the file.
@@ -57,12 +62,15 @@ pub(super) struct Pages {
     /// Pages that can be used, and those of them that were used at some time: the others are a run without a note.
     committed: usize,
     top: usize,
-    lists: [u32; LISTS],
-    /// One bit per list that is not empty.
-    filled: u128,
+    /// By length, those that take memory first.
+    lists: [u32; 2 * LISTS],
+    /// One bit per list that is not empty, for either half.
+    filled: [u128; 2],
     used_pages: usize,
     /// Free pages that take memory.
     resident_free: usize,
+    /// The fewest they were since the last [`Pages::trim`].
+    resident_free_min: usize,
     is_refused: bool,
 }
 
@@ -86,10 +94,11 @@ impl Pages {
             notes: ptr::null_mut(),
             committed: 0,
             top: 0,
-            lists: [NONE; LISTS],
-            filled: 0,
+            lists: [NONE; 2 * LISTS],
+            filled: [0; 2],
             used_pages: 0,
             resident_free: 0,
+            resident_free_min: 0,
             is_refused: false,
         }
     }
@@ -102,13 +111,8 @@ impl Pages {
 
     /// A run of so many pages, at least one, with any content; null where there is no memory.
     pub(super) fn alloc(&mut self, pages: usize) -> *mut u8 {
-        let first = match self.take_free(pages) {
-            Some(first) => first,
-            None => match self.extend(pages) {
-                Some(first) => first,
-                None => return ptr::null_mut(),
-            },
-        };
+        let found = self.take_free(pages, 0).or_else(|| self.take_free(pages, CLEAN));
+        let Some(first) = found.or_else(|| self.extend(pages)) else { return ptr::null_mut() };
         self.use_run(first, pages);
         self.used_pages += pages;
         self.address(first)
@@ -150,6 +154,36 @@ impl Pages {
         true
     }
 
+    /// Gives free pages back to the system that nobody has needed since the last call, about `pages_max` of them.
+    pub(super) fn trim(&mut self, pages_max: usize) {
+        let kept = KEPT_FOR_GOOD_PAGES + self.used_pages / KEPT_FOR_GOOD_DIVISOR;
+        let idle = self.resident_free_min.min(self.resident_free);
+        let goal = self.resident_free - idle.saturating_sub(kept).min(pages_max);
+        while self.resident_free > goal {
+            // The longest: what is needed next is most often short.
+            let Some(list) = self.filled[0].checked_ilog2() else { break };
+            let first = self.lists[list as usize] as usize;
+            let Note { length, resident, .. } = self.note(first);
+            self.unlist(first, length as usize);
+            let is_returned = self.give_back(first, length as usize);
+            if !is_returned {
+                self.list(first, length as usize, resident as usize);
+                break;
+            }
+            self.resident_free -= resident as usize;
+            self.merge(first, length as usize, false);
+        }
+        self.resident_free_min = self.resident_free;
+    }
+
+    /// Gives the memory of free pages back to the system; false where that fails.
+    fn give_back(&mut self, first: usize, pages: usize) -> bool {
+        // SAFETY: the pages are committed and nobody's; they read as zero afterwards.
+        unsafe {
+            libc::madvise(self.address(first).cast(), pages * PAGE_BYTES, libc::MADV_DONTNEED) == 0
+        }
+    }
+
     fn page_of(&self, block: *mut u8) -> usize {
         (block as usize - self.base as usize) / PAGE_BYTES
     }
@@ -176,16 +210,16 @@ impl Pages {
         self.set_note(first + pages - 1, IN_USE);
     }
 
-    /// Takes pages from the front of a free run that is long enough.
-    fn take_free(&mut self, pages: usize) -> Option<usize> {
+    /// Takes pages from the front of a free run that is long enough, in the lists from `half` on.
+    fn take_free(&mut self, pages: usize, half: usize) -> Option<usize> {
         let mut list = list_of(pages);
         loop {
-            let longer = self.filled >> list;
+            let longer = self.filled[half / LISTS] >> list;
             if longer == 0 {
                 return None;
             }
             list += longer.trailing_zeros() as usize;
-            let mut first = self.lists[list];
+            let mut first = self.lists[half + list];
             for _ in 0..TRIES {
                 if first == NONE {
                     break;
@@ -210,6 +244,7 @@ impl Pages {
         let resident = self.note(first).resident as usize;
         let taken = resident.min(pages);
         self.resident_free -= taken;
+        self.resident_free_min = self.resident_free_min.min(self.resident_free);
         if length > pages {
             self.list(first + pages, length - pages, resident - taken);
         }
@@ -229,39 +264,41 @@ impl Pages {
     fn release(&mut self, first: usize, pages: usize) {
         let kept = KEPT_PAGES + self.used_pages / KEPT_DIVISOR;
         let mut resident = pages;
-        if self.resident_free + pages > kept {
-            // SAFETY: the pages are committed and nobody's; they read as zero afterwards.
-            let result = unsafe {
-                libc::madvise(self.address(first).cast(), pages * PAGE_BYTES, libc::MADV_DONTNEED)
-            };
-            resident = if result == 0 { 0 } else { pages };
+        if self.resident_free + pages > kept && self.give_back(first, pages) {
+            resident = 0;
         }
         self.resident_free += resident;
+        self.merge(first, pages, resident > 0);
+    }
+
+    /// Lists a free run with the free runs of its kind beside it. One that takes memory stays apart from one that does
+    /// not, or nobody would know which pages of a run to use first.
+    fn merge(&mut self, first: usize, pages: usize, is_resident: bool) {
         let (mut start, mut length) = (first, pages);
+        let is_kind = |note: Note| note.length > 0 && (note.resident > 0) == is_resident;
         if first > 0 {
-            let before = self.note(first - 1).length as usize;
-            if before > 0 {
-                start = first - before;
-                resident += self.note(start).resident as usize;
-                self.unlist(start, before);
-                length += before;
+            let before = self.note(first - 1);
+            if is_kind(before) {
+                start = first - before.length as usize;
+                self.unlist(start, before.length as usize);
+                length += before.length as usize;
             }
         }
         let end = first + pages;
         if end < self.top {
-            let behind = self.note(end).length as usize;
-            if behind > 0 {
-                resident += self.note(end).resident as usize;
-                self.unlist(end, behind);
-                length += behind;
+            let behind = self.note(end);
+            if is_kind(behind) {
+                self.unlist(end, behind.length as usize);
+                length += behind.length as usize;
             }
         }
-        self.list(start, length, resident);
+        self.list(start, length, if is_resident { length } else { 0 });
     }
 
     /// Puts a free run into its list.
     fn list(&mut self, first: usize, length: usize, resident: usize) {
-        let list = list_of(length);
+        let half = if resident > 0 { 0 } else { CLEAN };
+        let list = half + list_of(length);
         let next = self.lists[list];
         let note = Note { length: length as u32, resident: resident as u32, previous: NONE, next };
         self.set_note(first + length - 1, Note { previous: NONE, next: NONE, ..note });
@@ -271,12 +308,13 @@ impl Pages {
             self.set_note(next as usize, Note { previous: first as u32, ..behind });
         }
         self.lists[list] = first as u32;
-        self.filled |= 1 << list;
+        self.filled[list / LISTS] |= 1 << (list % LISTS);
     }
 
     /// Takes a free run out of its list.
     fn unlist(&mut self, first: usize, length: usize) {
-        let (list, Note { previous, next, .. }) = (list_of(length), self.note(first));
+        let Note { previous, next, resident, .. } = self.note(first);
+        let list = list_of(length) + if resident > 0 { 0 } else { CLEAN };
         if next != NONE {
             let behind = self.note(next as usize);
             // A run of one page is both its edges, so only the first page's links count.
@@ -288,7 +326,7 @@ impl Pages {
         } else {
             self.lists[list] = next;
             if next == NONE {
-                self.filled &= !(1 << list);
+                self.filled[list / LISTS] &= !(1 << (list % LISTS));
             }
         }
     }

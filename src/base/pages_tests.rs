@@ -48,17 +48,24 @@ fn check(pages: &Pages, runs: &[Run]) {
         }
     }
     let (mut free, mut resident) = (0, 0);
-    for list in 0..LISTS {
+    for list in 0..2 * LISTS {
         let mut first = pages.lists[list];
-        assert_eq!(first != NONE, pages.filled >> list & 1 == 1);
+        assert_eq!(first != NONE, pages.filled[list / LISTS] >> (list % LISTS) & 1 == 1);
         while first != NONE {
             let note = pages.note(first as usize);
             let (start, length) = (first as usize, note.length as usize);
-            assert_eq!((list_of(length), pages.note(start + length - 1).length), (list, note.length));
+            assert_eq!(list_of(length), list % LISTS);
+            assert_eq!(
+                (pages.note(start + length - 1).length, note.resident > 0),
+                (note.length, list < LISTS)
+            );
             assert!(owner[start..start + length].iter().all(|taken| !taken));
-            assert!(start == 0 || owner[start - 1], "neighbours are merged");
-            assert!(start + length == pages.top || owner[start + length], "neighbours are merged");
-            assert!(note.resident <= note.length);
+            let behind = start + length;
+            let is_merged = behind == pages.top
+                || owner[behind]
+                || (pages.note(behind).resident > 0) != (note.resident > 0);
+            assert!(is_merged, "neighbours of a kind are merged");
+            assert!(note.resident == note.length || note.resident == 0);
             (free, resident) = (free + length, resident + note.resident as usize);
             first = note.next;
         }
@@ -70,7 +77,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
     #[test]
     fn runs_never_overlap_and_free_ones_merge(
-        ops in prop::collection::vec((0u8..4, 1usize..200, any::<prop::sample::Index>()), 1..150),
+        ops in prop::collection::vec((0u8..5, 1usize..200, any::<prop::sample::Index>()), 1..150),
     ) {
         let mut pages = Pages::new();
         let mut runs: Vec<Run> = Vec::new();
@@ -84,6 +91,7 @@ proptest! {
                     run.fill(mark);
                     runs.push(run);
                 }
+                4 => pages.trim(size),
                 _ if runs.is_empty() => {}
                 2 => {
                     let mut run = runs.swap_remove(index.index(runs.len()));
@@ -110,7 +118,10 @@ proptest! {
             pages.free(run.block, run.pages);
         }
         check(&pages, &runs);
-        prop_assert!(pages.used_pages() == 0 && pages.resident_free <= KEPT_PAGES + 200);
+        pages.trim(0);
+        pages.trim(usize::MAX);
+        check(&pages, &runs);
+        prop_assert!(pages.used_pages() == 0 && pages.resident_free <= KEPT_FOR_GOOD_PAGES);
     }
 }
 
@@ -125,7 +136,7 @@ fn lists_are_in_the_order_of_lengths() {
 #[test]
 fn what_is_freed_in_bulk_leaves_memory() {
     let mut pages = Pages::new();
-    let mut runs: Vec<Run> = (0..500)
+    let mut runs: Vec<Run> = (0..1000)
         .map(|_| {
             let mut run = Run { block: pages.alloc(16), pages: 16, mark: 0 };
             run.fill(1);
@@ -135,7 +146,14 @@ fn what_is_freed_in_bulk_leaves_memory() {
     for run in runs.drain(..) {
         pages.free(run.block, run.pages);
     }
-    assert!(pages.resident_free <= KEPT_PAGES + 500 * 16 / KEPT_DIVISOR);
+    assert!(pages.resident_free <= KEPT_PAGES + 1000 * 16 / KEPT_DIVISOR);
+    assert!(pages.resident_free > KEPT_FOR_GOOD_PAGES);
+    // Only what was not needed since the last time goes back.
+    let before = pages.resident_free;
+    pages.trim(usize::MAX);
+    assert_eq!(pages.resident_free, before);
+    pages.trim(usize::MAX);
+    assert!(pages.resident_free <= KEPT_FOR_GOOD_PAGES);
     // What was given back reads as zero, and works.
     let mut run = Run { block: pages.alloc(4000), pages: 4000, mark: 0 };
     assert!(run.bytes()[3000 * PAGE_BYTES..].iter().all(|&byte| byte == 0));

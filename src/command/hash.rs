@@ -337,7 +337,7 @@ impl Job for SetFields {
         if self.expired > 0 {
             note_expired(ctx, key, self.expired);
         }
-        ctx.changed_many(Event::HSet, key.bytes, args.len() / 2 - 1);
+        ctx.changed_by(Event::HSet, key.bytes, args.len() / 2 - 1);
         match self.reply {
             SetReply::Created => ctx.reply.count(self.created),
             SetReply::Ok => ctx.reply.ok(),
@@ -462,7 +462,7 @@ impl Job for DeleteFields {
             }
         }
         if self.deleted > 0 {
-            ctx.changed_many(Event::HDel, key.bytes, self.deleted);
+            ctx.changed_by(Event::HDel, key.bytes, self.deleted);
             note_emptied(ctx, key);
         }
         ctx.reply.count(self.deleted);

@@ -245,7 +245,7 @@ impl Job for ExpireFields {
         }
         let event = if self.deleted > 0 { Event::HDel } else { Event::HExpire };
         if self.set + self.deleted > 0 {
-            ctx.changed_many(event, key.bytes, self.set + self.deleted);
+            ctx.changed_by(event, key.bytes, self.set + self.deleted);
         }
         if self.expired > 0 {
             note_expired(ctx, key, self.expired);

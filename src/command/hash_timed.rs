@@ -179,7 +179,7 @@ impl Job for GetFields {
                 Then::Expire(_) if changed > 0 => Event::HExpire,
                 Then::Expire(_) | Then::Delete | Then::Nothing => Event::HDel,
             };
-            ctx.changed_many(event, key.bytes, changed + deleted);
+            ctx.changed_by(event, key.bytes, changed + deleted);
         }
         if expired > 0 {
             note_expired(ctx, key, expired);
@@ -377,11 +377,12 @@ impl SetFields {
         if expired > 0 {
             note_expired(ctx, key, expired);
         }
-        ctx.changed_many(Event::HSet, key.bytes, fields);
+        ctx.changed_by(Event::HSet, key.bytes, fields);
         if changed + deleted > 0 {
             // One change of two names.
             let event = if deleted > 0 { Event::HDel } else { Event::HExpire };
-            ctx.changed_many(event, key.bytes, 0);
+            ctx.changed(event, key.bytes);
+            ctx.engine.stats.dirty -= 1;
         }
         if deleted > 0 {
             ctx.db.stats.expired_fields += deleted as u64;

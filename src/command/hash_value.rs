@@ -112,7 +112,7 @@ pub(super) fn drop_expired(ctx: &mut Ctx<'_>, key: Key<'_>, field: Option<&[u8]>
 pub(super) fn note_expired(ctx: &mut Ctx<'_>, key: Key<'_>, count: usize) {
     if count > 0 {
         ctx.db.stats.expired_fields += count as u64;
-        ctx.changed_many(Event::HExpired, key.bytes, count);
+        ctx.changed_by(Event::HExpired, key.bytes, count);
         note_emptied(ctx, key);
     }
 }

@@ -169,6 +169,23 @@ pub fn set_keys(args: Args<'_>, found: &mut Vec<KeyUse>) {
     found.push(KeyUse { index: 1, access });
 }
 
+/// BITFIELD: without SET and INCRBY it only reads; what is wrong may be meant as one of them.
+pub fn bitfield_keys(args: Args<'_>, found: &mut Vec<KeyUse>) {
+    let mut index = 2;
+    let mut writes = false;
+    while index < args.len() && !writes {
+        let word = args.at(index);
+        let follow = args.len() - index - 1;
+        match () {
+            () if word.eq_ignore_ascii_case(b"get") && follow >= 2 => index += 3,
+            () if word.eq_ignore_ascii_case(b"overflow") && follow >= 1 => index += 2,
+            () => writes = true,
+        }
+    }
+    let access = access::ACCESS | if writes { access::RW | access::UPDATE } else { access::RO };
+    found.push(KeyUse { index: 1, access: access | access::ACCESS });
+}
+
 /// DELEX: without a condition it does not look at the value.
 pub fn delex_keys(args: Args<'_>, found: &mut Vec<KeyUse>) {
     let reads = if args.len() > 2 { access::RW } else { access::RM };
@@ -238,24 +255,6 @@ pub fn xread_keys(args: Args<'_>, found: &mut Vec<KeyUse>) {
             () => return,
         };
     }
-}
-
-/// BITFIELD: only reads where all its operations are GET.
-pub fn bitfield_keys(args: Args<'_>, found: &mut Vec<KeyUse>) {
-    let mut access = access::RO | access::ACCESS;
-    let mut index = 2;
-    while index < args.len() {
-        let word = args.at(index);
-        index += if word.eq_ignore_ascii_case(b"get") {
-            3
-        } else if word.eq_ignore_ascii_case(b"overflow") {
-            2
-        } else {
-            access = access::RW | access::ACCESS | access::UPDATE;
-            4
-        };
-    }
-    found.push(KeyUse { index: 1, access });
 }
 
 #[cfg(test)]

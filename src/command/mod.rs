@@ -1,4 +1,8 @@
 //! Layer 5: the commands of Redis, declared and handled. No family imports another.
+mod bit_edit;
+mod bitfield;
+mod bitmap;
+mod bitop;
 mod client;
 mod client_list;
 mod clock;
@@ -19,6 +23,7 @@ mod hash_timed;
 mod hash_value;
 mod hash_walk;
 mod help;
+mod hyperloglog;
 pub mod introspect;
 mod key;
 pub mod keys;
@@ -35,13 +40,15 @@ mod observe;
 mod options;
 pub mod run_jobs;
 mod scan;
-pub mod serve;
 mod scan_options;
+pub mod serve;
 mod server;
 mod set;
 mod set_combine;
 mod set_members;
 mod set_random;
+mod sort;
+mod sort_job;
 mod stalls;
 mod stream_add;
 mod stream_claim;
@@ -59,6 +66,14 @@ mod string_set;
 mod string_tests;
 mod string_value;
 pub mod syntax;
+mod zset;
+mod zset_combine;
+mod zset_combine_job;
+mod zset_pop;
+mod zset_range;
+mod zset_remove;
+mod zset_scan;
+mod zset_value;
 
 use std::sync::LazyLock;
 
@@ -79,6 +94,19 @@ pub(crate) const FAMILIES: &[&[Command]] = &[
     list::COMMANDS,
     list_inner::COMMANDS,
     list_blocking::COMMANDS,
+    bitmap::COMMANDS,
+    bitfield::COMMANDS,
+    bitop::COMMANDS,
+    hyperloglog::COMMANDS,
+    key::COMMANDS,
+    expire::COMMANDS,
+    scan::COMMANDS,
+    zset::COMMANDS,
+    zset_range::COMMANDS,
+    zset_remove::COMMANDS,
+    zset_pop::COMMANDS,
+    zset_scan::COMMANDS,
+    zset_combine::COMMANDS,
     stream_add::COMMANDS,
     stream_range::COMMANDS,
     stream_read::COMMANDS,
@@ -86,14 +114,12 @@ pub(crate) const FAMILIES: &[&[Command]] = &[
     stream_pending::COMMANDS,
     stream_claim::COMMANDS,
     stream_info::COMMANDS,
-    key::COMMANDS,
-    expire::COMMANDS,
-    scan::COMMANDS,
     hash::COMMANDS,
     hash_walk::COMMANDS,
     hash_random::COMMANDS,
     hash_expire::COMMANDS,
     hash_timed::COMMANDS,
+    sort::COMMANDS,
     object::COMMANDS,
     dump::COMMANDS,
     database::COMMANDS,

@@ -113,8 +113,7 @@ impl Options {
                     _ => Err(CmdError::Text("ERR The MAXLEN argument must be >= 0.")),
                 })?;
             } else if has_more && is(word, "minid") {
-                index =
-                    trim.threshold(args, index, |text| Ok(Keep::From(strict_id(text, 0)?)))?;
+                index = trim.threshold(args, index, |text| Ok(Keep::From(strict_id(text, 0)?)))?;
             } else if has_more && is(word, "limit") {
                 let limit = integer(args.at(index + 1))?;
                 if limit < 0 {

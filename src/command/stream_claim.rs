@@ -1,6 +1,7 @@
 //! Pending entries taken over from others: XCLAIM by their ids, XAUTOCLAIM whatever waited long enough.
 //!
 //! Cost: O(log n + one node) for each entry; many of them are a job.
+use crate::base::number::parse_i64;
 use crate::command::options::{Options, is};
 use crate::command::spec::access::{DELETE, RW, UPDATE};
 use crate::command::spec::flag::{FAST, WRITE};
@@ -9,14 +10,15 @@ use crate::command::stream_value::{
     ENTRIES_PER_PIECE, no_key_or_group, range_start, reply_entry, reply_id, see_consumer, shown,
     strict_id,
 };
-use crate::base::number::parse_i64;
 use crate::engine::ctx::{CmdResult, Ctx, Event};
 use crate::engine::error::CmdError;
 use crate::engine::jobs::{Budget, Job, Step, Stepped};
 use crate::proto::args::Args;
 use crate::proto::reply::{Output, Reply, Resp};
 use crate::store::OutOfMemory;
-use crate::types::stream::{ConsumerNumber, Group as ConsumerGroup, Log, Pending, Stream, StreamId};
+use crate::types::stream::{
+    ConsumerNumber, Group as ConsumerGroup, Log, Pending, Stream, StreamId,
+};
 
 /// The table of contents of this family.
 pub(super) const COMMANDS: &[Command] = &[XCLAIM, XAUTOCLAIM];

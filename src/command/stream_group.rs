@@ -155,9 +155,7 @@ impl Options {
             } else if index + 1 < args.len() && is(word, "entriesread") {
                 options.entries_read = integer(args.at(index + 1))?;
                 if options.entries_read < ENTRIES_READ_UNKNOWN {
-                    return Err(CmdError::Text(
-                        "ERR value for ENTRIESREAD must be positive or -1",
-                    ));
+                    return Err(CmdError::Text("ERR value for ENTRIESREAD must be positive or -1"));
                 }
                 index += 2;
             } else {

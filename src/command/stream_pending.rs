@@ -335,12 +335,7 @@ fn look(
 }
 
 /// Replies with a pending entry: id, consumer, time since it was delivered, how often it was.
-fn tell(
-    list: &mut Reply<'_>,
-    group: &ConsumerGroup,
-    now: i64,
-    (id, pending): (StreamId, Pending),
-) {
+fn tell(list: &mut Reply<'_>, group: &ConsumerGroup, now: i64, (id, pending): (StreamId, Pending)) {
     list.array(4);
     reply_id(list, id);
     list.bulk(group.consumer_at(pending.consumer).map_or(&[], |consumer| consumer.name()));

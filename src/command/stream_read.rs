@@ -339,7 +339,9 @@ impl Serving {
                 });
                 progress.is_done()
             }
-            Place::Walk(_) => self.deliver(db, reply, key, (args.at(request.group), request), units)?,
+            Place::Walk(_) => {
+                self.deliver(db, reply, key, (args.at(request.group), request), units)?
+            }
             Place::History(_) => {
                 self.deliver_again(db, reply, key, (args.at(request.group), request), units)?
             }
@@ -356,7 +358,9 @@ impl Serving {
         (group, request): (&[u8], &Request),
         units: usize,
     ) -> Result<bool, CmdError> {
-        let Serving { place: Place::Walk(walk), consumer, found, .. } = self else { return Ok(true) };
+        let Serving { place: Place::Walk(walk), consumer, found, .. } = self else {
+            return Ok(true);
+        };
         let progress = db.edit(key, |stream: &mut Stream| {
             stream.edit_group(group, |group, log| {
                 walk.step(log, units, |entry| {

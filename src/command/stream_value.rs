@@ -34,9 +34,9 @@ pub(super) fn invalid_id() -> CmdError {
 /// Reads where a range begins: an id, `-`, `+`, or an id after `(`, which is not in it.
 pub(super) fn range_start(text: &[u8]) -> Result<StreamId, CmdError> {
     match text {
-        [b'(', id @ ..] if !id.is_empty() => strict_id(id, 0)?
-            .next()
-            .ok_or(CmdError::Text("ERR invalid start ID for the interval")),
+        [b'(', id @ ..] if !id.is_empty() => {
+            strict_id(id, 0)?.next().ok_or(CmdError::Text("ERR invalid start ID for the interval"))
+        }
         text => StreamId::parse_bound(text, 0).ok_or(INVALID_ID),
     }
 }

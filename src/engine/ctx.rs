@@ -185,6 +185,8 @@ pub enum Event {
     Append,
     /// `setrange`
     SetRange,
+    /// PFCOUNT has kept what it counted: no event, but a change.
+    PfCount,
     /// `incrby`
     IncrBy,
     /// `incrbyfloat`

@@ -29,6 +29,7 @@ pub struct Trim {
 impl Engine {
     /// Trims malloc if that is worth it and not too soon.
     pub(super) fn trim(&mut self) {
+        memory::trim_pages();
         let allocated = memory::allocated_bytes();
         let now = self.shared.clock.ticks();
         if allocated == 0 || now < self.trim.not_before {

@@ -72,8 +72,10 @@ impl<'o> Reply<'o> {
         self.raw(b"\r\n");
     }
 
-    /// An error: its code, a space, its text. Line ends become spaces, as in Redis.
+    /// An error: its code, a space, its text. Line ends become spaces, and at the end nothing, as in Redis.
     pub fn error(&mut self, text: &[u8]) {
+        let last = text.iter().rposition(|byte| !matches!(byte, b'\r' | b'\n'));
+        let text = &text[..last.map_or(0, |last| last + 1)];
         self.raw(b"-");
         let start = self.out.bytes_mut().len();
         self.raw(text);
@@ -159,6 +161,19 @@ impl<'o> Reply<'o> {
         }
         self.header(b'$', range.len() as i64);
         self.out.push_range(block.clone(), range);
+        self.raw(b"\r\n");
+    }
+
+    /// A string of `len` bytes in several pieces, by reference where they are big.
+    pub fn bulk_pieces(&mut self, pieces: &[Block], len: usize) {
+        self.header(b'$', len as i64);
+        for piece in pieces {
+            if piece.len() < REPLY_BLOCK_BYTES {
+                self.raw(piece);
+            } else {
+                self.out.push_block(piece.clone());
+            }
+        }
         self.raw(b"\r\n");
     }
 

@@ -20,8 +20,8 @@
 
 use super::blocks::Graveyard;
 use super::db::Db;
-use super::db_string::{GROWTH_BYTES_MAX, NewString, PLAIN, Ttl};
-use super::entry::{self, KIND_MASK, Stored, TYPED};
+use super::db_string::{GROWTH_BYTES_MAX, NewString, Ttl};
+use super::entry::{self, Stored};
 use super::heap::Handle;
 use super::view::StringRef;
 use super::{EditError, OutOfMemory};
@@ -339,14 +339,8 @@ impl Db {
         }
     }
 
-    /// The header of an edited string: bytes, whatever it came as.
-    fn edited_header(&self, slot: Slot) -> u32 {
-        let header = entry::header(self.heap.slot(Handle::from_raw(slot.handle)));
-        header & !(KIND_MASK | TYPED) | PLAIN | entry::EDITED
-    }
-
     fn mark_edited(&mut self, slot: Slot) {
-        let header = self.edited_header(slot);
+        let header = self.header_of_edited(slot);
         self.before_write(slot.bucket);
         entry::set_header(self.heap.slot_mut(Handle::from_raw(slot.handle)), header);
     }
@@ -361,7 +355,7 @@ impl Db {
             self.graveyard.bury_block(old);
             return Ok(());
         }
-        let header = self.edited_header(slot);
+        let header = self.header_of_edited(slot);
         let number = self.blocks.add(text).map_err(|(_, error)| error)?;
         let result = self.rewrite(slot, header, expiry, Stored::Block(number));
         if result.is_err() {

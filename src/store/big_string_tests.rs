@@ -152,9 +152,7 @@ fn nothing_changes_before_the_end_when_it_is_shared() {
     });
     assert_eq!((length, db.stats.changes), (Ok(100_003), 2));
     assert_eq!(&text_of(&mut db, b"k").unwrap()[99_999..], b"onew");
-    assert_eq!(Arc::strong_count(&old), 2, "the graveyard has not been visited yet");
-    while !db.free_slice(1) {}
-    assert_eq!(Arc::strong_count(&old), 1);
+    assert_eq!(Arc::strong_count(&old), 1, "our share of it is gone");
     // Now it has room and is its own: in place.
     let place = match db.string(key) {
         Ok(Some(StringRef::Block(block))) => block.as_ptr(),

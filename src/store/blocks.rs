@@ -11,6 +11,9 @@ use crate::base::memory::allocation_bytes;
 use crate::base::pieces::{Garbage as _, Progress};
 use crate::types::object::Object;
 
+/// What takes up to so many bytes is freed at once, in some 10 us: its memory serves for the next one.
+const FREED_AT_ONCE_BLOCK_BYTES: usize = 1 << 20;
+const FREED_AT_ONCE_OBJECT_BYTES: usize = 32 << 10;
 /// Cells of one chunk (4 KiB).
 const CHUNK: usize = 256;
 const NONE: u32 = u32::MAX;
@@ -224,8 +227,8 @@ impl Blocks {
         let Some(chunk) = self.chunks.pop() else { return false };
         for cell in chunk {
             match cell {
-                Cell::Full(block) => graveyard.bury(Big::Block(block)),
-                Cell::Object(object) => graveyard.bury(Big::Object(object)),
+                Cell::Full(block) => graveyard.bury_for_later(Big::Block(block)),
+                Cell::Object(object) => graveyard.bury_for_later(Big::Object(object)),
                 Cell::Free { .. } => {}
             }
         }
@@ -251,7 +254,18 @@ impl Graveyard {
         self.bury(Big::Block(block));
     }
 
+    /// Frees what is small now, and keeps the rest for later.
     pub(crate) fn bury(&mut self, big: Big) {
+        let is_small = match &big {
+            Big::Block(block) => block.capacity() <= FREED_AT_ONCE_BLOCK_BYTES,
+            Big::Object(object) => object.memory_bytes() <= FREED_AT_ONCE_OBJECT_BYTES,
+        };
+        if !is_small {
+            self.bury_for_later(big);
+        }
+    }
+
+    fn bury_for_later(&mut self, big: Big) {
         self.bytes += big.memory_bytes();
         self.blocks.push(big);
     }

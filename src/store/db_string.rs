@@ -297,12 +297,12 @@ pub(super) fn fits(key: Key<'_>, length: usize) -> bool {
 
 /// As `fits`, with room for a TTL, so that EXPIRE never has to move the value.
 #[inline]
-fn fits_behind(key_end: usize, length: usize) -> bool {
+pub(super) fn fits_behind(key_end: usize, length: usize) -> bool {
     key_end + 8 + 2 + length <= INLINE_MAX
 }
 
 /// Edits a block in place if nobody shares it, else a copy.
-fn edit_block(
+pub(super) fn edit_block(
     blocks: &mut Blocks,
     number: u32,
     length: usize,

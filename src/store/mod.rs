@@ -14,6 +14,7 @@ mod blocks;
 mod compact;
 mod db;
 mod db_string;
+mod edit_text;
 mod entry;
 mod expire;
 mod field_expiry;

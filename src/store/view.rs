@@ -8,7 +8,6 @@ use super::typed::Scalar;
 use crate::base::block::Block;
 use crate::base::time::UnixMillis;
 use crate::types::object::{Aggregate, Object};
-use crate::types::set::Set;
 
 /// Bytes of table a key costs on average.
 const TABLE_BYTES_PER_KEY: usize = 8;
@@ -209,8 +208,13 @@ impl<'a> EntryRef<'a> {
         if self.kind() == Kind::Document {
             return "nested";
         }
-        if let Some(set) = self.aggregate::<Set>() {
-            return set.encoding();
+        match self.value() {
+            ValueRef::List(list) => return list.encoding(),
+            ValueRef::Set(set) => return set.encoding(),
+            ValueRef::Hash(hash) => return hash.encoding(),
+            ValueRef::Zset(zset) => return zset.encoding(),
+            ValueRef::Stream(stream) => return stream.encoding(),
+            ValueRef::String(_) | ValueRef::Document(_) => {}
         }
         let header = entry::header(self.bytes());
         if header & entry::INT != 0 {

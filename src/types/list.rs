@@ -255,7 +255,7 @@ pub enum List {
     /// A short one, or none at all.
     Packed(Listpack),
     /// A longer one, or one with a big element.
-    Nodes(Box<Nodes>),
+    Nodes(Nodes),
 }
 
 impl Default for List {
@@ -287,7 +287,7 @@ impl List {
     fn nodes(&mut self) -> &mut Nodes {
         if let List::Packed(pack) = self {
             let node = Node::Pack(Pack::of(pack.view()));
-            *self = List::Nodes(Box::new(Nodes::new(node)));
+            *self = List::Nodes(Nodes::new(node));
         }
         match self {
             List::Nodes(nodes) => nodes,
@@ -326,7 +326,7 @@ impl List {
             }
             List::Packed(pack) if pack.is_empty() => {
                 let node = Node::with(element, fill);
-                *self = List::Nodes(Box::new(Nodes::new(node)));
+                *self = List::Nodes(Nodes::new(node));
             }
             _ => self.nodes().push(end, element, fill),
         }
@@ -518,7 +518,7 @@ impl List {
             return;
         }
         if self.is_empty() {
-            *self = List::Nodes(Box::new(Nodes::new(node)));
+            *self = List::Nodes(Nodes::new(node));
         } else {
             let nodes = self.nodes();
             nodes.put(nodes.count(), node);

@@ -1,9 +1,14 @@
 //! Layer `types`: data structures and algorithms behind the types of values. They know no command and no reply.
 pub mod arena;
+pub mod bitfield;
+pub mod bits;
+pub mod counted_tree;
 pub mod distinct;
 pub mod document;
 pub mod expiries;
+pub mod geo;
 pub mod hash;
+pub mod hyperloglog;
 pub mod intset;
 pub mod lcs;
 pub mod limits;
@@ -12,7 +17,10 @@ pub mod listpack;
 mod listpack_item;
 pub mod members;
 pub mod object;
+pub mod point_sort;
 pub mod set;
+pub mod shuffle;
+pub mod sorting;
 pub mod stream;
 pub mod table;
 pub mod zset;

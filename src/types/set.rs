@@ -274,6 +274,11 @@ impl Set {
         Ok(true)
     }
 
+    /// Leaves the form of an intset, as a set does that has had other members.
+    pub fn leave_intset_form(&mut self, limits: &Limits) -> Result<(), OutOfMemory> {
+        self.leave_intset(self.len(), 0, limits)
+    }
+
     /// Makes an intset a set of texts, with room for `count` members of which one has `bytes`.
     fn leave_intset(
         &mut self,

@@ -16,13 +16,12 @@ use std::cmp::Ordering;
 
 use crate::base::block::Block;
 use crate::base::pieces::{Garbage, Progress};
+use crate::types::arena::{Arena, Place};
 
 /// Rows of a run.
 pub const RUN_ROWS: usize = 256;
-/// Bytes of a chunk of texts; a quarter of it is the longest text copied there.
-const CHUNK_BYTES: usize = 64 * 1024;
-/// Texts begin at multiples of this.
-const ALIGN: usize = 4;
+/// The longest text that is copied.
+const COPY_BYTES_MAX: usize = 16 * 1024;
 /// Nodes of the tournament that count as much as the sorting of a run.
 const NODES_PER_UNIT: usize = RUN_ROWS;
 
@@ -69,7 +68,7 @@ pub enum Weight<'a> {
     Text(Option<Value<'a>>),
 }
 
-/// Where a kept text is: in a chunk, or (`len` is [`SHARED`]) the number of a block.
+/// Where a kept text is: in the arena, or (`len` is [`SHARED`]) the number of a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Text {
     at: u32,
@@ -82,47 +81,37 @@ const NOTHING: Text = Text { at: u32::MAX, len: SHARED };
 
 #[derive(Default)]
 struct Texts {
-    chunks: Vec<Vec<u8>>,
-    blocks: Vec<Block>,
-    bytes: usize,
+    short: Arena,
+    shared: Vec<Block>,
 }
 
 impl Texts {
     fn keep(&mut self, value: Value<'_>) -> Text {
         let bytes = match value {
-            Value::Bytes(bytes) if bytes.len() <= CHUNK_BYTES / 4 => bytes,
-            Value::Bytes(bytes) => return self.share(Block::new(bytes.to_vec())),
+            Value::Bytes(bytes) => bytes,
             Value::Block(block) => return self.share(block.clone()),
         };
-        let has_room = |chunk: &Vec<u8>| chunk.len() + bytes.len() <= CHUNK_BYTES;
-        if !self.chunks.last().is_some_and(has_room) {
-            if self.chunks.len() >= u32::MAX as usize / (CHUNK_BYTES / ALIGN) {
-                return self.share(Block::new(bytes.to_vec()));
-            }
-            self.chunks.push(Vec::with_capacity(CHUNK_BYTES));
-            self.bytes += CHUNK_BYTES;
+        if bytes.len() <= COPY_BYTES_MAX
+            && let Ok(place) = self.short.add(&[bytes])
+        {
+            return Text { at: place.raw(), len: bytes.len() as u32 };
         }
-        let number = self.chunks.len() - 1;
-        let chunk = &mut self.chunks[number];
-        let at = number * (CHUNK_BYTES / ALIGN) + chunk.len() / ALIGN;
-        chunk.extend_from_slice(bytes);
-        chunk.resize(chunk.len().next_multiple_of(ALIGN), 0);
-        Text { at: at as u32, len: bytes.len() as u32 }
+        self.share(Block::new(bytes.to_vec()))
     }
 
     fn share(&mut self, block: Block) -> Text {
-        self.blocks.push(block);
-        self.bytes += size_of::<Block>();
-        Text { at: self.blocks.len() as u32 - 1, len: SHARED }
+        self.shared.push(block);
+        Text { at: self.shared.len() as u32 - 1, len: SHARED }
     }
 
     fn get(&self, text: Text) -> Value<'_> {
-        let at = text.at as usize;
-        if text.len == SHARED {
-            return Value::Block(&self.blocks[at]);
+        match self.shared.get(text.at as usize) {
+            Some(block) if text.len == SHARED => Value::Block(block),
+            _ => {
+                let bytes = self.short.from(Place::from_raw(text.at));
+                Value::Bytes(bytes.get(..text.len as usize).unwrap_or(&[]))
+            }
         }
-        let from = at % (CHUNK_BYTES / ALIGN) * ALIGN;
-        Value::Bytes(&self.chunks[at / (CHUNK_BYTES / ALIGN)][from..from + text.len as usize])
     }
 }
 
@@ -180,9 +169,14 @@ impl Sorting {
         self.len == 0
     }
 
+    /// How rows compare.
+    pub fn collation(&self) -> Collation {
+        self.collation
+    }
+
     /// Memory it holds, without what it shares. O(1).
     pub fn bytes(&self) -> usize {
-        self.texts.bytes + self.runs.len() * RUN_ROWS * size_of::<Row>()
+        self.texts.short.bytes() + self.runs.len() * RUN_ROWS * size_of::<Row>()
     }
 
     /// Appends a row. O(its length).
@@ -349,11 +343,9 @@ fn c_text(text: &[u8]) -> &[u8] {
 impl Garbage for Sorting {
     fn free_slice(&mut self, units: usize) -> Progress {
         for _ in 0..units {
-            if let Some(block) = self.texts.blocks.last_mut() {
-                if block.free_slice(1).is_done() {
-                    self.texts.blocks.pop();
-                }
-            } else if self.texts.chunks.pop().is_none() && self.runs.pop().is_none() {
+            if !self.texts.shared.is_empty() {
+                let _ = self.texts.shared.free_slice(1);
+            } else if self.texts.short.free_slice(1) && self.runs.pop().is_none() {
                 return Progress::Done;
             }
         }

@@ -40,7 +40,7 @@ fn sorted(
     let bytes = sorting.bytes();
     assert!(rows.is_empty() || bytes >= rows.len() * size_of::<Row>());
     while !sorting.free_slice(units).is_done() {}
-    assert!(sorting.runs.is_empty() && sorting.texts.chunks.is_empty());
+    assert!(sorting.runs.is_empty() && sorting.texts.short.bytes() == 0);
     taken
 }
 
@@ -76,17 +76,16 @@ fn expected(
 
 fn text() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
-        proptest::collection::vec(prop_oneof![Just(0u8), Just(b'a'), Just(b'b'), any::<u8>()], 0..12),
+        proptest::collection::vec(
+            prop_oneof![Just(0u8), Just(b'a'), Just(b'b'), any::<u8>()],
+            0..12
+        ),
         "(abcdefgh|abcdefg)[a-c]{0,2}".prop_map(String::into_bytes),
     ]
 }
 
 fn rows(collation: Collation) -> BoxedStrategy<Vec<(Vec<u8>, Weighed)>> {
-    let numbers = prop_oneof![
-        -3i32..3,
-        any::<i32>(),
-    ]
-    .prop_map(f64::from);
+    let numbers = prop_oneof![-3i32..3, any::<i32>(),].prop_map(f64::from);
     let special = prop_oneof![Just(0.0), Just(-0.0), Just(f64::INFINITY), Just(f64::NEG_INFINITY)];
     let weight = match collation {
         Collation::None | Collation::Number => {

@@ -5,6 +5,7 @@
 //! `UPDATE_SCRIPTS=1 cargo test --test it redis::` records what the real Redis answers.
 
 mod engine;
+mod random;
 mod redis;
 mod support;
 mod tcp;

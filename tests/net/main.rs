@@ -6,6 +6,7 @@
 //! ones long.
 #![allow(clippy::unwrap_used, reason = "a test ends by panicking")]
 mod big;
+mod blocking;
 mod boot;
 mod client;
 mod client_eviction;

@@ -168,7 +168,8 @@ mod tests {
         // As C's strtoull has it, which Redis calls.
         assert_eq!(StreamId::parse(b"05- 3", 7), Some(id(5, 3)));
         assert_eq!(StreamId::parse(b"5\0-x", 7), Some(id(5, 7)));
-        for wrong in ["", "-", "+", "-5", "5-", "5-x", "x-5", "5-*", "18446744073709551616", "5--3"] {
+        for wrong in ["", "-", "+", "-5", "5-", "5-x", "x-5", "5-*", "18446744073709551616", "5--3"]
+        {
             assert_eq!(StreamId::parse(wrong.as_bytes(), 7), None, "{wrong}");
         }
         assert_eq!(StreamId::parse(&[b'1'; 128], 0), None);

@@ -235,7 +235,8 @@ impl<V: Copy> IdMap<V> {
 
     /// Joins a page with the one that follows (`None`: the last), if both make no more than one.
     fn join_pair(&mut self, lower: StreamId, upper: Option<StreamId>) -> bool {
-        let upper_len = upper.and_then(|key| self.pages.get(&key)).map_or(self.last.len(), Page::len);
+        let upper_len =
+            upper.and_then(|key| self.pages.get(&key)).map_or(self.last.len(), Page::len);
         let lower_len = self.pages.get(&lower).map_or(0, Page::len);
         if lower_len + upper_len > JOINED_MAX {
             return false;
@@ -302,9 +303,10 @@ impl<V: Copy> Page<V> {
 
     fn into_wide(self) -> Vec<(StreamId, V)> {
         match self {
-            Page::Narrow { base_ms, slots } => {
-                slots.into_iter().map(|(ms, seq, value)| (widened(base_ms, ms, seq), value)).collect()
-            }
+            Page::Narrow { base_ms, slots } => slots
+                .into_iter()
+                .map(|(ms, seq, value)| (widened(base_ms, ms, seq), value))
+                .collect(),
             Page::Wide(slots) => slots,
         }
     }
@@ -498,7 +500,9 @@ mod tests {
         let mut left = map.len();
         for index in 0..128_000u64 {
             if index % 16 != 0 {
-                assert!(map.remove(StreamId::new(1_700_000_000_000 + index / 3, index % 3)).is_some());
+                assert!(
+                    map.remove(StreamId::new(1_700_000_000_000 + index / 3, index % 3)).is_some()
+                );
                 left -= 1;
             }
         }

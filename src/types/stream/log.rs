@@ -189,7 +189,9 @@ impl Log {
     pub fn nodes_from(&self, start: StreamId) -> impl Iterator<Item = (StreamId, &[u8])> {
         let tail = self.tail.iter().filter(move |(first, _)| *first >= start);
         let older = self.older.range(start..).map(|(first, node)| (*first, node));
-        older.chain(tail.map(|(first, node)| (*first, node))).map(|(first, node)| (first, node.as_bytes()))
+        older
+            .chain(tail.map(|(first, node)| (*first, node)))
+            .map(|(first, node)| (first, node.as_bytes()))
     }
 
     /// How many nodes Redis's radix tree of these nodes has (XINFO tells it). O(nodes), up to [`COUNTED_MAX`] of them;
@@ -267,7 +269,8 @@ impl Log {
         self.entries_added = header.entries_added;
     }
 
-    pub(super) fn header(&self) -> Header {
+    /// All but the nodes.
+    pub fn header(&self) -> Header {
         Header {
             length: self.length,
             first_id: self.first_id,

@@ -393,7 +393,8 @@ impl<'a> NodeRef<'a> {
             seen_live += u64::from(!entry.is_deleted());
             last = Some(entry.id);
         }
-        let is_counted = seen_live == live as u64 && seen == (live as u64).wrapping_add(deleted as u64);
+        let is_counted =
+            seen_live == live as u64 && seen == (live as u64).wrapping_add(deleted as u64);
         match last {
             Some(last) if is_counted => Ok((seen_live, last)),
             _ => Err(Corrupt),

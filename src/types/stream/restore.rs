@@ -5,11 +5,12 @@
 //! stumble over: ids that do not ascend, counts that are not those of the entries.
 //!
 //! Cost: O(bytes) for each part; what is not finished is garbage to be freed in slices.
+use super::Stream;
 use super::group::{ConsumerNumber, ENTRIES_READ_UNKNOWN, Group};
 use super::id::StreamId;
 use super::log::Header;
 use super::node::NodeRef;
-use super::Stream;
+use crate::base::pieces::{Garbage, Progress};
 use crate::types::listpack::Corrupt;
 
 /// A stream under way.
@@ -85,7 +86,12 @@ impl StreamBuilder {
     }
 
     /// Adds a pending entry of the group: the 16 bytes of its id, when it was delivered last, and how often.
-    pub fn add_pending(&mut self, id: [u8; 16], delivered_ms: i64, count: u64) -> Result<(), Corrupt> {
+    pub fn add_pending(
+        &mut self,
+        id: [u8; 16],
+        delivered_ms: i64,
+        count: u64,
+    ) -> Result<(), Corrupt> {
         let (_, group) = self.group.as_mut().ok_or(Corrupt)?;
         let is_new = group.restore_pending(StreamId::from_bytes(id), delivered_ms, count);
         if is_new { Ok(()) } else { Err(Corrupt) }
@@ -121,11 +127,14 @@ impl StreamBuilder {
         Ok(self.stream)
     }
 
-    /// What there is of it, to be freed in slices.
-    pub fn into_garbage(mut self) -> Stream {
+}
+
+/// What is not finished, to be freed in slices.
+impl Garbage for StreamBuilder {
+    fn free_slice(&mut self, units: usize) -> Progress {
         if let Some((name, group)) = self.group.take() {
             self.stream.add_group(&name, group);
         }
-        self.stream
+        self.stream.free_slice(units)
     }
 }

@@ -42,7 +42,8 @@ fn check(stream: &Stream, model: &Entries) {
         live += checked.map(|(live, _)| live).unwrap_or_else(|_| panic!("{first:?} {bytes:?}"));
     }
     assert_eq!(live, log.len());
-    let all: Entries = walked(log, Walk::new(StreamId::MIN, StreamId::MAX), 3).into_iter().collect();
+    let all: Entries =
+        walked(log, Walk::new(StreamId::MIN, StreamId::MAX), 3).into_iter().collect();
     assert_eq!(&all, model);
 }
 
@@ -195,7 +196,9 @@ type Owned = BTreeMap<StreamId, (Vec<u8>, i64, u64)>;
 
 fn owned_by(group: &Group) -> Owned {
     let name = |pending: &Pending| {
-        group.consumer_at(pending.consumer).map_or_else(Vec::new, |consumer| consumer.name().to_vec())
+        group
+            .consumer_at(pending.consumer)
+            .map_or_else(Vec::new, |consumer| consumer.name().to_vec())
     };
     let all = group.pending_from(StreamId::MIN);
     all.map(|(id, pending)| (id, (name(&pending), pending.delivered_ms, pending.count))).collect()
@@ -391,9 +394,6 @@ fn radix_nodes_are_counted_as_redis_has_them() {
     assert_eq!(nodes(&[(1, 0), (1, 1), (2, 0), (300, 0)]), (4, 11));
     assert_eq!(nodes(&[(1, 5), (256, 0), (256, 256), (257, 0)]), (4, 13));
     assert_eq!(nodes(&[(1, 0), (1 << 63, 0)]), (2, 5));
-    assert_eq!(
-        nodes(&[(1, 0), (1, 1), (1, 256), (1, 257), (1 << 40, 0), (1 << 40, 1)]),
-        (6, 14)
-    );
+    assert_eq!(nodes(&[(1, 0), (1, 1), (1, 256), (1, 257), (1 << 40, 0), (1 << 40, 1)]), (6, 14));
     assert_eq!(nodes(&[(0, 1), (0, 1 << 56), (256, 0), (256, 1 << 56)]), (4, 14));
 }

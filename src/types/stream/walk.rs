@@ -46,7 +46,12 @@ impl Walk {
     }
 
     /// Looks at up to `units` entries and shows those that are in range and not deleted.
-    pub fn step<'a>(&mut self, log: &'a Log, units: usize, mut show: impl FnMut(Entry<'a>)) -> Progress {
+    pub fn step<'a>(
+        &mut self,
+        log: &'a Log,
+        units: usize,
+        mut show: impl FnMut(Entry<'a>),
+    ) -> Progress {
         let mut left = units;
         while left > 0 {
             let (node, at) = match self.place {
@@ -88,7 +93,8 @@ impl Walk {
             *left -= 1;
             at = if self.is_backwards { entry.place() } else { node.after(&entry) };
             self.place = Place::In(node.first(), at);
-            let is_past = if self.is_backwards { entry.id < self.start } else { entry.id > self.end };
+            let is_past =
+                if self.is_backwards { entry.id < self.start } else { entry.id > self.end };
             if is_past {
                 return true;
             }
