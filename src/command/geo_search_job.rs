@@ -18,8 +18,10 @@ use crate::engine::ctx::{Ctx, Event};
 use crate::engine::error::CmdError;
 use crate::engine::jobs::{Budget, Job, Step, Stepped};
 use crate::proto::args::Args;
+use crate::proto::reply::Reply;
 use crate::store::Ttl;
 use crate::types::geo::{Area, Position};
+use crate::types::listpack::Item;
 use crate::types::point_sort::PointSort;
 use crate::types::zset::{Gathering, ScoreRange, Zset};
 
@@ -60,6 +62,24 @@ impl Options {
     /// Whether more than names is shown.
     pub(super) fn shows_more(&self) -> bool {
         self.with_distance || self.with_hash || self.with_position
+    }
+
+    /// Replies with a place; `distance` is in units.
+    fn show(&self, reply: &mut Reply<'_>, member: Item<'_>, distance: f64, score: f64) {
+        let more = [self.with_distance, self.with_hash, self.with_position];
+        if self.shows_more() {
+            reply.array(1 + more.into_iter().filter(|&is_shown| is_shown).count());
+        }
+        show_name(reply, member);
+        if self.with_distance {
+            show_distance(reply, distance);
+        }
+        if self.with_hash {
+            reply.int(score as i64);
+        }
+        if self.with_position {
+            show_position(reply, Position::of_score(score));
+        }
     }
 }
 
@@ -249,8 +269,18 @@ impl Search {
         }
         while self.used < self.count {
             let end = self.count.min(self.used + budget.piece(MEMBERS_PER_PIECE));
-            for index in self.used..end {
-                self.use_one(ctx, args, index)?;
+            let Some(zset) = ctx.db.peek_as::<Zset>(args.key(self.source))? else { break };
+            for &Found { distance, rank } in &self.found[self.used..end] {
+                let Some((member, score)) = zset.range(rank..rank + 1).next() else { continue };
+                let distance = distance / self.area.unit_meters;
+                if let Target::Store { stores_distance, .. } = self.target {
+                    let limits = &ctx.engine.limits;
+                    let gathering = self.gathering.get_or_insert_with(|| Gathering::new(limits));
+                    let score = if stores_distance { distance } else { score };
+                    gathering.merge(member.as_bytes(&mut itoa::Buffer::new()), |_| score)?;
+                } else {
+                    self.options.show(&mut ctx.reply, member, distance, score);
+                }
             }
             let units = end - self.used;
             self.used = end;
@@ -268,37 +298,6 @@ impl Search {
             (None, Target::Reply) => Stage::Done,
         };
         Ok(Step::Done)
-    }
-
-    fn use_one(&mut self, ctx: &mut Ctx<'_>, args: Args<'_>, index: usize) -> Result<(), CmdError> {
-        let Found { distance, rank } = self.found[index];
-        let Some(zset) = ctx.db.peek_as::<Zset>(args.key(self.source))? else { return Ok(()) };
-        let Some((member, score)) = zset.range(rank..rank + 1).next() else { return Ok(()) };
-        let distance = distance / self.area.unit_meters;
-        if let Target::Store { stores_distance, .. } = self.target {
-            let limits = &ctx.engine.limits;
-            let gathering = self.gathering.get_or_insert_with(|| Gathering::new(limits));
-            let score = if stores_distance { distance } else { score };
-            gathering.merge(member.as_bytes(&mut itoa::Buffer::new()), |_| score)?;
-            return Ok(());
-        }
-        let Options { with_distance, with_hash, with_position, .. } = self.options;
-        let reply = &mut ctx.reply;
-        let more = [with_distance, with_hash, with_position];
-        if self.options.shows_more() {
-            reply.array(1 + more.into_iter().filter(|&is_shown| is_shown).count());
-        }
-        show_name(reply, member);
-        if with_distance {
-            show_distance(reply, distance);
-        }
-        if with_hash {
-            reply.int(score as i64);
-        }
-        if with_position {
-            show_position(reply, Position::of_score(score));
-        }
-        Ok(())
     }
 
     fn order_and_store(
