@@ -52,6 +52,12 @@ impl ZsetTree {
         ZsetTree { members, order }
     }
 
+    /// Its members, by name.
+    #[inline]
+    pub(crate) fn members(&self) -> &Members {
+        &self.members
+    }
+
     /// Number of members.
     #[inline]
     #[must_use]
