@@ -33,7 +33,7 @@ pub enum AppendError {
 }
 
 /// The entries.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Log {
     /// All nodes but the last one.
     older: BTreeMap<StreamId, Node>,
