@@ -366,6 +366,17 @@ impl Set {
         }
     }
 
+    /// Begins a copy in the form of another set: all of a small form, nothing yet of a table, whose members
+    /// [`Set::add_all`] adds.
+    #[must_use]
+    pub fn begin_copy(from: SetRef<'_>, limits: &Limits) -> Set {
+        match from {
+            SetRef::Intset(set) => Set::Intset(Intset::from_bytes(set.as_bytes().to_vec())),
+            SetRef::Packed(list) => Set::Packed(Listpack::from_bytes(list.as_bytes().to_vec())),
+            SetRef::Table(_) => Set::Table(Box::new(Members::new(&limits.hasher, Shape::Bare))),
+        }
+    }
+
     /// Goes on copying `from` into this set, about `units` members in one call.
     pub fn add_all(
         &mut self,

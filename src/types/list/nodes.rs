@@ -305,7 +305,8 @@ impl Nodes {
         let inner = rest.middle.nodes();
         let node = if (1..=inner).contains(&at) {
             rest.middle.take(at - 1)?
-        } else if let Some(next) = rest.middle.take(if at == 0 { 0 } else { inner.wrapping_sub(1) }) {
+        } else if let Some(next) = rest.middle.take(if at == 0 { 0 } else { inner.wrapping_sub(1) })
+        {
             let end = if at == 0 { &mut self.first } else { &mut rest.last };
             std::mem::replace(end, next)
         } else {

@@ -144,6 +144,7 @@ impl Pack {
         let count = self.len().saturating_sub(index);
         let behind = Pack::of_items(&[items], count);
         self.remove_span(at, self.total() - 1, count);
+        self.seal();
         behind
     }
 
@@ -207,7 +208,7 @@ impl Pack {
     fn tidy(&mut self) {
         if self.count == 0 {
             *self = Pack::default();
-        } else if self.buffer.len() > 256 && self.total() < self.buffer.len() / 4 {
+        } else if self.buffer.len() > 256 && self.total() < self.buffer.len() / 2 {
             self.seal();
         }
     }

@@ -321,16 +321,6 @@ impl<N: Level<Node = N>> Sequence<N> {
         }
     }
 
-    /// Appends a node.
-    pub fn push_back(&mut self, node: N) {
-        self.put(self.nodes(), node);
-    }
-
-    /// Prepends a node.
-    pub fn push_front(&mut self, node: N) {
-        self.put(0, node);
-    }
-
     /// Puts a node at a place.
     pub fn put(&mut self, at: usize, node: N) {
         let at = at.min(self.nodes());
