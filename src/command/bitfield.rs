@@ -76,7 +76,8 @@ fn parse(ctx: &Ctx<'_>, args: Args<'_>) -> Result<Vec<FieldOp>, CmdError> {
         // A word without all that belongs to it is none.
         let is_get = is(word, "get") && follow >= 2;
         let is_set = is(word, "set") && follow >= 3;
-        if !is_get && !is_set && !(is(word, "incrby") && follow >= 3) {
+        let is_increment = is(word, "incrby") && follow >= 3;
+        if !(is_get || is_set || is_increment) {
             return Err(CmdError::Syntax);
         }
         let field = parse_type(options.value()?)?;

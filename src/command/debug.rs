@@ -22,6 +22,7 @@ use crate::proto::args::Args;
 use crate::proto::reply::{Output, Resp};
 use crate::store::{Db, NewString, StringRef, Ttl};
 use crate::types::limits::LIST_PACKED_THRESHOLD;
+use crate::types::list::{List, ListRef, NodeRef};
 
 /// The table of contents of this family.
 pub(super) const COMMANDS: &[Command] = &[DEBUG];
@@ -166,13 +167,33 @@ fn object(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
         },
     };
     let clock = (ctx.now / 1000 - idle_seconds as i64) & 0x00ff_ffff;
-    let line = format!(
+    let mut line = format!(
         "Value at:{address:p} refcount:1 encoding:{} serializedlength:{length} lru:{clock} \
          lru_seconds_idle:{idle_seconds}",
         entry.encoding(),
     );
+    if let Some(list) = entry.aggregate::<List>() {
+        line += &nodes_of_list(list, ctx.engine.limits.list_max_listpack_size);
+    }
     ctx.reply.simple(&line);
     Ok(())
+}
+
+/// What Redis adds for a list. Ours compresses no node. O(nodes).
+fn nodes_of_list(list: ListRef<'_>, fill: i64) -> String {
+    let nodes = list.node_count();
+    let bytes: usize = (0..nodes)
+        .map(|at| match list.node(at) {
+            Some(NodeRef::Packed(bytes)) => bytes.len(),
+            Some(NodeRef::Block(block)) => block.len(),
+            None => 0,
+        })
+        .sum();
+    let average = list.len() as f64 / nodes.max(1) as f64;
+    format!(
+        " ql_nodes:{nodes} ql_avg_node:{average:.2} ql_listpack_max:{fill} ql_compressed:0 \
+         ql_uncompressed_size:{bytes}"
+    )
 }
 
 /// Bytes of a string in an RDB file: as a small number, compressed, or with its length before it.

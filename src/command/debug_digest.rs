@@ -14,6 +14,7 @@ use std::fmt;
 use sha1_smol::Sha1;
 
 use crate::store::{EntryRef, Kind};
+use crate::types::list::{List, Way};
 
 const BYTES: usize = 20;
 
@@ -37,11 +38,15 @@ impl Digest {
     /// Adds type, value and whether there is a TTL, but not the key.
     pub(super) fn mix_entry(&mut self, entry: &EntryRef<'_>) {
         self.mix(&type_number(entry.kind()).to_be_bytes());
-        // Strings and nested values are the only types so far.
         if let Some(string) = entry.string() {
             self.mix(string.as_bytes(&mut itoa::Buffer::new()));
         } else if let Some(bytes) = entry.document() {
             self.mix(bytes);
+        } else if let Some(list) = entry.aggregate::<List>() {
+            list.walk(0, Way::Forward, usize::MAX, |element| {
+                self.mix(element.as_bytes(&mut itoa::Buffer::new()));
+                true
+            });
         }
         if entry.expiry().is_some() {
             self.combine(b"!!expire!!");

@@ -3,6 +3,7 @@
 //! The payload is the value as an RDB file holds it, then version and checksum (`persist::rdb_format`). Its
 //! checksum is no secret, so a payload is as untrusted as any argument. Cost: O(size of the value).
 use crate::base::block::Block;
+use crate::base::pieces::Progress;
 use crate::command::options::{Options, integer, is};
 use crate::command::spec::access::{ACCESS, OW, RO, UPDATE};
 use crate::command::spec::flag::{ASKING, DENYOOM, READONLY, SYSCMD, WRITE};
@@ -13,9 +14,13 @@ use crate::engine::error::CmdError;
 use crate::engine::jobs::{Budget, Job, Step, Stepped};
 use crate::persist::dump_pieces::{DumpWriter, FooterCheck, StringReader, Unreadable};
 use crate::persist::rdb_format::{self, Checksum, Compression, Text, value_type};
+use crate::persist::value_reader::ValueReader;
+use crate::persist::value_writer::ValueWriter;
 use crate::proto::args::Args;
 use crate::store::{Kind, NewString, Scalar, StringRef, Ttl};
 use crate::types::document;
+use crate::types::limits::Limits;
+use crate::types::object::Object;
 
 /// The table of contents of this family.
 pub(super) const COMMANDS: &[Command] = &[DUMP, RESTORE, RESTORE_ASKING];
@@ -87,6 +92,8 @@ const RESTORE_ASKING: Command = Command {
 
 /// Units of work on a payload between two looks at the clock: 25 us.
 const PIECE_UNITS: usize = 8;
+/// The same of a collection: elements, or KiB.
+const COLLECTION_UNITS: usize = 32;
 /// A value of this size is taken over, not copied.
 const BLOCK_BYTES_MIN: usize = 16 * 1024;
 
@@ -101,7 +108,12 @@ fn dump(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     };
     let value_type = match entry.kind() {
         Kind::Document => value_type::DOCUMENT,
-        _ => value_type::STRING,
+        Kind::String => value_type::STRING,
+        Kind::List | Kind::Set | Kind::Hash | Kind::Zset | Kind::Stream => {
+            let threshold = ctx.engine.limits.list_packed_threshold;
+            let writer = Some(Box::new(ValueWriter::new(compression, threshold)));
+            return ctx.run(args, DumpCollection { writer });
+        }
     };
     let mark = scalar_mark(entry.scalar());
     let text = match (entry.string(), entry.document()) {
@@ -154,6 +166,42 @@ impl Job for Dump {
     }
 }
 
+/// DUMP of a collection.
+struct DumpCollection {
+    /// `None` once the payload is complete.
+    writer: Option<Box<ValueWriter>>,
+}
+
+impl Job for DumpCollection {
+    fn step(&mut self, ctx: &mut Ctx<'_>, args: Args<'_>, budget: &mut Budget) -> Stepped {
+        let key = args.key(1);
+        while let (Some(writer), Some(entry)) = (&mut self.writer, ctx.db.peek(key)) {
+            let units = budget.piece(COLLECTION_UNITS);
+            if writer.step(entry.value(), units).is_done() {
+                break;
+            }
+            if budget.spend(units as u64) {
+                return Ok(Step::More);
+            }
+        }
+        if let Some(writer) = self.writer.take() {
+            let (pieces, len) = writer.into_payload();
+            ctx.reply.bulk_pieces(&pieces, len);
+        }
+        Ok(Step::Done)
+    }
+
+    fn give_up(&mut self, ctx: &mut Ctx<'_>) {
+        if let Some(writer) = self.writer.take() {
+            ctx.engine.graveyard.bury_garbage(writer);
+        }
+    }
+
+    fn reply_bytes(&self) -> usize {
+        self.writer.as_ref().map_or(0, |writer| writer.len())
+    }
+}
+
 fn restore(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     let choices = Choices::parse(args)?;
     let key = args.key(1);
@@ -185,6 +233,8 @@ enum Reading {
     Check(FooterCheck),
     /// The value, in a payload of this length without version and checksum.
     Value { reader: Box<StringReader>, body_len: usize },
+    /// A collection, likewise.
+    Collection { reader: Box<ValueReader>, body_len: usize },
     /// Everything is read.
     Finished,
 }
@@ -199,8 +249,16 @@ impl Job for Restore {
                     if check.step(payload, units).map_err(|_| BAD_CHECKSUM)?.is_done() {
                         let body_len = check.body_len();
                         let body = payload.get(..body_len).unwrap_or(&[]);
-                        let reader = Box::new(begin_value(body)?);
-                        self.stage = Reading::Value { reader, body_len };
+                        self.stage = begin_value(body, &ctx.engine.limits)?;
+                    }
+                }
+                Reading::Collection { reader, body_len } => {
+                    let body = payload.get(1..*body_len).unwrap_or(&[]);
+                    let units = budget.piece(COLLECTION_UNITS);
+                    match reader.step(body, &ctx.engine.limits, units) {
+                        Ok(Progress::More) => {}
+                        Ok(Progress::Done) => break,
+                        Err(error) => return Err(self.refuse(ctx, error)),
                     }
                 }
                 Reading::Value { reader, body_len } => {
@@ -215,17 +273,33 @@ impl Job for Restore {
                 return Ok(Step::More);
             }
         }
-        if let Reading::Value { reader, body_len } =
-            std::mem::replace(&mut self.stage, Reading::Finished)
-        {
-            let restored = end_value(payload.get(..body_len).unwrap_or(&[]), *reader)?;
-            self.put(ctx, args, restored)?;
-        }
+        let restored = match std::mem::replace(&mut self.stage, Reading::Finished) {
+            Reading::Value { reader, body_len } => {
+                end_value(payload.get(..body_len).unwrap_or(&[]), *reader)?
+            }
+            Reading::Collection { reader, .. } => {
+                let object = reader.finish(&ctx.engine.limits).map_err(unreadable)?;
+                Restored::Collection(Box::new(object))
+            }
+            Reading::Check(_) | Reading::Finished => return Ok(Step::Done),
+        };
+        self.put(ctx, args, restored)?;
         Ok(Step::Done)
     }
 }
 
 impl Restore {
+    /// The error of a collection that cannot be read; what there is of it is freed when there is time.
+    #[cold]
+    fn refuse(&mut self, ctx: &mut Ctx<'_>, error: Unreadable) -> CmdError {
+        if let Reading::Collection { reader, .. } =
+            std::mem::replace(&mut self.stage, Reading::Finished)
+        {
+            ctx.engine.graveyard.bury_garbage(reader);
+        }
+        unreadable(error)
+    }
+
     /// Puts the value into the keyspace.
     fn put(&self, ctx: &mut Ctx<'_>, args: Args<'_>, restored: Restored) -> CmdResult {
         let Restore { choices, ttl_ms, .. } = self;
@@ -258,6 +332,13 @@ impl Restore {
                 ctx.db.set_scalar(key, NewString::Block(block), scalar, ttl)?
             }
             Restored::Document(bytes) => ctx.db.set_document(key, bytes, ttl)?,
+            Restored::Collection(object) => match *object {
+                Object::List(list) => ctx.db.put_aggregate(key, list, ttl)?,
+                Object::Set(set) => ctx.db.put_aggregate(key, set, ttl)?,
+                Object::Hash(hash) => ctx.db.put_aggregate(key, hash, ttl)?,
+                Object::Zset(zset) => ctx.db.put_aggregate(key, zset, ttl)?,
+                Object::Stream(stream) => ctx.db.put_aggregate(key, stream, ttl)?,
+            },
         };
         match choices.access {
             Some(Access::Idle(seconds)) if !ctx.engine.is_lfu => ctx.db.set_idle(key, seconds),
@@ -278,19 +359,27 @@ enum Restored {
     String(Text<'static>, Scalar),
     /// The checked bytes of a nested value.
     Document(Vec<u8>),
+    /// A collection.
+    Collection(Box<Object>),
+}
+
+fn unreadable(error: Unreadable) -> CmdError {
+    match error {
+        Unreadable::Corrupt => BAD_FORMAT,
+        Unreadable::OutOfMemory => CmdError::OutOfMemory,
+    }
 }
 
 /// Begins to read the value of a payload whose first byte is its type.
-fn begin_value(body: &[u8]) -> Result<StringReader, CmdError> {
-    match body {
-        [value_type::STRING | value_type::DOCUMENT, text @ ..] => {
-            StringReader::new(text).map_err(|error| match error {
-                Unreadable::Corrupt => BAD_FORMAT,
-                Unreadable::OutOfMemory => CmdError::OutOfMemory,
-            })
-        }
-        _ => Err(BAD_FORMAT),
+fn begin_value(body: &[u8], limits: &Limits) -> Result<Reading, CmdError> {
+    let body_len = body.len();
+    let (&value_type, text) = body.split_first().ok_or(BAD_FORMAT)?;
+    if matches!(value_type, value_type::STRING | value_type::DOCUMENT) {
+        let reader = Box::new(StringReader::new(text).map_err(unreadable)?);
+        return Ok(Reading::Value { reader, body_len });
     }
+    let reader = Box::new(ValueReader::new(value_type, limits).ok_or(BAD_FORMAT)?);
+    Ok(Reading::Collection { reader, body_len })
 }
 
 /// The value of a payload. What follows it is ignored, as in Redis, unless it is the mark of a scalar.

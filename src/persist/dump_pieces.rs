@@ -18,7 +18,7 @@ use crate::base::lzf::{Compressor, Decompressor, Malformed};
 use crate::base::pieces::{Garbage, Progress};
 use crate::persist::rdb_format::{
     BadFooter, COMPRESSION_GAIN_MIN, Checksum, Compression, Corrupt, ENCODED, ENCODING_LZF,
-    FOOTER_BYTES, Length, Reader, Text, UNCOMPRESSED_MAX, VERSION, write_length, write_string,
+    FOOTER_BYTES, Length, Reader, Text, UNCOMPRESSED_MAX, VERSION, VERSION_FIELD_EXPIRY, value_type, write_length, write_string,
 };
 use crate::store::OutOfMemory;
 
@@ -167,7 +167,14 @@ impl FooterCheck {
         let mut footer = Reader::new(payload.get(body_len..).ok_or(BadFooter)?);
         let version = footer.u16_le().map_err(|Corrupt| BadFooter)?;
         let expected = footer.u64_le().map_err(|Corrupt| BadFooter)?;
-        if version > VERSION {
+        let version_max = match payload.first() {
+            // What Redis 7.4 writes.
+            Some(&(value_type::HASH_EXPIRY | value_type::HASH_LISTPACK_EXPIRY)) => {
+                VERSION_FIELD_EXPIRY
+            }
+            _ => VERSION,
+        };
+        if version > version_max {
             return Err(BadFooter);
         }
         let summed_len = body_len + 2;
@@ -204,6 +211,12 @@ pub enum Unreadable {
     Corrupt,
     /// No memory for it.
     OutOfMemory,
+}
+
+impl From<OutOfMemory> for Unreadable {
+    fn from(_: OutOfMemory) -> Unreadable {
+        Unreadable::OutOfMemory
+    }
 }
 
 impl From<Corrupt> for Unreadable {

@@ -23,6 +23,8 @@ use crate::base::{lzf, number};
 
 /// Version of the format that is written, and the newest one that is read.
 pub const VERSION: u16 = 10;
+/// Version of payloads of hashes whose fields expire: Redis 7.4's.
+pub const VERSION_FIELD_EXPIRY: u16 = 12;
 /// Bytes behind the value in a DUMP payload: version and checksum.
 pub(super) const FOOTER_BYTES: usize = 10;
 /// Longest text that may be a 32-bit integer.
@@ -108,6 +110,10 @@ pub mod value_type {
     pub const LIST_LISTPACKS: u8 = 18;
     /// A stream, with what 7.0 added.
     pub const STREAM_2: u8 = 19;
+    /// A hash, each field after its time to live.
+    pub const HASH_EXPIRY: u8 = 24;
+    /// A hash as listpack of fields, values and expiries.
+    pub const HASH_LISTPACK_EXPIRY: u8 = 25;
     /// A nested value of ours: one string, in the form of `types::document`. Redis has no such type; it counts
     /// its own up from 0 and its opcodes down from 255, so this stands between them.
     pub const DOCUMENT: u8 = 160;

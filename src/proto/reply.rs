@@ -164,6 +164,19 @@ impl<'o> Reply<'o> {
         self.raw(b"\r\n");
     }
 
+    /// A string of `len` bytes in several pieces, by reference where they are big.
+    pub fn bulk_pieces(&mut self, pieces: &[Block], len: usize) {
+        self.header(b'$', len as i64);
+        for piece in pieces {
+            if piece.len() < REPLY_BLOCK_BYTES {
+                self.raw(piece);
+            } else {
+                self.out.push_block(piece.clone());
+            }
+        }
+        self.raw(b"\r\n");
+    }
+
     /// A number as a string.
     #[inline]
     pub fn bulk_int(&mut self, number: i64) {

@@ -255,7 +255,7 @@ pub enum List {
     /// A short one, or none at all.
     Packed(Listpack),
     /// A longer one, or one with a big element.
-    Nodes(Box<Nodes>),
+    Nodes(Nodes),
 }
 
 impl Default for List {
@@ -287,7 +287,7 @@ impl List {
     fn nodes(&mut self) -> &mut Nodes {
         if let List::Packed(pack) = self {
             let node = Node::Pack(Pack::of(pack.view()));
-            *self = List::Nodes(Box::new(Nodes::new(node)));
+            *self = List::Nodes(Nodes::new(node));
         }
         match self {
             List::Nodes(nodes) => nodes,
@@ -298,19 +298,29 @@ impl List {
     /// What has become short enough is packed again: well below where it stops to be.
     #[inline]
     fn settle(&mut self) {
+        self.pack_if_within(PACKED_BYTES_MAX / 2);
+    }
+
+    #[inline]
+    fn pack_if_within(&mut self, bytes_max: usize) {
         if let List::Nodes(nodes) = self
-            && let Some(pack) = nodes.only_pack(PACKED_BYTES_MAX / 2)
+            && let Some(pack) = nodes.only_pack(bytes_max)
         {
             *self = List::Packed(Listpack::from_bytes(pack.as_bytes().to_vec()));
         }
     }
 
+    /// Whether a short list stays one with this element.
+    #[inline]
+    fn is_short(pack: &Listpack, element: Element<'_>, fill: &Fill) -> bool {
+        let grown = pack.bytes_len() + element.len() + ITEM_OVERHEAD;
+        grown <= PACKED_BYTES_MAX && !fill.is_big(element)
+    }
+
     /// Whether an element may be added to a short list that stays one.
     #[inline]
     fn has_room(pack: &Listpack, element: Element<'_>, fill: &Fill) -> bool {
-        let total = pack.bytes_len();
-        let is_short = total + element.len() + ITEM_OVERHEAD <= PACKED_BYTES_MAX;
-        is_short && fill.allows(total, pack.len(), element)
+        List::is_short(pack, element, fill) && fill.allows(pack.bytes_len(), pack.len(), element)
     }
 
     /// Adds an element at an end. O(1).
@@ -326,7 +336,7 @@ impl List {
             }
             List::Packed(pack) if pack.is_empty() => {
                 let node = Node::with(element, fill);
-                *self = List::Nodes(Box::new(Nodes::new(node)));
+                *self = List::Nodes(Nodes::new(node));
             }
             _ => self.nodes().push(end, element, fill),
         }
@@ -430,6 +440,13 @@ impl List {
         if index >= self.len() {
             return false;
         }
+        if let List::Packed(pack) = self
+            && List::is_short(pack, element, fill)
+            && let Some(at) = pack.view().seek(index as i64)
+        {
+            pack.replace(at, element.as_bytes(&mut itoa::Buffer::new()));
+            return true;
+        }
         let nodes = self.nodes();
         if let Some(place) = nodes.seek(index) {
             nodes.replace(place, element, fill, spent);
@@ -491,7 +508,7 @@ impl List {
             match source {
                 ListRef::Packed(view) => {
                     self.append_node(Node::Pack(Pack::of(view)));
-                    self.settle();
+                    self.pack_if_within(PACKED_BYTES_MAX);
                     return None;
                 }
                 ListRef::Nodes(nodes) => self.append_node(Nodes::copy_of(nodes.node(at)?)),
@@ -510,7 +527,7 @@ impl List {
         } else {
             view.iter().for_each(|item| self.push(End::Back, item.into(), fill));
         }
-        self.settle();
+        self.pack_if_within(PACKED_BYTES_MAX);
     }
 
     fn append_node(&mut self, node: Node) {
@@ -518,7 +535,7 @@ impl List {
             return;
         }
         if self.is_empty() {
-            *self = List::Nodes(Box::new(Nodes::new(node)));
+            *self = List::Nodes(Nodes::new(node));
         } else {
             let nodes = self.nodes();
             nodes.put(nodes.count(), node);

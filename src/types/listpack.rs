@@ -83,6 +83,31 @@ impl<'a> ListpackRef<'a> {
         if at == bytes.len() - 1 && is_count_right { Ok(count) } else { Err(Corrupt) }
     }
 
+    /// The item at `at` of bytes from outside whose frame is right ([`ListpackRef::check`]), and where the next one
+    /// begins; `None` at the end, which the header has to agree with: `count` items are before it. For checking in
+    /// pieces, from [`ListpackRef::FIRST`] on.
+    pub fn checked_item(
+        bytes: &'a [u8],
+        at: usize,
+        count: usize,
+    ) -> Result<Option<(Item<'a>, usize)>, Corrupt> {
+        let list = ListpackRef { bytes };
+        if !list.is_item(at) {
+            let counted = list.header_count();
+            let is_count_right = counted == COUNT_UNKNOWN || usize::from(counted) == count;
+            return if at == list.end() && is_count_right { Ok(None) } else { Err(Corrupt) };
+        }
+        let (item, size) = decode(bytes, at).ok_or(Corrupt)?;
+        let next = at + size + back_bytes(size);
+        if next >= bytes.len() || read_back(bytes, next) != Some(size) {
+            return Err(Corrupt);
+        }
+        Ok(Some((item, next)))
+    }
+
+    /// Position of the first item, where there is one.
+    pub const FIRST: usize = HEADER_BYTES;
+
     /// All of it, header included.
     #[inline]
     pub fn as_bytes(&self) -> &'a [u8] {

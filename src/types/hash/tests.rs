@@ -1,6 +1,7 @@
 //! A hash against a map, in all its forms.
 use super::*;
 use crate::base::hash::KeyHasher;
+use crate::base::random::Random;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 

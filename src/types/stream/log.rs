@@ -139,13 +139,16 @@ impl Log {
         let (first, node) = match self.tail.take() {
             Some((first, node)) if node.has_room(text_bytes, limits) => (first, node),
             full => {
+                // The next node will grow as large as this one, as a rule: at once, without holes left behind.
+                let mut room = text_bytes;
                 if let Some((first, mut node)) = full {
+                    room = room.max(node.as_bytes().len().min(limits.bytes));
                     self.bytes -= node.capacity();
                     node.close();
                     self.bytes += node.capacity();
                     self.older.insert(first, node);
                 }
-                let node = Node::new(count, fields.clone(), text_bytes);
+                let node = Node::new(count, fields.clone(), room);
                 self.bytes += node.capacity() + NODE_OVERHEAD;
                 (id, node)
             }
@@ -266,7 +269,8 @@ impl Log {
         self.entries_added = header.entries_added;
     }
 
-    pub(super) fn header(&self) -> Header {
+    /// All but the nodes.
+    pub fn header(&self) -> Header {
         Header {
             length: self.length,
             first_id: self.first_id,
@@ -470,7 +474,7 @@ impl Trim {
         self.removed
     }
 
-    /// How many nodes it may have to look at. O(1).
+    /// About how many nodes it has to look at: as if all had the same number of entries. O(1).
     pub fn nodes_ahead(&self, log: &Log) -> usize {
         let nodes = log.nodes_len() as u64;
         let ahead = match self.keep {

@@ -10,6 +10,7 @@ use super::group::{ConsumerNumber, ENTRIES_READ_UNKNOWN, Group};
 use super::id::StreamId;
 use super::log::Header;
 use super::node::NodeRef;
+use crate::base::pieces::{Garbage, Progress};
 use crate::types::listpack::Corrupt;
 
 /// A stream under way.
@@ -126,11 +127,14 @@ impl StreamBuilder {
         Ok(self.stream)
     }
 
-    /// What there is of it, to be freed in slices.
-    pub fn into_garbage(mut self) -> Stream {
+}
+
+/// What is not finished, to be freed in slices.
+impl Garbage for StreamBuilder {
+    fn free_slice(&mut self, units: usize) -> Progress {
         if let Some((name, group)) = self.group.take() {
             self.stream.add_group(&name, group);
         }
-        self.stream
+        self.stream.free_slice(units)
     }
 }

@@ -82,12 +82,12 @@ fn nth(model: &Entries, index: usize) -> Option<StreamId> {
 
 fn trim(stream: &mut Stream, model: &mut Entries, keep: Keep, is_exact: bool) {
     let mut trim = Trim::new(keep, is_exact, 0);
-    let ahead = trim.nodes_ahead(stream.log());
+    let (ahead, nodes) = (trim.nodes_ahead(stream.log()), stream.log().nodes_len());
     let mut steps = 0;
     while !trim.step(stream.log_mut(), 1).is_done() {
         steps += 1;
     }
-    assert!(steps <= ahead, "{steps} steps, {ahead} nodes ahead");
+    assert!(steps <= nodes && (ahead > 0 || steps == 0), "{steps} of {nodes}, {ahead} ahead");
     let before = model.len();
     let left: Vec<StreamId> = match keep {
         Keep::Newest(count) => model.keys().rev().take(count as usize).copied().collect(),
