@@ -265,7 +265,8 @@ fn a_big_set_takes_little_memory_and_follows_what_moves() {
     let mut sorted = Model(members.clone());
     sorted.sort();
     assert_eq!(sorted.0, members);
-    assert!(zset.memory_bytes() as f64 / ((count / 4) as f64) < 90.0, "{}", zset.memory_bytes());
+    // Gaps of up to a half.
+    assert!(zset.memory_bytes() as f64 / ((count / 4) as f64) < 105.0, "{}", zset.memory_bytes());
     let mut pieces = 0;
     while zset.free_slice(1) == Progress::More {
         pieces += 1;
