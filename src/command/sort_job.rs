@@ -373,7 +373,9 @@ impl Sort {
                 Stage::Skip => {
                     while self.skip > 0 {
                         let count = budget.piece(ELEMENTS_PER_PIECE).min(self.skip);
-                        (0..count).for_each(|_| drop(self.sorting.next()));
+                        (0..count).for_each(|_| {
+                            self.sorting.next();
+                        });
                         self.skip -= count;
                         if budget.spend(count as u64) && self.skip > 0 {
                             return Ok(Step::More);

@@ -3,7 +3,7 @@ use crate::base::hash::KeyHasher;
 use crate::types::list::{Element, End, Fill, Spent};
 
 /// Elements of two bytes that stand in an entry.
-const INLINE_MAX: usize = 504;
+const INLINE_MAX: usize = 508;
 
 fn db() -> Db {
     Db::new(KeyHasher::new(5))
