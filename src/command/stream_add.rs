@@ -235,7 +235,10 @@ fn xadd(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
         AppendError::NotGreater => CmdError::Text(
             "ERR The ID specified in XADD is equal or smaller than the target stream top item",
         ),
-        AppendError::TooLarge => CmdError::Text("ERR Elements are too large to be stored"),
+        // Redis has no words of its own for the first.
+        AppendError::NoSequence | AppendError::TooLarge => {
+            CmdError::Text("ERR Elements are too large to be stored")
+        }
     })?;
     ctx.changed(Event::XAdd, key.bytes);
     if let Some(trim) = trim.take().filter(|_| nodes > 0) {

@@ -28,12 +28,14 @@ pub enum AppendError {
     Exhausted,
     /// Its id is not greater than the last one.
     NotGreater,
+    /// `ms-*`, and that millisecond has no sequence number left.
+    NoSequence,
     /// It has more than a gigabyte.
     TooLarge,
 }
 
 /// The entries.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Log {
     /// All nodes but the last one.
     older: BTreeMap<StreamId, Node>,
@@ -174,7 +176,7 @@ impl Log {
             NewId::Auto if now_ms > self.last_id.ms => StreamId::new(now_ms, 0),
             NewId::Auto => self.last_id.next().ok_or(AppendError::Exhausted)?,
             NewId::AutoSeq(ms) if ms == self.last_id.ms => {
-                let seq = self.last_id.seq.checked_add(1).ok_or(AppendError::NotGreater)?;
+                let seq = self.last_id.seq.checked_add(1).ok_or(AppendError::NoSequence)?;
                 StreamId::new(ms, seq)
             }
             NewId::AutoSeq(ms) => StreamId::new(ms, 0),

@@ -322,7 +322,7 @@ fn ids_ascend() {
     assert_eq!(add(&mut stream, NewId::Given(id(5, 2)), &fields), Err(AppendError::NotGreater));
     let top = id(7, u64::MAX);
     assert_eq!(add(&mut stream, NewId::Given(top), &fields), Ok(top));
-    assert_eq!(add(&mut stream, NewId::AutoSeq(7), &fields), Err(AppendError::NotGreater));
+    assert_eq!(add(&mut stream, NewId::AutoSeq(7), &fields), Err(AppendError::NoSequence));
     assert_eq!(add(&mut stream, NewId::Auto, &fields), Ok(id(8, 0)));
     assert_eq!(add(&mut stream, NewId::Given(StreamId::MAX), &fields), Ok(StreamId::MAX));
     assert_eq!(add(&mut stream, NewId::Auto, &fields), Err(AppendError::Exhausted));
