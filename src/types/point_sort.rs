@@ -214,14 +214,14 @@ impl Partition {
                     Ordering::Greater => {}
                 }
             }
-            if !self.from_above(items, left, &compare) {
+            if !self.descend(items, left, &compare) {
                 return;
             }
         }
     }
 
     /// Goes down to one that belongs below, and exchanges it; false: all are divided, or the time is up.
-    fn from_above<T: Copy>(
+    fn descend<T: Copy>(
         &mut self,
         items: &mut [T],
         left: &mut usize,
