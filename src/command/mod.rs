@@ -16,6 +16,10 @@ mod distribution;
 mod dump;
 pub mod execute;
 mod expire;
+mod geo;
+mod geo_search;
+mod geo_search_job;
+mod geo_value;
 mod hash;
 mod hash_expire;
 mod hash_random;
@@ -98,6 +102,8 @@ pub(crate) const FAMILIES: &[&[Command]] = &[
     bitfield::COMMANDS,
     bitop::COMMANDS,
     hyperloglog::COMMANDS,
+    geo::COMMANDS,
+    geo_search::COMMANDS,
     key::COMMANDS,
     expire::COMMANDS,
     scan::COMMANDS,

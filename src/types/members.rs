@@ -145,6 +145,20 @@ impl Members {
         self.slot_of(key).map(|slot| MemberId(slot.handle))
     }
 
+    /// Asks the processor for the bucket of a name that will be looked up soon, and gives the name's hash.
+    #[inline]
+    pub fn prefetch_bucket(&self, name: &[u8]) -> u64 {
+        let hash = self.hasher.hash(name);
+        self.table.prefetch_bucket(hash);
+        hash
+    }
+
+    /// Asks the processor for the element of a name whose bucket has been prefetched.
+    #[inline]
+    pub fn prefetch_element(&self, hash: u64) {
+        self.table.candidates(hash, |handle| self.arena.prefetch(Place::from_raw(handle)));
+    }
+
     #[inline]
     fn slot_of(&self, key: Key<'_>) -> Option<Slot> {
         self.table.find(key.hash, |handle| self.name(MemberId(handle)) == key.bytes)
@@ -288,6 +302,14 @@ impl Members {
             } else {
                 self.arena.pass(end);
             }
+        }
+    }
+
+    /// As [`Members::tidy`], after an element was taken out, for who pays much for each that moves: while a collection only
+    /// shrinks, gaps are left until they are three quarters of everything.
+    pub fn tidy_late(&mut self, moved: impl FnMut(MemberId, MemberId)) {
+        if self.arena.is_nearly_empty() {
+            self.tidy(moved);
         }
     }
 

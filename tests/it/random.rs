@@ -7,8 +7,8 @@
 //! what the other one dumped. A history that fails is made as short as it gets before it is shown.
 //!
 //! `RANDOM_SEED=7 RANDOM_ROUNDS=1` plays one round again, `RANDOM_ROUNDS=100000 RANDOM_SECONDS=600` many,
-//! `RANDOM_COMMANDS=zset,sort` only commands of these groups or names; `RANDOM_FAILURES=20` goes on until so many
-//! commands have failed; `RUFOUS_SERVER=path` plays on another binary.
+//! `RANDOM_COMMANDS=sorted-set,sort` only commands of these groups or names, `RANDOM_WITHOUT=dump` none of these;
+//! `RANDOM_FAILURES=20` goes on until so many commands have failed; `RUFOUS_SERVER=path` plays on another binary.
 
 mod compare;
 mod duel;
@@ -50,6 +50,12 @@ const LONG_WORD: usize = 80;
 
 fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+}
+
+/// The words of a setting.
+fn list(name: &str) -> Vec<String> {
+    let words = std::env::var(name).unwrap_or_default();
+    words.split(',').filter(|word| !word.is_empty()).map(str::to_owned).collect()
 }
 
 #[test]
