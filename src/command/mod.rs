@@ -8,9 +8,11 @@ mod client_list;
 mod clock;
 pub mod config;
 mod connection;
+mod copy;
 mod database;
 mod debug;
 mod debug_digest;
+mod debug_object;
 pub mod direct;
 mod distribution;
 mod dump;
@@ -99,6 +101,7 @@ pub(crate) const FAMILIES: &[&[Command]] = &[
     bitop::COMMANDS,
     hyperloglog::COMMANDS,
     key::COMMANDS,
+    copy::COMMANDS,
     expire::COMMANDS,
     scan::COMMANDS,
     zset::COMMANDS,

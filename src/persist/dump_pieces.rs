@@ -18,7 +18,8 @@ use crate::base::lzf::{Compressor, Decompressor, Malformed};
 use crate::base::pieces::{Garbage, Progress};
 use crate::persist::rdb_format::{
     BadFooter, COMPRESSION_GAIN_MIN, Checksum, Compression, Corrupt, ENCODED, ENCODING_LZF,
-    FOOTER_BYTES, Length, Reader, Text, UNCOMPRESSED_MAX, VERSION, VERSION_FIELD_EXPIRY, value_type, write_length, write_string,
+    FOOTER_BYTES, Length, Reader, Text, UNCOMPRESSED_MAX, VERSION, VERSION_FIELD_EXPIRY,
+    value_type, write_length, write_string,
 };
 use crate::store::OutOfMemory;
 

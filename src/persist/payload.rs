@@ -236,13 +236,17 @@ impl Payload {
 impl Garbage for Payload {
     fn free_slice(&mut self, units: usize) -> Progress {
         for part in self.queue.drain(..) {
-            self.sealed.extend(match part {
-                Part::Bytes(bytes) => [Some(Block::new(bytes)), None],
-                Part::Text(text) => [Some(text), None],
-                Part::Framed { block, text, .. } => [Some(block), Some(Block::new(text))],
-                Part::Packing { text, packed, .. } => [Some(text), Some(Block::new(packed))],
-                Part::Summing { block, .. } => [Some(block), None],
-            }.into_iter().flatten());
+            self.sealed.extend(
+                match part {
+                    Part::Bytes(bytes) => [Some(Block::new(bytes)), None],
+                    Part::Text(text) => [Some(text), None],
+                    Part::Framed { block, text, .. } => [Some(block), Some(Block::new(text))],
+                    Part::Packing { text, packed, .. } => [Some(text), Some(Block::new(packed))],
+                    Part::Summing { block, .. } => [Some(block), None],
+                }
+                .into_iter()
+                .flatten(),
+            );
         }
         self.sealed.free_slice(units)
     }

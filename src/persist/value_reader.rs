@@ -230,6 +230,7 @@ impl ValueReader {
             },
             Stage::Plain => match self.input.text(body, units)? {
                 None => Stage::Plain,
+                Some(Text::Bytes(bytes)) if bytes.is_empty() => return Err(Unreadable::Corrupt),
                 Some(text) => {
                     self.target.take(text, limits)?;
                     Stage::Node

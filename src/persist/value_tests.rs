@@ -134,11 +134,11 @@ fn zset_of(count: usize) -> Object {
 fn stream_of(entries: u64, groups: usize) -> Object {
     let mut stream = Stream::new();
     stream.create();
-    let node_limits = NodeLimits { bytes_max: 4096, entries_max: 10 };
+    let node_limits = NodeLimits { bytes: 4096, entries: 10 };
     for number in 0..entries {
         let id = NewId::parse(format!("{}-1", number + 5).as_bytes()).unwrap();
         let value = number.to_string();
-        let fields: [&[u8]; 4] = [b"field", value.as_bytes(), b"other", b"same"];
+        let fields: [(&[u8], &[u8]); 2] = [(b"field", value.as_bytes()), (b"other", b"same")];
         stream.append(id, 1, fields.iter().copied(), node_limits).unwrap();
     }
     for group in 0..groups {
@@ -210,17 +210,20 @@ fn a_step_is_short_whatever_comes() {
 #[test]
 fn what_makes_no_value_is_refused() {
     for body in [
-        &b"\x01\x00"[..],       // no element
-        b"\x02\x02\x01a\x01a",  // a member twice
-        b"\x04\x02\x01a\x01b\x01a\x01c", // a field twice
-        b"\x04\x01\x01a",       // no value
+        &b"\x01\x00"[..],                     // no element
+        b"\x02\x02\x01a\x01a",                // a member twice
+        b"\x04\x02\x01a\x01b\x01a\x01c",      // a field twice
+        b"\x04\x01\x01a",                     // no value
         b"\x05\x01\x01a\0\0\0\0\0\0\xf8\x7f", // NaN
-        b"\x03\x01\x01a\xfd",   // NaN as text
-        b"\x02\xc0\x01",        // a number for a count
-        b"\x12\x01\x03\x00",    // no such form of node
-        b"\x12\x00",            // no node
-        b"\x10\x07\x07\0\0\0\0\0\xff", // an empty hash
-        b"\x06\x00", b"\x07\x00", b"\xff", b"\x17\x00",
+        b"\x03\x01\x01a\xfd",                 // NaN as text
+        b"\x02\xc0\x01",                      // a number for a count
+        b"\x12\x01\x03\x00",                  // no such form of node
+        b"\x12\x00",                          // no node
+        b"\x10\x07\x07\0\0\0\0\0\xff",        // an empty hash
+        b"\x06\x00",
+        b"\x07\x00",
+        b"\xff",
+        b"\x17\x00",
         b"\x81\xff\xff\xff\xff\xff\xff\xff\xff",
     ] {
         assert_eq!(read(body, 1).err(), Some(Unreadable::Corrupt), "{body:?}");

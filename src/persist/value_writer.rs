@@ -43,7 +43,10 @@ enum Place {
     Start,
     Nodes(usize),
     Members(SetCursor),
-    Fields { cursor: usize, first_expiry: Option<UnixMillis> },
+    Fields {
+        cursor: usize,
+        first_expiry: Option<UnixMillis>,
+    },
     /// So many members are left, those with the lowest scores.
     Scores(usize),
     Stream(StreamPlace),
@@ -280,9 +283,9 @@ impl ValueWriter {
                 Some(StreamPlace::Group(None))
             }
             StreamPlace::Group(after) => self.write_group(stream, after.as_deref()),
-            StreamPlace::Pending(name, start) => {
-                stream.group(&name).map(|group| self.write_pending(group, name, start, units, &mut used))
-            }
+            StreamPlace::Pending(name, start) => stream
+                .group(&name)
+                .map(|group| self.write_pending(group, name, start, units, &mut used)),
             StreamPlace::Consumer(name, after) => {
                 stream.group(&name).map(|group| self.write_consumer(group, name, after.as_deref()))
             }

@@ -126,7 +126,6 @@ impl StreamBuilder {
         self.stream.create();
         Ok(self.stream)
     }
-
 }
 
 /// What is not finished, to be freed in slices.
