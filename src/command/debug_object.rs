@@ -39,7 +39,7 @@ pub(super) fn object(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
         value => {
             let compression = if compresses { Compression::Lzf } else { Compression::Off };
             let mut writer = ValueWriter::new(compression, limits.list_packed_threshold);
-            while !writer.step(value, usize::MAX).is_done() {}
+            while !writer.step(value, 1 << 20).is_done() {}
             (entry.key().as_ptr(), writer.into_payload().1 - FRAME_BYTES)
         }
     };
