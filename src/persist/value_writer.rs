@@ -104,7 +104,8 @@ impl ValueWriter {
                 }
             };
             let bytes = self.payload.len().saturating_sub(before);
-            left = left.saturating_sub(used.max(1).saturating_add(bytes / BYTES_PER_UNIT));
+            let used = used.max(1).saturating_add(bytes / BYTES_PER_UNIT);
+            left = left.saturating_sub(used);
         }
         Progress::More
     }
