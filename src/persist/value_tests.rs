@@ -153,7 +153,7 @@ fn stream_of(entries: u64, groups: usize) -> Object {
             }
         });
     }
-    Object::Stream(stream)
+    Object::Stream(Box::new(stream))
 }
 
 #[test]
