@@ -113,8 +113,9 @@ proptest! {
         for op in ops {
             match op {
                 Op::Add(gap, fields) => {
-                    let new = if gap == 0 { id(last.ms, last.seq + 1) } else { id(last.ms + gap, 0) };
-                    let pairs = fields.iter().map(|(name, value)| (name.as_slice(), value.as_slice()));
+                    let seq = if gap == 0 { last.seq + 1 } else { 0 };
+                    let new = id(last.ms + gap, seq);
+                    let pairs = fields.iter().map(|(name, value)| (&name[..], &value[..]));
                     let added = stream.append(NewId::Given(new), 0, pairs, SMALL);
                     prop_assert_eq!(added, Ok(new));
                     model.insert(new, fields);
@@ -145,7 +146,8 @@ proptest! {
                         Vec::new()
                     };
                     for units in [1, 4, 1000] {
-                        prop_assert_eq!(&walked(stream.log(), Walk::new(start, end), units), &wanted);
+                        let found = walked(stream.log(), Walk::new(start, end), units);
+                        prop_assert_eq!(&found, &wanted);
                     }
                     wanted.reverse();
                     for units in [1, 4, 1000] {
@@ -289,8 +291,8 @@ proptest! {
                 continue;
             }
             let entries = builder.entries;
-            builder.set_header(Header { length: entries, last_id: StreamId::MAX, ..Header::default() })
-                .expect("counted");
+            let header = Header { length: entries, last_id: StreamId::MAX, ..Header::default() };
+            builder.set_header(header).expect("counted");
             let mut built = builder.finish().expect("whole");
             built.log_mut().find_first();
             let all = walked(built.log(), Walk::new(StreamId::MIN, StreamId::MAX), 2);
@@ -342,7 +344,7 @@ fn a_node_is_as_redis_writes_it() {
         &[2, 1, 1, 1, 1, 1, 0x81, b'f', 2, 0, 1], // two entries, one deleted, one field: f, 0
         &[2, 1, 0, 1, 0, 1, 1, 1, 4, 1],          // same fields, 0-0, 1; 4 items
         &[3, 1, 0, 1, 1, 1, 0x81, b'x', 2, 4, 1], // same fields and deleted, 0-1, x
-        &[0, 1, 1, 1, 0xdf, 0xff, 2, 1, 1, 0x81, b'g', 2, 0x81, b'y', 2, 6, 1], // 1-(-1), one field, g y
+        &[0, 1, 1, 1, 0xdf, 0xff, 2, 1, 1, 0x81, b'g', 2, 0x81, b'y', 2, 6, 1], // 1-(-1), g y
     ];
     assert_eq!(&bytes[6..bytes.len() - 1], expected.concat());
 }
