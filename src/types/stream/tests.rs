@@ -6,7 +6,8 @@ use proptest::prelude::*;
 use super::node::NodeRef;
 use super::*;
 
-type Entries = BTreeMap<StreamId, Vec<(Vec<u8>, Vec<u8>)>>;
+type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
+type Entries = BTreeMap<StreamId, Pairs>;
 
 const SMALL: NodeLimits = NodeLimits { bytes: 200, entries: 7 };
 
@@ -14,12 +15,12 @@ fn id(ms: u64, seq: u64) -> StreamId {
     StreamId::new(ms, seq)
 }
 
-fn owned(entry: Entry<'_>) -> (StreamId, Vec<(Vec<u8>, Vec<u8>)>) {
+fn owned(entry: Entry<'_>) -> (StreamId, Pairs) {
     (entry.id, entry.fields().map(|(name, value)| (name.to_vec(), value.to_vec())).collect())
 }
 
 /// All that a walk shows, with steps of so many units.
-fn walked(log: &Log, mut walk: Walk, units: usize) -> Vec<(StreamId, Vec<(Vec<u8>, Vec<u8>)>)> {
+fn walked(log: &Log, mut walk: Walk, units: usize) -> Vec<(StreamId, Pairs)> {
     let mut found = Vec::new();
     while !walk.step(log, units, |entry| found.push(owned(entry))).is_done() {}
     found
@@ -49,7 +50,7 @@ fn check(stream: &Stream, model: &Entries) {
 
 #[derive(Clone, Debug)]
 enum Op {
-    Add(u64, Vec<(Vec<u8>, Vec<u8>)>),
+    Add(u64, Pairs),
     Delete(usize),
     DeleteNone(u64),
     MaxLen(usize, bool),
