@@ -63,6 +63,7 @@ mod stream_info;
 mod stream_pending;
 mod stream_range;
 mod stream_read;
+mod stream_read_request;
 mod stream_value;
 mod string;
 mod string_number;
