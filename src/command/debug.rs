@@ -22,7 +22,6 @@ use crate::proto::args::Args;
 use crate::proto::reply::{Output, Resp};
 use crate::store::{Db, NewString, StringRef, Ttl};
 use crate::types::limits::LIST_PACKED_THRESHOLD;
-use crate::types::list::{List, ListRef, NodeRef};
 
 /// The table of contents of this family.
 pub(super) const COMMANDS: &[Command] = &[DEBUG];
