@@ -8,14 +8,20 @@ mod client_list;
 mod clock;
 pub mod config;
 mod connection;
+mod copy;
 mod database;
 mod debug;
 mod debug_digest;
+mod debug_object;
 pub mod direct;
 mod distribution;
 mod dump;
 pub mod execute;
 mod expire;
+mod geo;
+mod geo_search;
+mod geo_search_job;
+mod geo_value;
 mod hash;
 mod hash_expire;
 mod hash_random;
@@ -57,6 +63,7 @@ mod stream_info;
 mod stream_pending;
 mod stream_range;
 mod stream_read;
+mod stream_read_request;
 mod stream_value;
 mod string;
 mod string_number;
@@ -98,7 +105,10 @@ pub(crate) const FAMILIES: &[&[Command]] = &[
     bitfield::COMMANDS,
     bitop::COMMANDS,
     hyperloglog::COMMANDS,
+    geo::COMMANDS,
+    geo_search::COMMANDS,
     key::COMMANDS,
+    copy::COMMANDS,
     expire::COMMANDS,
     scan::COMMANDS,
     zset::COMMANDS,

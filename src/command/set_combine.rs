@@ -475,7 +475,7 @@ impl Combine {
             if walked.is_done() || *found >= found_max {
                 break;
             }
-            if budget.spend((units * others.len()) as u64) {
+            if budget.spend((units * others.len().max(1)) as u64) {
                 return Ok(false);
             }
         }

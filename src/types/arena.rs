@@ -202,6 +202,13 @@ impl Arena {
         self.victim.is_some() || gaps > GAP_BYTES_MIN && gaps > self.used_bytes / self.gap_parts
     }
 
+    /// Whether less than a quarter of what was filled is in use.
+    #[inline]
+    #[must_use]
+    pub fn is_nearly_empty(&self) -> bool {
+        self.used_bytes > GAP_BYTES_MIN && self.live_bytes < self.used_bytes / 4
+    }
+
     /// The next slot, in use or not, of the chunk that is being emptied, choosing one where none is. The owner moves
     /// the element, if it is in use, and goes on with [`Arena::pass`]. `None`: there is nothing to move now.
     pub fn victim(&mut self) -> Option<Place> {

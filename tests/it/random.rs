@@ -7,8 +7,8 @@
 //! what the other one dumped. A history that fails is made as short as it gets before it is shown.
 //!
 //! `RANDOM_SEED=7 RANDOM_ROUNDS=1` plays one round again, `RANDOM_ROUNDS=100000 RANDOM_SECONDS=600` many,
-//! `RANDOM_COMMANDS=zset,sort` only commands of these groups or names; `RANDOM_FAILURES=20` goes on until so many
-//! commands have failed; `RUFOUS_SERVER=path` plays on another binary.
+//! `RANDOM_COMMANDS=sorted-set,sort` only commands of these groups or names, `RANDOM_WITHOUT=dump` none of these;
+//! `RANDOM_FAILURES=20` goes on until so many commands have failed; `RUFOUS_SERVER=path` plays on another binary.
 
 mod compare;
 mod duel;
@@ -52,6 +52,12 @@ fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 
+/// The words of a setting.
+fn list(name: &str) -> Vec<String> {
+    let words = std::env::var(name).unwrap_or_default();
+    words.split(',').filter(|word| !word.is_empty()).map(str::to_owned).collect()
+}
+
 #[test]
 fn random_histories_are_answered_as_redis_answers_them() {
     if !redis_is_installed() {
@@ -59,8 +65,8 @@ fn random_histories_are_answered_as_redis_answers_them() {
         return;
     }
     let seed = setting("RANDOM_SEED", 1);
-    let rounds = setting("RANDOM_ROUNDS", 400);
-    let until = Instant::now() + Duration::from_secs(setting("RANDOM_SECONDS", 25));
+    let rounds = setting("RANDOM_ROUNDS", 5000);
+    let until = Instant::now() + Duration::from_secs(setting("RANDOM_SECONDS", 8));
     let mut duel = Duel::start();
     let grammar = Grammar::new(&duel.common_commands());
     let failures_max = setting("RANDOM_FAILURES", 1) as usize;

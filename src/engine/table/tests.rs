@@ -49,7 +49,6 @@ fn flags_do_not_contradict() {
             !entry.has(flag::DENYOOM) || entry.has(flag::WRITE),
             "{name}: only writes need memory"
         );
-        assert!(!(entry.has(flag::FAST) && entry.has(flag::BLOCKING)), "{name}");
         for spec in entry.command.keys {
             let kinds = spec.access & (access::RW | access::RO | access::OW | access::RM);
             assert_eq!(kinds.count_ones(), 1, "{name}: one of RW, RO, OW, RM");

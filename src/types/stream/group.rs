@@ -54,7 +54,7 @@ struct Slot {
 }
 
 /// A member of a group.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Consumer {
     name: Arc<[u8]>,
     /// When it last asked for something, as Unix time in milliseconds.
@@ -84,7 +84,7 @@ impl Consumer {
 }
 
 /// A consumer group.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Group {
     /// The last id delivered to any consumer.
     pub last_id: StreamId,

@@ -39,7 +39,7 @@ pub trait Fields<'a>: Iterator<Item = (&'a [u8], &'a [u8])> + Clone {}
 impl<'a, I: Iterator<Item = (&'a [u8], &'a [u8])> + Clone> Fields<'a> for I {}
 
 /// A node of its own.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Node(Listpack);
 
 /// One entry.
