@@ -221,9 +221,10 @@ impl Fill {
 
     /// Whether two nodes may be one.
     fn allows_merge(&self, one: &Pack, next: &Pack) -> bool {
-        // Redis takes off 11 bytes for what is there once only, a few more than there are.
-        one.total() + next.total() - 11 <= self.bytes_max
-            && one.len() + next.len() <= self.items_max
+        // Header and end mark are there once only. Redis takes off four bytes more; nodes that are a little too long
+        // for it would cost us a page.
+        let total = one.total() + next.total() - LISTPACK_FRAME_BYTES;
+        total <= self.bytes_max && one.len() + next.len() <= self.items_max
     }
 
     /// Whether an element may be put in the place of another one.
