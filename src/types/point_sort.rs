@@ -360,7 +360,11 @@ mod tests {
         }
 
         #[test]
-        fn the_first_are_in_order(items in items(), wanted in 1usize..300, comparisons in 1usize..50) {
+        fn the_first_are_in_order(
+            items in items(),
+            wanted in 1usize..300,
+            comparisons in 1usize..50,
+        ) {
             let wanted = wanted.min(items.len());
             let mut expected = items.clone();
             expected.sort_by(by_first);

@@ -65,8 +65,8 @@ fn random_histories_are_answered_as_redis_answers_them() {
         return;
     }
     let seed = setting("RANDOM_SEED", 1);
-    let rounds = setting("RANDOM_ROUNDS", 400);
-    let until = Instant::now() + Duration::from_secs(setting("RANDOM_SECONDS", 25));
+    let rounds = setting("RANDOM_ROUNDS", 5000);
+    let until = Instant::now() + Duration::from_secs(setting("RANDOM_SECONDS", 8));
     let mut duel = Duel::start();
     let grammar = Grammar::new(&duel.common_commands());
     let failures_max = setting("RANDOM_FAILURES", 1) as usize;
