@@ -7,12 +7,12 @@ use std::io;
 use std::time::Duration;
 
 use crate::base::glob::{Case, glob_match};
-use crate::base::{lzf, number};
+use crate::base::number;
 use crate::command::debug_digest::Digest;
+use crate::command::debug_object;
 use crate::command::help;
 use crate::command::spec::flag::{ADMIN, LOADING, NOSCRIPT, PROTECTED, STALE, SYSCMD};
 use crate::command::spec::{Command, Group, command, doc};
-use crate::engine::config::Opt;
 use crate::engine::config_rewrite::Lines;
 use crate::engine::ctx::{CmdResult, Ctx};
 use crate::engine::debug_settings::DebugSettings;
@@ -22,7 +22,6 @@ use crate::proto::args::Args;
 use crate::proto::reply::{Output, Resp};
 use crate::store::{Db, NewString, StringRef, Ttl};
 use crate::types::limits::LIST_PACKED_THRESHOLD;
-use crate::types::list::{List, ListRef, NodeRef};
 
 /// The table of contents of this family.
 pub(super) const COMMANDS: &[Command] = &[DEBUG];
@@ -42,7 +41,7 @@ fn debug(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
             ctx.engine.is_active_expire_on = leading_int(args.at(2)) != 0;
             done(ctx)
         }
-        (b"object", 3) => object(ctx, args),
+        (b"object", 3) => debug_object::object(ctx, args),
         (b"change-repl-id", 2) => {
             log::warn!("Changing replication IDs after receiving DEBUG change-repl-id");
             ctx.engine.replication_id = ctx.engine.random.hex_id();
@@ -71,7 +70,7 @@ fn debug(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
         (b"digest-value", _) => digest_value(ctx, args),
         (b"htstats", 3) => table_stats(ctx, args),
         (b"htstats-key" | b"listpack", 3) | (b"quicklist", 3 | 4) => {
-            encoding_of_aggregate(ctx, args, &name)
+            debug_object::encoding(ctx, args, &name)
         }
         (b"populate", 3..=5) => populate(ctx, args),
         (b"sdslen", 3) => string_sizes(ctx, args),
@@ -148,77 +147,6 @@ fn sleep(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     }
     ctx.engine.clock.refresh();
     done(ctx)
-}
-
-fn object(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
-    let compresses = ctx.engine.config.flag(Opt::Rdbcompression);
-    let entry = ctx.db.peek(args.key(2)).ok_or(CmdError::NoSuchKey)?;
-    let idle_seconds = entry.idle_seconds();
-    // Where the value is; of a number kept in the entry, where the entry is.
-    let (address, length) = match entry.string() {
-        Some(StringRef::Bytes(bytes)) => (bytes.as_ptr(), saved_length(bytes, compresses)),
-        Some(StringRef::Block(block)) => (block.as_ptr(), saved_length(block, compresses)),
-        Some(StringRef::Int(number)) => {
-            (entry.key().as_ptr(), saved_length(number.to_string().as_bytes(), false))
-        }
-        None => match entry.document() {
-            Some(bytes) => (bytes.as_ptr(), saved_length(bytes, compresses)),
-            None => (entry.key().as_ptr(), 0),
-        },
-    };
-    let clock = (ctx.now / 1000 - idle_seconds as i64) & 0x00ff_ffff;
-    let mut line = format!(
-        "Value at:{address:p} refcount:1 encoding:{} serializedlength:{length} lru:{clock} \
-         lru_seconds_idle:{idle_seconds}",
-        entry.encoding(),
-    );
-    if let Some(list) = entry.aggregate::<List>() {
-        line += &nodes_of_list(list, ctx.engine.limits.list_max_listpack_size);
-    }
-    ctx.reply.simple(&line);
-    Ok(())
-}
-
-/// What Redis adds for a list. Ours compresses no node. O(nodes).
-fn nodes_of_list(list: ListRef<'_>, fill: i64) -> String {
-    let nodes = list.node_count();
-    let bytes: usize = (0..nodes)
-        .map(|at| match list.node(at) {
-            Some(NodeRef::Packed(bytes)) => bytes.len(),
-            Some(NodeRef::Block(block)) => block.len(),
-            None => 0,
-        })
-        .sum();
-    let average = list.len() as f64 / nodes.max(1) as f64;
-    format!(
-        " ql_nodes:{nodes} ql_avg_node:{average:.2} ql_listpack_max:{fill} ql_compressed:0 \
-         ql_uncompressed_size:{bytes}"
-    )
-}
-
-/// Bytes of a string in an RDB file: as a small number, compressed, or with its length before it.
-fn saved_length(bytes: &[u8], compresses: bool) -> usize {
-    let length_bytes = |length: usize| match length {
-        0..64 => 1,
-        64..16_384 => 2,
-        16_384..=0xffff_ffff => 5,
-        _ => 9,
-    };
-    if bytes.len() <= 11 {
-        match number::canonical_i64(bytes) {
-            Some(-0x80..=0x7f) => return 2,
-            Some(-0x8000..=0x7fff) => return 3,
-            Some(-0x8000_0000..=0x7fff_ffff) => return 5,
-            _ => {}
-        }
-    }
-    if compresses
-        && bytes.len() > 20
-        && let Some(packed) = lzf::compress(bytes, &mut Vec::new(), bytes.len() - 4)
-    {
-        return 1 + length_bytes(packed) + length_bytes(bytes.len()) + packed;
-    }
-    length_bytes(bytes.len()) + bytes.len()
 }
 
 // 3.141 is Redis's test value, not an attempt at pi.
@@ -392,18 +320,6 @@ fn write_bucket_counts(db: &Db, text: &mut String) {
         let share = *buckets as f64 * 100.0 / db.buckets() as f64;
         let _ = writeln!(text, "   {count}: {buckets} ({share:.2}%)");
     }
-}
-
-/// LISTPACK, QUICKLIST and HTSTATS-KEY: no value has such an encoding yet.
-fn encoding_of_aggregate(ctx: &mut Ctx<'_>, args: Args<'_>, name: &[u8]) -> CmdResult {
-    if ctx.db.peek(args.key(2)).is_none() {
-        return Err(CmdError::NoSuchKey);
-    }
-    Err(CmdError::Text(match name {
-        b"listpack" => "ERR Not a listpack encoded object.",
-        b"quicklist" => "ERR Not a quicklist encoded object.",
-        _ => "ERR The value stored at the specified key is not represented using an hash table",
-    }))
 }
 
 /// Longest key and value text before padding (Redis prints them into 128 bytes).
@@ -588,19 +504,5 @@ mod tests {
         assert_eq!(texts.map(leading_int), [1, -12, 0, 0, 7, 3, 0]);
         let texts: [&[u8]; 7] = [b"0.25\r\n", b".5", b"1e-2", b"1e", b"-1", b"abc", b"1.5.2"];
         assert_eq!(texts.map(leading_float), [0.25, 0.5, 0.01, 1.0, -1.0, 0.0, 1.5]);
-    }
-
-    /// The lengths were taken from DEBUG OBJECT of Redis 7.0.15.
-    #[test]
-    fn saved_lengths_are_those_of_redis() {
-        let length = |text: &str| saved_length(text.as_bytes(), true);
-        assert_eq!(length("abc"), 4);
-        assert_eq!(
-            [length("1"), length("-129"), length("40000"), length("3000000000")],
-            [2, 3, 5, 11]
-        );
-        assert_eq!(length(&"ab".repeat(10)), 21);
-        assert_eq!(length(&"x".repeat(100)), 13);
-        assert_eq!(saved_length("x".repeat(100).as_bytes(), false), 102);
     }
 }

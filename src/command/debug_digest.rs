@@ -13,8 +13,11 @@ use std::fmt;
 
 use sha1_smol::Sha1;
 
-use crate::store::{EntryRef, Kind};
-use crate::types::list::{List, Way};
+use crate::base::number;
+use crate::store::{EntryRef, Kind, ValueRef};
+use crate::types::list::Way;
+use crate::types::set::SetCursor;
+use crate::types::stream::{Stream, StreamId, Walk};
 
 const BYTES: usize = 20;
 
@@ -38,18 +41,59 @@ impl Digest {
     /// Adds type, value and whether there is a TTL, but not the key.
     pub(super) fn mix_entry(&mut self, entry: &EntryRef<'_>) {
         self.mix(&type_number(entry.kind()).to_be_bytes());
-        if let Some(string) = entry.string() {
-            self.mix(string.as_bytes(&mut itoa::Buffer::new()));
-        } else if let Some(bytes) = entry.document() {
-            self.mix(bytes);
-        } else if let Some(list) = entry.aggregate::<List>() {
-            list.walk(0, Way::Forward, usize::MAX, |element| {
-                self.mix(element.as_bytes(&mut itoa::Buffer::new()));
-                true
-            });
+        match entry.value() {
+            ValueRef::String(string) => self.mix(string.as_bytes(&mut itoa::Buffer::new())),
+            ValueRef::Document(bytes) => self.mix(bytes),
+            ValueRef::List(list) => {
+                list.walk(0, Way::Forward, usize::MAX, |element| {
+                    self.mix(element.as_bytes(&mut itoa::Buffer::new()));
+                    true
+                });
+            }
+            ValueRef::Set(set) => {
+                let _ = set.walk(&mut SetCursor::default(), usize::MAX, |member| {
+                    self.combine(member.as_bytes(&mut itoa::Buffer::new()));
+                });
+            }
+            ValueRef::Hash(hash) => {
+                let _ = hash.visit(&mut 0, usize::MAX, |field| {
+                    let name = field.name.to_vec();
+                    let mut digits = itoa::Buffer::new();
+                    self.combine(
+                        Digest::of(&name, field.found.value.as_bytes(&mut digits)).bytes(),
+                    );
+                });
+            }
+            ValueRef::Zset(zset) => {
+                for (member, score) in zset.range(0..zset.len()) {
+                    let mut text = Vec::new();
+                    number::write_f64_17g(&mut text, score);
+                    self.combine(Digest::of(&member.to_vec(), &text).bytes());
+                }
+            }
+            ValueRef::Stream(stream) => self.mix_stream(stream),
         }
         if entry.expiry().is_some() {
             self.combine(b"!!expire!!");
+        }
+    }
+
+    /// Of a pair.
+    fn of(name: &[u8], value: &[u8]) -> Digest {
+        let mut digest = Digest::default();
+        digest.mix(name);
+        digest.mix(value);
+        digest
+    }
+
+    fn mix_stream(&mut self, stream: &Stream) {
+        let mut walk = Walk::new(StreamId::MIN, StreamId::MAX);
+        while let Some(entry) = walk.next(stream.log()) {
+            self.mix(format!("{}.{}", entry.id.ms, entry.id.seq).as_bytes());
+            for (field, value) in entry.fields() {
+                self.mix(&field.to_vec());
+                self.mix(&value.to_vec());
+            }
         }
     }
 

@@ -118,10 +118,10 @@ impl Garbage for Places {
 
 enum Stage {
     Find,
-    Sort(PointSort<Found>),
+    Sort(Box<PointSort<Found>>),
     /// The first `count` are shown or gathered.
     Use,
-    Order(Gathering),
+    Order(Box<Gathering>),
     Done,
 }
 
@@ -229,8 +229,8 @@ impl Search {
         let found = std::mem::take(&mut self.found);
         self.count = found.len().min(self.options.count.unwrap_or(usize::MAX));
         self.stage = match self.options.order {
-            Some(_) if self.count == found.len() => Stage::Sort(PointSort::all(found)?),
-            Some(_) => Stage::Sort(PointSort::first(found, self.count)),
+            Some(_) if self.count == found.len() => Stage::Sort(Box::new(PointSort::all(found)?)),
+            Some(_) => Stage::Sort(Box::new(PointSort::first(found, self.count))),
             None => {
                 self.found = found;
                 Stage::Use
@@ -289,7 +289,7 @@ impl Search {
             }
         }
         self.stage = match (self.gathering.take(), self.target) {
-            (Some(gathering), _) => Stage::Order(gathering),
+            (Some(gathering), _) => Stage::Order(Box::new(gathering)),
             (None, Target::Store { key, .. }) => {
                 ctx.delete(args.key(key));
                 ctx.reply.int(0);
@@ -329,7 +329,7 @@ impl Search {
         let mut lists = [std::mem::take(&mut self.found), Vec::new(), Vec::new()];
         match std::mem::replace(&mut self.stage, Stage::Done) {
             Stage::Sort(sort) => (lists[1], lists[2]) = sort.into_items(),
-            Stage::Order(gathering) => ctx.engine.graveyard.bury_garbage(Box::new(gathering)),
+            Stage::Order(gathering) => ctx.engine.graveyard.bury_garbage(gathering),
             Stage::Find | Stage::Use | Stage::Done => {}
         }
         for list in lists.into_iter().filter(|list| list.capacity() > FREED_AT_ONCE_MAX) {

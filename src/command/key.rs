@@ -1,13 +1,12 @@
-//! Commands that do not care what a key holds: DEL, EXISTS, TYPE, TOUCH, RENAME, COPY, MOVE, RANDOMKEY.
+//! Commands that do not care what a key holds: DEL, EXISTS, TYPE, TOUCH, RENAME, MOVE, RANDOMKEY.
 //!
 //! Nothing is freed here: what a command deletes or replaces goes to the database's graveyard, so DEL and
 //! UNLINK are the same. A value that moves is taken out whole, with expiry and access clock.
 //! Cost: O(1) for each key named; very many keys are a job.
 use crate::base::hash::Key;
-use crate::command::options::{Options, is};
 use crate::command::spec::access::{ACCESS, DELETE, INSERT, OW, RM, RO, RW, UPDATE};
 use crate::command::spec::flag::{
-    DENYOOM, FAST, OTHER_DB, READONLY, READS_ALL, TOUCHES_ARBITRARY_KEYS, WRITE,
+    FAST, OTHER_DB, READONLY, READS_ALL, TOUCHES_ARBITRARY_KEYS, WRITE,
 };
 use crate::command::spec::{Command, Doc, Group, KeySpec, command, doc};
 use crate::engine::ctx::{CmdResult, Ctx, Event};
@@ -18,7 +17,7 @@ use crate::store::Db;
 
 /// The table of contents of this family.
 pub(super) const COMMANDS: &[Command] =
-    &[DEL, UNLINK, EXISTS, TOUCH, TYPE, RENAME, RENAMENX, COPY, MOVE, RANDOMKEY];
+    &[DEL, UNLINK, EXISTS, TOUCH, TYPE, RENAME, RENAMENX, MOVE, RANDOMKEY];
 
 const DEL: Command = Command {
     flags: WRITE,
@@ -112,19 +111,6 @@ const RENAMENX: Command = Command {
         )
     },
     ..command(Group::Generic, "renamenx", 3, renamenx)
-};
-
-const COPY: Command = Command {
-    flags: WRITE | DENYOOM | OTHER_DB,
-    keys: &[KeySpec::first(RO | ACCESS), KeySpec::range(OW | UPDATE, 2, 0, 1)],
-    doc: doc(
-        "6.2.0",
-        "O(N) worst case for collections, where N is the number of nested items. O(1) for string \
-        values.",
-        "source:key destination:key#1 [DB=destination-db:integer] [REPLACE]",
-        "Copy a key",
-    ),
-    ..command(Group::Generic, "copy", -3, copy)
 };
 
 const MOVE: Command = Command {
@@ -279,42 +265,6 @@ fn rename_to(ctx: &mut Ctx<'_>, args: Args<'_>, target: Target) -> Result<bool, 
     ctx.changed(Event::RenameFrom, from.bytes);
     ctx.changed(Event::RenameTo, to.bytes);
     Ok(true)
-}
-
-fn copy(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
-    let mut db_index = ctx.db_index();
-    let mut target = Target::Absent;
-    let mut options = Options::new(args, 3);
-    while let Some(option) = options.next() {
-        if is(option, "replace") {
-            target = Target::Any;
-        } else if is(option, "db") {
-            db_index = ctx.db_named(options.value()?)?;
-        } else {
-            return Err(CmdError::Syntax);
-        }
-    }
-    let (from, to) = (args.key(1), args.key(2));
-    if db_index == ctx.db_index() && from.bytes == to.bytes {
-        return Err(SAME_OBJECT);
-    }
-    if ctx.db.read(from).is_none() {
-        ctx.reply.int(0);
-        return Ok(());
-    }
-    let has_room = match ctx.db_at(db_index) {
-        Some(db) => db.read_for_write(to).is_none() || target == Target::Any,
-        None => false,
-    };
-    let copied = if has_room { ctx.db.copy(from) } else { None };
-    let (Some(entry), Some(db)) = (copied, ctx.db_at(db_index)) else {
-        ctx.reply.int(0);
-        return Ok(());
-    };
-    db.put(to, entry).map_err(|_| CmdError::OutOfMemory)?;
-    ctx.changed_in(db_index, Event::CopyTo, to.bytes);
-    ctx.reply.int(1);
-    Ok(())
 }
 
 fn move_key(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {

@@ -8,9 +8,11 @@ mod client_list;
 mod clock;
 pub mod config;
 mod connection;
+mod copy;
 mod database;
 mod debug;
 mod debug_digest;
+mod debug_object;
 pub mod direct;
 mod distribution;
 mod dump;
@@ -61,6 +63,7 @@ mod stream_info;
 mod stream_pending;
 mod stream_range;
 mod stream_read;
+mod stream_read_request;
 mod stream_value;
 mod string;
 mod string_number;
@@ -105,6 +108,7 @@ pub(crate) const FAMILIES: &[&[Command]] = &[
     geo::COMMANDS,
     geo_search::COMMANDS,
     key::COMMANDS,
+    copy::COMMANDS,
     expire::COMMANDS,
     scan::COMMANDS,
     zset::COMMANDS,

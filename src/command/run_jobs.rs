@@ -154,7 +154,13 @@ pub(super) fn park(
         out: out.split_off(ran.mark),
         has_waited: ran.has_waited,
     };
-    let running = begin(dbs, shared, session, start);
+    let mut running = begin(dbs, shared, session, start);
+    if let Some((db, hash)) = running.job.elsewhere(args)
+        && let Some(other) = dbs.get_mut(db)
+        && other.holds.hold(hash, Hold::Write, running.id).is_ok()
+    {
+        running.elsewhere = Some((db, hash));
+    }
     if taking == Taking::AtOnce {
         // Nobody else has run since the claim: all of them are free.
         for (hash, how) in hashes_in(&running.keys, args, 0) {
@@ -196,6 +202,7 @@ fn begin(dbs: &mut [Db], shared: &mut Shared, session: &mut Session, start: Star
         // What is found further is only read.
         is_partial: is_taker && keys.is_written() && !finds_further_keys,
         keys,
+        elsewhere: None,
         finds_further_keys,
         now,
         ticks,
@@ -537,6 +544,13 @@ impl Engine {
                 return false;
             }
         }
+        if let Some(place) = running.elsewhere.take()
+            && let Some(other) = self.dbs.get_mut(place.0)
+        {
+            other.holds.release(place.1, Hold::Write);
+            jobs.wake(place, &mut outbox.wakes);
+        }
+        let Some(db) = self.dbs.get_mut(running.db) else { return true };
         if running.is_partial {
             db.holds.release(WHOLE, Hold::Read);
             jobs.wake((running.db, WHOLE), &mut outbox.wakes);

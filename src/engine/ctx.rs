@@ -7,7 +7,7 @@ use crate::engine::engine::Shared;
 use crate::engine::error::CmdError;
 use crate::engine::session::Session;
 use crate::proto::reply::Reply;
-use crate::store::{Db, Detached};
+use crate::store::{Db, Detached, Hold};
 
 /// What a handler returns: its reply is written, or the error takes the reply's place.
 pub type CmdResult = Result<(), CmdError>;
@@ -79,6 +79,7 @@ impl<'a> Ctx<'a> {
     /// what it held go on with that. O(1).
     pub fn empty(&mut self, index: usize) {
         self.engine.blocking.note_flush(index);
+        let held = self.engine.jobs.note_flush(index);
         let is_used = self.engine.jobs.uses(index);
         let Some(db) = self.db_at(index) else { return };
         if !is_used {
@@ -88,6 +89,10 @@ impl<'a> Ctx<'a> {
         let keys = db.len();
         let fresh = db.successor();
         let old = std::mem::replace(db, fresh);
+        for (hash, job) in held {
+            // Without memory for the record somebody may write there first, as if he came earlier.
+            let _ = db.holds.hold(hash, Hold::Write, job);
+        }
         self.engine.stats.dirty += keys as u64;
         let Shared { jobs, outbox, .. } = &mut *self.engine;
         jobs.keep_for_jobs(index, old, self.now, &mut outbox.wakes);

@@ -15,7 +15,8 @@ use std::collections::{HashMap, VecDeque};
 
 use slab::Slab;
 
-use crate::base::clock::{Clock, Counter};
+use crate::base::clock::Clock;
+pub use crate::engine::budget::Budget;
 use crate::engine::ctx::{CmdResult, Ctx};
 use crate::engine::error::CmdError;
 use crate::engine::session::{Address, Session};
@@ -94,48 +95,15 @@ pub trait Job: Send {
         None
     }
 
+    /// A key of another database, which it holds for writing from its beginning to its end.
+    fn elsewhere(&self, args: Args<'_>) -> Option<Place> {
+        let _ = args;
+        None
+    }
+
     /// How its client is told an error; `None`: as RESP does it.
     fn error_form(&self) -> Option<fn(&[u8], &mut Output)> {
         None
-    }
-}
-
-/// How much a slice may do: until a time, or, in tests, a number of units.
-#[derive(Clone, Debug)]
-pub struct Budget {
-    until_ticks: u64,
-    units_left: u64,
-    counter: Counter,
-}
-
-impl Budget {
-    /// Ends when the clock's counter reaches `ticks`.
-    pub fn until(ticks: u64, clock: &Clock) -> Budget {
-        Budget { until_ticks: ticks, units_left: u64::MAX, counter: clock.counter() }
-    }
-
-    /// Never ends.
-    pub fn unlimited() -> Budget {
-        Budget::units(u64::MAX)
-    }
-
-    /// Ends after this much work, however long it takes.
-    pub fn units(units: u64) -> Budget {
-        Budget { until_ticks: u64::MAX, units_left: units, counter: Counter::default() }
-    }
-
-    /// Counts work done, in units of the job's choice (elements, kilobytes), and says whether the slice is over. To be
-    /// asked about every 10 us of work; costs 10 ns.
-    #[inline]
-    pub fn spend(&mut self, units: u64) -> bool {
-        self.units_left = self.units_left.saturating_sub(units);
-        self.units_left == 0 || self.counter.ticks() >= self.until_ticks
-    }
-
-    /// The most units to do before the next look at the clock: `wanted`, or what is left where that is less.
-    #[inline]
-    pub fn piece(&self, wanted: usize) -> usize {
-        (wanted as u64).min(self.units_left).max(1) as usize
     }
 }
 
@@ -282,6 +250,8 @@ pub struct Running {
     pub limbo: Option<usize>,
     /// Its keys.
     pub keys: KeySource,
+    /// What it holds in another database ([`Job::elsewhere`]).
+    pub elsewhere: Option<Place>,
     /// It is to be asked for further keys.
     pub finds_further_keys: bool,
     /// Whether others could see it half done.
@@ -350,6 +320,10 @@ pub struct Jobs {
     /// Those of them that may look again.
     serves_woken: Vec<u32>,
     limbo: Slab<Limbo>,
+    /// How often each database was emptied.
+    flushes: HashMap<usize, u64>,
+    /// The job that runs now goes on in a database that was emptied.
+    is_in_limbo: bool,
     last_id: u32,
     last_ticket: u64,
     /// Time left in this turn for first steps, in ticks.
@@ -663,6 +637,23 @@ impl Jobs {
         self.wake_databases(&[index], wakes);
     }
 
+    /// A database is being emptied: which of its keys jobs of other databases hold, and which jobs.
+    pub fn note_flush(&mut self, db: usize) -> Vec<(u64, u32)> {
+        *self.flushes.entry(db).or_default() += 1;
+        let held = self.running.iter().filter_map(|job| Some((job.elsewhere?, job.id)));
+        held.filter(|((of, _), _)| *of == db).map(|((_, hash), id)| (hash, id)).collect()
+    }
+
+    /// How often a database was emptied.
+    pub fn flushes(&self, db: usize) -> u64 {
+        self.flushes.get(&db).copied().unwrap_or(0)
+    }
+
+    /// Whether the job that runs now goes on in a database that was emptied.
+    pub fn is_in_limbo(&self) -> bool {
+        self.is_in_limbo
+    }
+
     /// Two databases have changed places.
     pub fn swapped(&mut self, first: usize, second: usize, wakes: &mut Vec<usize>) {
         for running in self.running.iter_mut().filter(|running| running.limbo.is_none()) {
@@ -677,6 +668,7 @@ impl Jobs {
 
     /// Puts the database a job goes on in into its place, or takes it out again.
     pub fn exchange(&mut self, running: &Running, dbs: &mut [Db]) {
+        self.is_in_limbo = running.limbo.is_some();
         if let Some(limbo) = running.limbo.and_then(|place| self.limbo.get_mut(place))
             && let Some(db) = dbs.get_mut(running.db)
         {

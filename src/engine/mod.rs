@@ -1,6 +1,7 @@
 //! Layer 4: all that a command may touch; no socket.
 pub mod background;
 pub mod blocking;
+mod budget;
 pub mod client_line;
 pub mod client_memory;
 pub mod clients;

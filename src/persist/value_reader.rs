@@ -206,7 +206,8 @@ impl ValueReader {
                 stage => self.go_on(stage, body, limits, left)?,
             };
             let bytes = self.input.at.saturating_sub(before);
-            left = left.saturating_sub(used.max(1) + bytes / BYTES_PER_UNIT);
+            let used = used.max(1).saturating_add(bytes / BYTES_PER_UNIT);
+            left = left.saturating_sub(used);
         }
         Ok(Progress::More)
     }
@@ -230,6 +231,7 @@ impl ValueReader {
             },
             Stage::Plain => match self.input.text(body, units)? {
                 None => Stage::Plain,
+                Some(Text::Bytes(bytes)) if bytes.is_empty() => return Err(Unreadable::Corrupt),
                 Some(text) => {
                     self.target.take(text, limits)?;
                     Stage::Node
@@ -396,7 +398,7 @@ impl ValueReader {
         units: usize,
     ) -> Result<Stage, Unreadable> {
         let ints = IntsetRef::new(&bytes);
-        let end = ints.len().min(from + units);
+        let end = ints.len().min(from.saturating_add(units));
         for at in from..end {
             let value = ints.get(at).ok_or(Corrupt)?;
             if at > 0 && ints.get(at - 1).is_none_or(|before| before >= value) {
@@ -411,7 +413,7 @@ impl ValueReader {
     /// The value, once done. O(what is packed of it).
     pub fn finish(self, limits: &Limits) -> Result<Object, Unreadable> {
         match self.stage {
-            Stage::Stream(stream) => Ok(Object::Stream(stream.finish()?)),
+            Stage::Stream(stream) => Ok(Object::Stream(Box::new(stream.finish()?))),
             _ => self.target.finish(limits),
         }
     }

@@ -104,7 +104,8 @@ impl ValueWriter {
                 }
             };
             let bytes = self.payload.len().saturating_sub(before);
-            left = left.saturating_sub(used.max(1).saturating_add(bytes / BYTES_PER_UNIT));
+            let used = used.max(1).saturating_add(bytes / BYTES_PER_UNIT);
+            left = left.saturating_sub(used);
         }
         Progress::More
     }
@@ -275,7 +276,7 @@ impl ValueWriter {
                 return 1;
             }
         };
-        let mut used = 1;
+        let mut used = 0;
         let next = match place {
             StreamPlace::Nodes(start) => Some(self.write_nodes(stream, start, units, &mut used)),
             StreamPlace::Header => {

@@ -10,7 +10,8 @@
 //! without looking at its elements, and a sum of 5 bytes is stored in 8, not in a size class. Why not one allocation
 //! per element: 16 bytes of header and rounding each.
 //!
-//! Promise: all of it is safe Rust; a wrong place gives empty bytes. Cost: rounding to 4 bytes, gaps up to a quarter, and an eighth of room
+//! Promise: all of it is safe Rust; a wrong place gives empty bytes. Cost: rounding to 4 bytes, gaps up to a quarter
+//! (of sorted sets a half, while they shrink three quarters), and an eighth of room
 //! ahead in small collections. No step longer than the growth of one chunk.
 use super::table::prefetch;
 use crate::base::memory::{OutOfMemory, allocation_bytes};

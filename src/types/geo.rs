@@ -468,7 +468,8 @@ mod tests {
                 );
                 for score in [far.score(), near.score()] {
                     if area.distance_to(&Position::of_score(score)).is_some() {
-                        let is_found = ranges.iter().any(|(from, to)| (*from..*to).contains(&score));
+                        let holds = |range: &(f64, f64)| (range.0..range.1).contains(&score);
+                        let is_found = ranges.iter().any(holds);
                         prop_assert!(is_found, "{area:?} {:?}", Position::of_score(score));
                     }
                 }

@@ -305,8 +305,8 @@ impl Members {
         }
     }
 
-    /// As [`Members::tidy`], after an element was taken out, for who pays much for each that moves: while a collection only
-    /// shrinks, gaps are left until they are three quarters of everything.
+    /// As [`Members::tidy`], after an element was taken out, for who pays much for each that moves: while a
+    /// collection only shrinks, gaps are left until they are three quarters of everything.
     pub fn tidy_late(&mut self, moved: impl FnMut(MemberId, MemberId)) {
         if self.arena.is_nearly_empty() {
             self.tidy(moved);

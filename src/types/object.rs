@@ -120,8 +120,8 @@ pub enum Object {
     Hash(Hash),
     /// A sorted set.
     Zset(Zset),
-    /// A stream.
-    Stream(Stream),
+    /// A stream; boxed, since it would make all others larger.
+    Stream(Box<Stream>),
 }
 
 impl Object {

@@ -214,14 +214,14 @@ impl Partition {
                     Ordering::Greater => {}
                 }
             }
-            if !self.from_above(items, left, &compare) {
+            if !self.descend(items, left, &compare) {
                 return;
             }
         }
     }
 
     /// Goes down to one that belongs below, and exchanges it; false: all are divided, or the time is up.
-    fn from_above<T: Copy>(
+    fn descend<T: Copy>(
         &mut self,
         items: &mut [T],
         left: &mut usize,
@@ -360,7 +360,11 @@ mod tests {
         }
 
         #[test]
-        fn the_first_are_in_order(items in items(), wanted in 1usize..300, comparisons in 1usize..50) {
+        fn the_first_are_in_order(
+            items in items(),
+            wanted in 1usize..300,
+            comparisons in 1usize..50,
+        ) {
             let wanted = wanted.min(items.len());
             let mut expected = items.clone();
             expected.sort_by(by_first);

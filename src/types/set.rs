@@ -129,7 +129,7 @@ impl<'a> SetRef<'a> {
                 progress(end == set.len())
             }
             SetRef::Packed(list) => {
-                let first = list.first().unwrap_or(0);
+                let Some(first) = list.first() else { return Progress::Done };
                 let mut items = list.items_from(cursor.at.max(first));
                 items.by_ref().take(units).for_each(visit);
                 cursor.at = items.position();

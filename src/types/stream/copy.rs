@@ -2,7 +2,7 @@
 use super::group::{Group, Pending};
 use super::id::StreamId;
 use super::{Log, Stream};
-use crate::base::pieces::Progress;
+use crate::base::pieces::{Garbage, Progress};
 
 /// Bytes of nodes that are copied for one unit.
 const UNIT_BYTES: usize = 4096;
@@ -124,5 +124,12 @@ impl StreamCopy {
             Some(next) => (Place::Pending(name, next), used),
             None => (Place::Group(Some(name)), 1),
         }
+    }
+}
+
+/// What is not finished, to be freed in slices.
+impl Garbage for StreamCopy {
+    fn free_slice(&mut self, units: usize) -> Progress {
+        self.copy.free_slice(units)
     }
 }

@@ -173,6 +173,15 @@ impl ZsetTree {
 
     pub(super) fn ranks_of_names(&self, range: &LexRange<'_>) -> Range<usize> {
         let name = |id: u32| self.members.name(MemberId::from_raw(id));
+        // Redis looks at both ends first, which tells where scores differ.
+        let mut all = self.order.range(0..self.len());
+        let (first, last) = (all.next(), all.next_back());
+        let is_outside = |(_, id): (f64, u32)| !range.has_begun(name(id));
+        if first.is_none_or(|(_, id)| !range.has_not_ended(name(id)))
+            || last.or(first).is_none_or(is_outside)
+        {
+            return 0..0;
+        }
         let start = self.order.count_while(|_, id| !range.has_begun(name(id)));
         let end = self.order.count_while(|_, id| range.has_not_ended(name(id)));
         start..end.max(start)
