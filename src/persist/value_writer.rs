@@ -276,7 +276,7 @@ impl ValueWriter {
                 return 1;
             }
         };
-        let mut used = 1;
+        let mut used = 0;
         let next = match place {
             StreamPlace::Nodes(start) => Some(self.write_nodes(stream, start, units, &mut used)),
             StreamPlace::Header => {
