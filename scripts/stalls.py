@@ -127,10 +127,30 @@ def rows(keys, value_bytes):
         if client.figure("evicted_keys") == evicted:
             raise Unsupported
 
-    def one_set(client):
-        if client.ask("DBSIZE") != 1 or client.ask("SCARD", "set") != keys:
-            empty(client)
-            client.pipeline(members())
+    numbers = lambda: range(0, keys, 100)
+    collections = {
+        "set": ("SCARD", members),
+        "list": ("LLEN", lambda: (("RPUSH", "list", *range(key, key + 100)) for key in numbers())),
+        "hash": ("HLEN", lambda: (("HSET", "hash", *(word for field in range(key, key + 100) for word in (field, VALUE)))
+                                  for key in numbers())),
+        "zset": ("ZCARD", lambda: (("ZADD", "zset", *(word for field in range(key, key + 100)
+                                                      for word in (field * 7919 % keys, b"m%d" % field)))
+                                   for key in numbers())),
+        "stream": ("XLEN", lambda: (("XADD", "stream", "*", "field", number) for number in range(keys))),
+    }
+
+    def given(kind):
+        """Makes sure that one collection of `keys` elements is there, and nothing else."""
+        length, fill = collections[kind]
+
+        def prepare(client):
+            if client.ask("DBSIZE") != 1 or client.ask("TYPE", kind) != kind.encode() or client.ask(length, kind) != keys:
+                empty(client)
+                client.pipeline(fill())
+
+        return prepare
+
+    one_set = given("set")
 
     run_all = lambda commands: lambda client, _: client.pipeline(commands())
     return {
@@ -154,7 +174,22 @@ def rows(keys, value_bytes):
         "smembers": one("SMEMBERS", "set", given=one_set),
         "sunionst": one("SUNIONSTORE", "other", "set", "nothing", given=one_set),
         "sort": one("SORT", "set", "LIMIT", 0, 10, given=one_set),
+        "copyset": one("COPY", "set", "other", given=one_set),
+        "spop": one("SPOP", "set", keys // 2, given=one_set),
+        "dumpset": one("DUMP", "set", given=one_set),
         "delset": one("DEL", "set", given=one_set),
+        "lrange": one("LRANGE", "list", 0, -1, given=given("list")),
+        "lrem": one("LREM", "list", 0, "nothing", given=given("list")),
+        "sortlist": one("SORT", "list", "DESC", "STORE", "other", given=given("list")),
+        "hgetall": one("HGETALL", "hash", given=given("hash")),
+        "delhash": one("DEL", "hash", given=given("hash")),
+        "zrange": one("ZRANGE", "zset", 0, -1, "WITHSCORES", given=given("zset")),
+        "zunionst": one("ZUNIONSTORE", "other", 1, "zset", "WEIGHTS", 2, given=given("zset")),
+        "zremrange": one("ZREMRANGEBYRANK", "zset", 0, keys // 2, given=given("zset")),
+        "xrange": one("XRANGE", "stream", "-", "+", given=given("stream")),
+        "xtrim": one("XTRIM", "stream", "MAXLEN", 0, given=given("stream")),
+        "bitcount": one("BITCOUNT", "big", given=big),
+        "bitop": one("BITOP", "NOT", "other", "big", given=big),
     }
 
 

@@ -359,6 +359,22 @@ pub fn write_i64(out: &mut Vec<u8>, value: i64) {
     out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
 
+/// Writes a finite number with 17 digits after the point, less the zeros at their end, as `%.17f` and Redis's "human"
+/// form do it.
+pub fn write_f64_human(out: &mut Vec<u8>, value: f64) {
+    let start = out.len();
+    out.extend_from_slice(format!("{value:.17}").as_bytes());
+    while out.ends_with(b"0") {
+        out.pop();
+    }
+    if out.ends_with(b".") {
+        out.pop();
+    }
+    if &out[start..] == b"-0" {
+        out.remove(start);
+    }
+}
+
 /// Appends a double as replies show it (Redis `addReplyDouble`): C `%.17g`, and `inf`, `-inf`,
 /// `nan`. Integers below 1e17 have no exponent or point.
 pub fn write_f64_17g(out: &mut Vec<u8>, value: f64) {

@@ -408,3 +408,19 @@ const PRINTF_17G: &[(u64, &str)] = &[
     (0x3f2fc78000000000, "0.00024245679378509521"),
     (0x3f0ebecc00000000, "5.8642006479203701e-05"),
 ];
+
+#[test]
+fn human_numbers_are_those_of_printf() {
+    let human = |value: f64| {
+        let mut out = b"x".to_vec();
+        write_f64_human(&mut out, value);
+        String::from_utf8(out).expect("digits")
+    };
+    // What GEOPOS of a Redis 7.0.15 shows, and the rules at the end.
+    assert_eq!(human(13.361_389_338_970_184), "x13.36138933897018433");
+    assert_eq!(human(38.115_556_395_496_3), "x38.11555639549629859");
+    assert_eq!(human(100.0), "x100");
+    assert_eq!(human(-0.5), "x-0.5");
+    assert_eq!(human(-1e-20), "x0");
+    assert_eq!(human(0.0), "x0");
+}

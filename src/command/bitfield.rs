@@ -1,7 +1,7 @@
 //! BITFIELD and BITFIELD_RO: integers of any width inside a string. The arithmetic is `types::bitfield`.
 use crate::command::bit_edit::{EditFields, FieldAction, FieldOp, copy_max, field_offset};
 use crate::command::keys;
-use crate::command::options::{Options, integer, is};
+use crate::command::options::{integer, is};
 use crate::command::spec::access::{ACCESS, RO, RW, UPDATE, VARIABLE_FLAGS};
 use crate::command::spec::flag::{DENYOOM, FAST, READONLY, WRITE};
 use crate::command::spec::{Command, Group, KeySpec, command, doc};
@@ -49,48 +49,104 @@ const BITFIELD_RO: Command = Command {
 };
 
 fn bitfield(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
-    let ops = parse(ctx, args)?;
-    if ops.iter().any(FieldOp::writes) { edit(ctx, args, ops) } else { read(ctx, args, ops) }
+    ctx.run(args, Fields::new(true))
 }
 
 fn bitfield_ro(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
-    let ops = parse(ctx, args)?;
-    if ops.iter().any(FieldOp::writes) {
-        return Err(CmdError::Text("ERR BITFIELD_RO only supports the GET subcommand"));
-    }
-    read(ctx, args, ops)
+    ctx.run(args, Fields::new(false))
 }
 
-fn parse(ctx: &Ctx<'_>, args: Args<'_>) -> Result<Vec<FieldOp>, CmdError> {
-    let mut ops = Vec::new();
-    let mut overflow = Overflow::default();
-    let mut options = Options::new(args, 2);
-    let mut follow = args.len() - 2;
-    while let Some(word) = options.next() {
-        follow -= 1;
+/// BITFIELD: all is read before anything is done. Short ones are over before they look at the clock.
+struct Fields {
+    may_write: bool,
+    /// Argument of the next operation.
+    next: usize,
+    overflow: Overflow,
+    ops: Vec<FieldOp>,
+    work: Option<Work>,
+}
+
+enum Work {
+    Edit(EditFields),
+    Read(ReadFields),
+}
+
+impl Fields {
+    fn new(may_write: bool) -> Fields {
+        Fields { may_write, next: 2, overflow: Overflow::default(), ops: Vec::new(), work: None }
+    }
+
+    /// Reads one more operation, or what is to happen to values that do not fit.
+    fn parse_one(&mut self, ctx: &Ctx<'_>, args: Args<'_>) -> CmdResult {
+        let (word, at) = (args.at(self.next), self.next);
+        let follow = args.len() - at - 1;
         if is(word, "overflow") && follow >= 1 {
-            overflow = parse_overflow(options.value()?)?;
-            follow -= 1;
-            continue;
+            self.overflow = parse_overflow(args.at(at + 1))?;
+            self.next += 2;
+            return Ok(());
         }
         // A word without all that belongs to it is none.
         let is_get = is(word, "get") && follow >= 2;
         let is_set = is(word, "set") && follow >= 3;
-        if !is_get && !is_set && !(is(word, "incrby") && follow >= 3) {
+        let is_increment = is(word, "incrby") && follow >= 3;
+        if !(is_get || is_set || is_increment) {
             return Err(CmdError::Syntax);
         }
-        let field = parse_type(options.value()?)?;
-        let offset = field_offset(ctx, options.value()?, field)?;
+        let field = parse_type(args.at(at + 1))?;
+        let offset = field_offset(ctx, args.at(at + 2), field)?;
         let action = if is_get {
             FieldAction::Get
         } else {
-            let number = integer(options.value()?)?;
+            let number = integer(args.at(at + 3))?;
             if is_set { FieldAction::Set(number) } else { FieldAction::Increment(number) }
         };
-        follow -= if is_get { 2 } else { 3 };
-        ops.push(FieldOp { action, field, offset, overflow });
+        self.next += if is_get { 3 } else { 4 };
+        self.ops.push(FieldOp { action, field, offset, overflow: self.overflow });
+        Ok(())
     }
-    Ok(ops)
+
+    /// What is to be done, once all is read.
+    fn plan(&mut self, ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<Work, CmdError> {
+        let ops = std::mem::take(&mut self.ops);
+        let end_of = |op: &FieldOp| op.offset + u64::from(op.field.bits);
+        let Some(end) = ops.iter().filter(|op| op.writes()).map(end_of).max() else {
+            ctx.db.string(args.key(1))?;
+            ctx.reply.array(ops.len());
+            return Ok(Work::Read(ReadFields { ops, next: 0 }));
+        };
+        if !self.may_write {
+            return Err(CmdError::Text("ERR BITFIELD_RO only supports the GET subcommand"));
+        }
+        let length = end.div_ceil(8) as usize;
+        let old_len = ctx.db.string_for_write(args.key(1))?.map(|value| value.len());
+        let is_grown = old_len.is_none_or(|old_len| old_len < length);
+        let copy_max = copy_max(ctx, old_len.unwrap_or(0).max(length));
+        Ok(Work::Edit(EditFields::list(ops, length, is_grown, copy_max)))
+    }
+}
+
+impl Job for Fields {
+    fn step(&mut self, ctx: &mut Ctx<'_>, args: Args<'_>, budget: &mut Budget) -> Stepped {
+        while self.next < args.len() {
+            let piece = budget.piece(FIELDS_PER_PIECE);
+            for _ in 0..piece {
+                if self.next < args.len() {
+                    self.parse_one(ctx, args)?;
+                }
+            }
+            if self.next < args.len() && budget.spend(piece as u64) {
+                return Ok(Step::More);
+            }
+        }
+        if self.work.is_none() {
+            self.work = Some(self.plan(ctx, args)?);
+        }
+        match &mut self.work {
+            Some(Work::Edit(job)) => job.step(ctx, args, budget),
+            Some(Work::Read(job)) => job.step(ctx, args, budget),
+            None => Ok(Step::Done),
+        }
+    }
 }
 
 fn parse_overflow(word: &[u8]) -> Result<Overflow, CmdError> {
@@ -121,35 +177,6 @@ fn parse_type(text: &[u8]) -> Result<FieldType, CmdError> {
         }
         _ => Err(ERROR),
     }
-}
-
-fn edit(ctx: &mut Ctx<'_>, args: Args<'_>, ops: Vec<FieldOp>) -> CmdResult {
-    let end_of = |op: &FieldOp| op.offset + u64::from(op.field.bits);
-    let end = ops.iter().filter(|op| op.writes()).map(end_of).max().unwrap_or(0);
-    let length = end.div_ceil(8) as usize;
-    let old_len = ctx.db.string_for_write(args.key(1))?.map(|value| value.len());
-    let is_grown = old_len.is_none_or(|old_len| old_len < length);
-    let length_after = old_len.unwrap_or(0).max(length);
-    let copy_max = copy_max(ctx, length_after);
-    let is_long = ctx.is_long(ops.len()) || ctx.is_long(length_after.div_ceil(1024));
-    let mut job = EditFields::list(ops, length, is_grown, copy_max);
-    if is_long {
-        return ctx.run(args, job);
-    }
-    job.step(ctx, args, &mut Budget::unlimited())?;
-    Ok(())
-}
-
-fn read(ctx: &mut Ctx<'_>, args: Args<'_>, ops: Vec<FieldOp>) -> CmdResult {
-    ctx.db.string(args.key(1))?;
-    ctx.reply.array(ops.len());
-    let is_long = ctx.is_long(ops.len());
-    let mut job = ReadFields { ops, next: 0 };
-    if is_long {
-        return ctx.run(args, job);
-    }
-    job.step(ctx, args, &mut Budget::unlimited())?;
-    Ok(())
 }
 
 /// Nothing but GET.

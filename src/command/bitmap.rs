@@ -1,7 +1,7 @@
 //! Strings as bitmaps: GETBIT, SETBIT, BITCOUNT, BITPOS. What they do to bytes is `types::bits`.
 //!
-//! A bit of a long string is set where it lies; where the string has to grow by much or is shared, that is a job. So are
-//! counts and searches in long ones.
+//! A bit of a long string is set where it lies; where the string has to grow by much or is shared, that is a job. So
+//! are counts and searches in long ones.
 use std::ops::Range;
 
 use crate::command::bit_edit::{EditFields, FieldAction, FieldOp, bit_offset, copy_max};

@@ -135,7 +135,7 @@ impl Job for Copy {
             Object::Set(set) => db.put_aggregate(to, set, ttl)?,
             Object::Hash(hash) => db.put_aggregate(to, hash, ttl)?,
             Object::Zset(zset) => db.put_aggregate(to, zset, ttl)?,
-            Object::Stream(stream) => db.put_aggregate(to, stream, ttl)?,
+            Object::Stream(stream) => db.put_aggregate(to, *stream, ttl)?,
         };
         ctx.changed_in(self.db_index, Event::CopyTo, to.bytes);
         ctx.reply.int(1);
@@ -218,7 +218,7 @@ impl Copying {
             Copying::Set(set, _) => Object::Set(set),
             Copying::Hash(hash, _) => Object::Hash(hash),
             Copying::Zset(zset, _) => Object::Zset(zset),
-            Copying::Stream(copy) => Object::Stream(copy.finish()),
+            Copying::Stream(copy) => copy.finish().into_object(),
         }
     }
 }

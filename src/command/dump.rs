@@ -337,7 +337,7 @@ impl Restore {
                 Object::Set(set) => ctx.db.put_aggregate(key, set, ttl)?,
                 Object::Hash(hash) => ctx.db.put_aggregate(key, hash, ttl)?,
                 Object::Zset(zset) => ctx.db.put_aggregate(key, zset, ttl)?,
-                Object::Stream(stream) => ctx.db.put_aggregate(key, stream, ttl)?,
+                Object::Stream(stream) => ctx.db.put_aggregate(key, *stream, ttl)?,
             },
         };
         match choices.access {

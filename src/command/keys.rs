@@ -402,6 +402,30 @@ mod tests {
     }
 
     #[test]
+    fn xreadgroup_changes_what_its_specification_says_it_reads() {
+        let streams = KeySpec {
+            begin: Begin::Keyword("STREAMS", 1),
+            find: Find::Range { last: -1, step: 1, limit: 2 },
+            ..KeySpec::first(RO)
+        };
+        let keys = vec![streams].leak();
+        let reader = Command {
+            keys,
+            find_keys: Some(xread_keys),
+            ..command(Group::Stream, "xread", -4, handler)
+        };
+        let writer = Command { flags: flag::WRITE, ..reader };
+        let hasher = KeyHasher::new(0);
+        let line = "c STREAMS a b 0 0";
+        let request = OwnedArgs::from_parts(line.split(' ').map(str::as_bytes));
+        for (command, hold) in [(reader, Hold::Read), (writer, Hold::Write)] {
+            let held = ranges_of(&command, request.lend(&hasher).args());
+            let held: Vec<_> = held.iter().map(|range| (range.first, range.hold)).collect();
+            assert_eq!(held, [(2, hold), (3, hold)]);
+        }
+    }
+
+    #[test]
     fn what_is_held_is_what_is_written() {
         let find = Find::Range { last: 0, step: 1, limit: 0 };
         let store =

@@ -18,6 +18,10 @@ mod distribution;
 mod dump;
 pub mod execute;
 mod expire;
+mod geo;
+mod geo_search;
+mod geo_search_job;
+mod geo_value;
 mod hash;
 mod hash_expire;
 mod hash_random;
@@ -59,6 +63,7 @@ mod stream_info;
 mod stream_pending;
 mod stream_range;
 mod stream_read;
+mod stream_read_request;
 mod stream_value;
 mod string;
 mod string_number;
@@ -100,6 +105,8 @@ pub(crate) const FAMILIES: &[&[Command]] = &[
     bitfield::COMMANDS,
     bitop::COMMANDS,
     hyperloglog::COMMANDS,
+    geo::COMMANDS,
+    geo_search::COMMANDS,
     key::COMMANDS,
     copy::COMMANDS,
     expire::COMMANDS,

@@ -246,6 +246,11 @@ struct Combine {
     picked_from: Set,
     /// What the last round leaves, where it is not replied at once.
     left: Set,
+    /// Redis would have built this difference by taking members out of a copy of the first set, and what is stored
+    /// keeps the form that copy had.
+    is_form_of_first: bool,
+    /// The first set has members that are no integers.
+    has_texts: bool,
     /// How many members the result has so far.
     found: usize,
     /// They, as they will be replied.
@@ -286,6 +291,8 @@ impl Combine {
             gathered: Set::new(),
             picked_from: Set::new(),
             left: Set::new(),
+            is_form_of_first: false,
+            has_texts: false,
             found: 0,
             listed: Output::default(),
         }
@@ -353,6 +360,8 @@ impl Combine {
             }
             Kind::Difference => {
                 let (first, others) = (self.sets[0].len, &mut self.sets[1..]);
+                let redis_looks_up = first.saturating_mul(others.len() + 1) / 2 <= total;
+                self.is_form_of_first = !redis_looks_up;
                 // A set is cheaper to look into than to be copied, by far; but not many of them.
                 let looked_up = first.saturating_mul(others.len());
                 let gathered = (total - first).saturating_mul(COPY_COST).saturating_add(first);
@@ -449,6 +458,9 @@ impl Combine {
         while let Some(from) = from {
             let units = budget.piece(MEMBERS_PER_PIECE.div_ceil(others.len().max(1)));
             let walked = from.walk(&mut self.cursor, units, |member| {
+                if self.is_form_of_first && first == 1 {
+                    self.has_texts |= member.as_int().is_none();
+                }
                 if others.iter().any(|set| set.contains_item(member) != wanted) {
                     return;
                 }
@@ -463,7 +475,7 @@ impl Combine {
             if walked.is_done() || *found >= found_max {
                 break;
             }
-            if budget.spend((units * others.len()) as u64) {
+            if budget.spend((units * others.len().max(1)) as u64) {
                 return Ok(false);
             }
         }
@@ -505,8 +517,13 @@ impl Combine {
             }
             Target::Count(_) => ctx.reply.count(self.found),
             Target::Store(event) => {
-                let key = args.key(1);
+                let (key, limits) = (args.key(1), &ctx.engine.limits);
                 let len = self.left.len();
+                let first = self.sets.first().map_or(0, |set| set.len);
+                let is_texts = self.has_texts || first > limits.set_max_intset_entries;
+                if self.is_form_of_first && is_texts {
+                    self.left.leave_intset_form(limits)?;
+                }
                 if len == 0 {
                     if ctx.db.remove(key) {
                         ctx.changed(Event::Del, key.bytes);

@@ -211,22 +211,22 @@ fn xadd(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     let key = args.key(1);
     let limits = node_limits(ctx);
     let now = ctx.now.unsigned_abs();
-    let mut trim = options.trim;
-    let mut add = |stream: &mut Stream| {
+    let trim = options.trim;
+    let add = |stream: &mut Stream| {
         let values = args.from(first + 1).step_by(2);
         let fields = args.from(first).step_by(2).zip(values);
         let id = stream.append(options.id, now, fields, limits)?;
         Ok((id, trim.map_or(0, |trim| trim.nodes_ahead(stream.log()))))
     };
     let added = match options.is_no_create {
-        true => match ctx.db.edit(key, &mut add)? {
+        true => match ctx.db.edit(key, add)? {
             Some(added) => added,
             None => {
                 ctx.reply.null();
                 return Ok(());
             }
         },
-        false => ctx.db.edit_or_new(key, &mut add)?,
+        false => ctx.db.edit_or_new(key, add)?,
     };
     let (id, nodes) = added.map_err(|error: AppendError| match error {
         AppendError::Exhausted => CmdError::Text(
@@ -235,10 +235,13 @@ fn xadd(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
         AppendError::NotGreater => CmdError::Text(
             "ERR The ID specified in XADD is equal or smaller than the target stream top item",
         ),
-        AppendError::TooLarge => CmdError::Text("ERR Elements are too large to be stored"),
+        // Redis has no words of its own for the first.
+        AppendError::NoSequence | AppendError::TooLarge => {
+            CmdError::Text("ERR Elements are too large to be stored")
+        }
     })?;
     ctx.changed(Event::XAdd, key.bytes);
-    if let Some(trim) = trim.take().filter(|_| nodes > 0) {
+    if let Some(trim) = trim.filter(|_| nodes > 0) {
         return trim_with(ctx, args, Trimming { trim, added: Some(id) }, nodes);
     }
     reply_id(&mut ctx.reply, id);

@@ -10,14 +10,14 @@ use std::collections::VecDeque;
 use crate::base::hash::Key;
 use crate::base::pieces::Progress;
 use crate::command::keys;
-use crate::command::options::{integer, is};
 use crate::command::spec::access::{ACCESS, RO};
 use crate::command::spec::flag::{BLOCKING, READONLY, WRITE};
 use crate::command::spec::{Begin, Command, Find, Group, KeySpec, command, doc};
+use crate::command::stream_read_request::{Request, Verb};
 use crate::command::stream_value::{
     ENTRIES_PER_PIECE, reply_entry, reply_id, see_consumer, shown, strict_id, work_of,
 };
-use crate::engine::blocking::{Wait, millis_until};
+use crate::engine::blocking::Wait;
 use crate::engine::ctx::{CmdResult, Ctx, Event};
 use crate::engine::error::CmdError;
 use crate::engine::jobs::{Budget, Job, KEYS_PER_PIECE, Step, Stepped};
@@ -28,9 +28,6 @@ use crate::types::stream::{ConsumerNumber, Log, Stream, StreamId, Walk};
 
 /// The table of contents of this family.
 pub(super) const COMMANDS: &[Command] = &[XREAD, XREADGROUP];
-
-/// Entries that a client which waited gets at most, unless COUNT says otherwise: it should not get a huge stream.
-const WOKEN_COUNT: usize = 1000;
 
 const XREAD: Command = Command {
     flags: BLOCKING | READONLY,
@@ -75,95 +72,6 @@ const XREADGROUP: Command = Command {
     ),
     ..command(Group::Stream, "xreadgroup", -7, xreadgroup)
 };
-
-/// Which of both commands.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Verb {
-    Read,
-    ReadGroup,
-}
-
-/// What the options say.
-#[derive(Clone, Copy)]
-struct Request {
-    verb: Verb,
-    /// Entries of each stream at most.
-    count: usize,
-    /// BLOCK, and until when; never where there is no time.
-    block: Option<Option<i64>>,
-    is_noack: bool,
-    /// Argument of the group's name; the consumer's follows.
-    group: usize,
-    /// Argument of the first key.
-    first: usize,
-    /// How many streams.
-    streams: usize,
-    /// The client waited, and a stream has got something.
-    is_woken: bool,
-    now: i64,
-}
-
-impl Request {
-    fn parse(ctx: &Ctx<'_>, args: Args<'_>, verb: Verb) -> Result<Request, CmdError> {
-        let (mut count, mut block, mut is_noack) = (0, None, false);
-        let (mut group, mut streams) = (None, None);
-        let mut index = 1;
-        while index < args.len() {
-            let (word, more) = (args.at(index), args.len() - index - 1);
-            if more > 0 && is(word, "block") {
-                block = Some(millis_until(ctx.now, args.at(index + 1))?);
-                index += 2;
-            } else if more > 0 && is(word, "count") {
-                count = usize::try_from(integer(args.at(index + 1))?).unwrap_or(0);
-                index += 2;
-            } else if more > 0 && is(word, "streams") {
-                if !more.is_multiple_of(2) {
-                    return Err(UNBALANCED);
-                }
-                streams = Some((index + 1, more / 2));
-                break;
-            } else if more > 1 && is(word, "group") {
-                only_with_group(verb, "GROUP")?;
-                group = Some(index + 1);
-                index += 3;
-            } else if is(word, "noack") {
-                only_with_group(verb, "NOACK")?;
-                is_noack = true;
-                index += 1;
-            } else {
-                return Err(CmdError::Syntax);
-            }
-        }
-        let Some((first, streams)) = streams else { return Err(CmdError::Syntax) };
-        if verb == Verb::ReadGroup && group.is_none() {
-            return Err(CmdError::Text("ERR Missing GROUP option for XREADGROUP"));
-        }
-        let is_woken = ctx.is_woken();
-        let count = match count {
-            0 if is_woken => WOKEN_COUNT,
-            0 => usize::MAX,
-            count => count,
-        };
-        let (group, now) = (group.unwrap_or(0), ctx.now);
-        Ok(Request { verb, count, block, is_noack, group, first, streams, is_woken, now })
-    }
-}
-
-const UNBALANCED: CmdError = CmdError::Text(
-    "ERR Unbalanced XREAD list of streams: for each stream key an ID or '$' must be specified.",
-);
-
-fn only_with_group(verb: Verb, option: &'static str) -> Result<(), CmdError> {
-    match (verb, option) {
-        (Verb::ReadGroup, _) => Ok(()),
-        (Verb::Read, "GROUP") => Err(CmdError::Text(
-            "ERR The GROUP option is only supported by XREADGROUP. You called XREAD instead.",
-        )),
-        (Verb::Read, _) => Err(CmdError::Text(
-            "ERR The NOACK option is only supported by XREADGROUP. You called XREAD instead.",
-        )),
-    }
-}
 
 fn xread(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     read(ctx, args, Verb::Read)

@@ -1,7 +1,7 @@
 //! Sorted sets: ranges of members by rank, by score and by name.
 //!
-//! Whatever a range is given by, it is a range of ranks once it has been looked up in O(log n); one job replies with the
-//! members of some ranks, another copies them to a set of their own.
+//! Whatever a range is given by, it is a range of ranks once it has been looked up in O(log n); one job replies with
+//! the members of some ranks, another copies them to a set of their own.
 use std::ops::Range;
 
 use crate::command::options::{Options, integer, is};

@@ -12,6 +12,7 @@ use crate::dialect::{self, Dialect, Ran};
 use crate::engine::engine::Engine;
 use crate::engine::evict::Room;
 use crate::engine::session::{Replies, Session, Waiting};
+use crate::engine::spec::Group;
 use crate::engine::table::Found;
 use crate::net::conn::{Conn, Postponed};
 use crate::net::reactor::Reactor;
@@ -132,6 +133,12 @@ fn parts_elsewhere<'b>(
     }
 }
 
+/// Whether an argument of a command is most often a member of what its first key holds.
+#[inline]
+fn names_member(found: &Found) -> bool {
+    matches!(found.command.group, Group::Hash | Group::Set | Group::SortedSet)
+}
+
 impl Reactor {
     /// Runs all requests of the turn.
     pub(super) fn execute_batch(&mut self) {
@@ -189,11 +196,43 @@ impl Reactor {
             // Alone there is nothing to overlap with.
             return;
         }
+        let mut has_members = false;
         for entry in window.iter() {
             if entry.hint.index != 0
                 && let Some(conn) = conns.get(entry.conn)
             {
                 engine.dbs[conn.db].prefetch_entry(entry.hint.hash);
+                has_members |= entry.command.is_some_and(|found| names_member(&found));
+            }
+        }
+        if has_members {
+            self.prefetch_members(window);
+        }
+    }
+
+    /// As `prefetch` one level down: the buckets, then the entries of members of big collections.
+    fn prefetch_members(&mut self, window: &[Entry]) {
+        let Reactor { engine, conns, batch, arena, .. } = self;
+        let mut hashes = [0; WINDOW];
+        for (entry, member_hash) in window.iter().zip(&mut hashes) {
+            let (Some(conn), Some(found)) = (conns.get(entry.conn), &entry.command) else {
+                continue;
+            };
+            if !names_member(found) || entry.hint.index == 0 {
+                continue;
+            }
+            let (buffer, spans, blocks) = parts(entry, arena, batch, conn);
+            let list = ArgList::new(buffer, spans, blocks, &engine.hasher, HashHint::default());
+            // ZADD and ZINCRBY have a number in between.
+            let is_scored = found.command.group == Group::SortedSet && spans.len() > 3;
+            let name = list.args().at(entry.hint.index as usize + 1 + usize::from(is_scored));
+            *member_hash = engine.dbs[conn.db].prefetch_member(entry.hint.hash, name);
+        }
+        for (entry, member_hash) in window.iter().zip(hashes) {
+            if member_hash != 0
+                && let Some(conn) = conns.get(entry.conn)
+            {
+                engine.dbs[conn.db].prefetch_element(entry.hint.hash, member_hash);
             }
         }
     }

@@ -413,7 +413,7 @@ impl ValueReader {
     /// The value, once done. O(what is packed of it).
     pub fn finish(self, limits: &Limits) -> Result<Object, Unreadable> {
         match self.stage {
-            Stage::Stream(stream) => Ok(Object::Stream(stream.finish()?)),
+            Stage::Stream(stream) => Ok(Object::Stream(Box::new(stream.finish()?))),
             _ => self.target.finish(limits),
         }
     }

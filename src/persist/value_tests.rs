@@ -114,7 +114,9 @@ fn hash_of(count: usize, big: usize, expiring: bool) -> Object {
 
 fn set_of(texts: impl Iterator<Item = Vec<u8>>) -> Object {
     let (mut set, limits) = (Set::new(), limits());
-    texts.for_each(|text| drop(set.insert(&text, &limits).unwrap()));
+    texts.for_each(|text| {
+        set.insert(&text, &limits).unwrap();
+    });
     Object::Set(set)
 }
 
@@ -154,7 +156,7 @@ fn stream_of(entries: u64, groups: usize) -> Object {
             }
         });
     }
-    Object::Stream(stream)
+    Object::Stream(Box::new(stream))
 }
 
 #[test]

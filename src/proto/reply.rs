@@ -199,6 +199,20 @@ impl<'o> Reply<'o> {
         }
     }
 
+    /// As [`Reply::double`], with up to 17 digits after the point and no exponent.
+    pub fn human_double(&mut self, number: f64) {
+        let mut text = Vec::with_capacity(32);
+        number::write_f64_human(&mut text, number);
+        match self.resp {
+            Resp::V2 => self.bulk(&text),
+            Resp::V3 => {
+                self.raw(b",");
+                self.raw(&text);
+                self.raw(b"\r\n");
+            }
+        }
+    }
+
     /// An integer of any length: `(123` or a string. `digits` are its digits, after a sign where there is one.
     pub fn big_number(&mut self, digits: &str) {
         match self.resp {

@@ -3,6 +3,7 @@
 //! ```text
 //! prefetch_bucket ──▶ prefetch_entry ──▶ (prefetch_entry_behind) ──▶ string_ahead
 //!   hash → bucket       tag → entry         the chain's next bucket      key, value
+//!                          └──▶ prefetch_member ──▶ prefetch_element       the same in a big hash, set or sorted set
 //! ```
 //!
 //! Most strings are plain (`entry::plain_string`) and the first with their tag in their bucket. Those take a path of
@@ -12,10 +13,11 @@
 
 use super::WrongType;
 use super::db::Db;
-use super::entry;
+use super::entry::{self, Kind, Stored};
 use super::heap::Handle;
 use super::view::StringRef;
 use crate::base::hash::Key;
+use crate::types::members::Members;
 
 /// Where a key probably is: what `prefetch_entry` found out, for `string_ahead`. It may be wrong, but is of use only
 /// until the database's next write; that reads delete what has expired does it no harm, since a free slot is no entry.
@@ -56,6 +58,37 @@ impl Db {
         let mut found = 0;
         self.table.candidates_behind(hash, |handle| self.warm(handle, &mut found));
         Lead { handle: found, is_behind: false }
+    }
+
+    /// As `prefetch_bucket` one level down: for the bucket of a member of the big collection that the key of this hash
+    /// probably holds, whose entry has been prefetched. Gives the member's hash, for `prefetch_element`; 0 for none.
+    #[inline]
+    pub fn prefetch_member(&self, hash: u64, name: &[u8]) -> u64 {
+        self.members_ahead(hash).map_or(0, |members| members.prefetch_bucket(name))
+    }
+
+    /// Asks the processor for the member of this hash, whose bucket has been prefetched.
+    #[inline]
+    pub fn prefetch_element(&self, hash: u64, member_hash: u64) {
+        if let Some(members) = self.members_ahead(hash) {
+            members.prefetch_element(member_hash);
+        }
+    }
+
+    fn members_ahead(&self, hash: u64) -> Option<&Members> {
+        let handle = self.table.first_candidate(hash);
+        if handle == 0 {
+            return None;
+        }
+        let bytes = self.heap.slot(Handle::from_raw(handle));
+        match Kind::of_number(entry::header(bytes) & entry::KIND_MASK) {
+            Kind::Hash | Kind::Set | Kind::Zset => {}
+            Kind::String | Kind::List | Kind::Stream | Kind::Document => return None,
+        }
+        match entry::value(bytes) {
+            Stored::Block(number) => self.blocks.object(number)?.members(),
+            Stored::Bytes(_) | Stored::Int(_) => None,
+        }
     }
 
     #[inline(always)]

@@ -21,8 +21,8 @@ use std::sync::Arc;
 type Edited<R> = Result<Option<R>, EditError>;
 
 impl Db {
-    /// Has `edit` change the string of a key, which is lengthened with zeros to `length` bytes first where it is shorter
-    /// (with room to grow again), and made where there is none. TTL and access clock stay as they are.
+    /// Has `edit` change the string of a key, which is lengthened with zeros to `length` bytes first where it is
+    /// shorter (with room to grow again), and made where there is none. TTL and access clock stay as they are.
     ///
     /// `None`, and nothing done: more than `copy_max` bytes would have to be copied or cleared for it. A string that is
     /// long enough and that nobody shares never needs that.

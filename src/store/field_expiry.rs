@@ -1,8 +1,8 @@
 //! The hashes that have fields with a time to live, by the time of the first of them.
 //!
-//! A hash is known here by the hash of its key, so nothing has to follow it when its entry moves. It is entered when a
-//! change leaves it with such a field and forgotten when it has none or its key goes; RENAME, MOVE, COPY and RESTORE are
-//! a key that goes and a value that comes. Commands pass by fields whose time has come; here they are taken out.
+//! A hash is known here by the hash of its key, so nothing has to follow it when its entry moves. It is entered when
+//! a change leaves it with such a field and forgotten when it has none or its key goes; RENAME, MOVE, COPY and RESTORE
+//! are a key that goes and a value that comes. Commands pass by fields whose time has come; here they are taken out.
 //!
 //! Promise: a call reclaims no more fields than it was told to; what a job holds stays as it is. Cost: one branch per
 //! change of a hash while no field has a time to live; else O(log hashes), and about 50 bytes for each such hash.

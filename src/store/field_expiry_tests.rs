@@ -1,3 +1,4 @@
+//! Fields that expire, and the register that follows their hashes.
 use super::*;
 use crate::base::hash::{Key, KeyHasher};
 use crate::store::{Hold, NewString, Ttl};

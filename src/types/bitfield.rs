@@ -112,7 +112,12 @@ pub fn set(
 ) -> Written {
     let before = get(text, offset, field);
     // An unsigned field reads the number as unsigned: -1 is the greatest there is.
-    let wanted = if field.is_signed { i128::from(value) } else { i128::from(value as u64) };
+    let mut wanted = if field.is_signed { i128::from(value) } else { i128::from(value as u64) };
+    // Redis reckons in 64 bits how far the greatest is away, and what is farther below than that counts as too great.
+    let is_far_below = field.greatest() - wanted > i128::from(i64::MAX);
+    if is_far_below && overflow == Overflow::Saturate && field.bits < 64 {
+        wanted = field.greatest();
+    }
     write(text, offset, field, before, overflow.fit(field, wanted))
 }
 
@@ -185,6 +190,10 @@ mod tests {
         assert_eq!(set_to(unsigned(8), -1, Overflow::Fail), None);
         assert_eq!(set_to(signed(8), 200, Overflow::Wrap), Some(-56));
         assert_eq!(set_to(signed(8), -200, Overflow::Saturate), Some(-128));
+        assert_eq!(set_to(signed(8), i64::MIN + 128, Overflow::Saturate), Some(-128));
+        assert_eq!(set_to(signed(8), i64::MIN + 127, Overflow::Saturate), Some(127));
+        assert_eq!(set_to(signed(8), i64::MIN + 127, Overflow::Wrap), Some(127));
+        assert_eq!(set_to(signed(64), i64::MIN, Overflow::Saturate), Some(i64::MIN));
         let mut text = [0xff; 9];
         let add =
             |text: &mut [u8], field, by, overflow| increment(text, 1, field, by, overflow).after;

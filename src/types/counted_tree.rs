@@ -258,17 +258,12 @@ impl CountedTree {
         Some(Position { leaf, at: last as u32 })
     }
 
-    /// The elements of these ranks in order, from both ends. O(log n) to begin, O(1) each.
+    /// The elements of these ranks in order, from both ends. O(log n) to begin at either end, O(1) each.
     #[must_use]
     pub fn range(&self, ranks: Range<usize>) -> Elements<'_> {
         let ranks = ranks.start..ranks.end.min(self.len);
-        let last = ranks.end.checked_sub(1);
-        Elements {
-            tree: self,
-            left: ranks.len(),
-            front: self.select(ranks.start),
-            back: last.and_then(|last| self.select(last)),
-        }
+        let (front, back) = (Place::Rank(ranks.start), Place::Rank(ranks.end.saturating_sub(1)));
+        Elements { tree: self, left: ranks.len(), front, back }
     }
 
     // --- inside ---
@@ -462,8 +457,25 @@ fn partition(len: usize, mut holds: impl FnMut(usize) -> bool) -> usize {
 pub struct Elements<'t> {
     tree: &'t CountedTree,
     left: usize,
-    front: Option<Position>,
-    back: Option<Position>,
+    front: Place,
+    back: Place,
+}
+
+/// Where a walk goes on: it looks for its place when it begins.
+#[derive(Clone, Copy)]
+enum Place {
+    Rank(usize),
+    At(Option<Position>),
+}
+
+impl Elements<'_> {
+    #[inline]
+    fn place(&self, place: Place) -> Option<Position> {
+        match place {
+            Place::At(position) => position,
+            Place::Rank(rank) => self.tree.select(rank),
+        }
+    }
 }
 
 impl Iterator for Elements<'_> {
@@ -472,8 +484,10 @@ impl Iterator for Elements<'_> {
     #[inline]
     fn next(&mut self) -> Option<(f64, u32)> {
         self.left = self.left.checked_sub(1)?;
-        let position = self.front?;
-        self.front = self.tree.next(position);
+        let position = self.place(self.front)?;
+        if self.left > 0 {
+            self.front = Place::At(self.tree.next(position));
+        }
         Some(self.tree.get(position))
     }
 
@@ -486,8 +500,10 @@ impl DoubleEndedIterator for Elements<'_> {
     #[inline]
     fn next_back(&mut self) -> Option<(f64, u32)> {
         self.left = self.left.checked_sub(1)?;
-        let position = self.back?;
-        self.back = self.tree.previous(position);
+        let position = self.place(self.back)?;
+        if self.left > 0 {
+            self.back = Place::At(self.tree.previous(position));
+        }
         Some(self.tree.get(position))
     }
 }

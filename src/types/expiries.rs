@@ -98,7 +98,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn agrees_with_a_list(steps in prop::collection::vec((0u32..20, 0i64..9, 0u32..3), 0..200)) {
+        fn agrees_with_a_list(
+            steps in prop::collection::vec((0u32..20, 0i64..9, 0u32..3), 0..200),
+        ) {
             let (mut expiries, mut model) = (Expiries::default(), [None; 20]);
             for (id, time, what) in steps {
                 let at = id as usize;
@@ -117,7 +119,8 @@ mod tests {
                     }
                     _ => {}
                 }
-                let first = model.iter().zip(0..).filter_map(|(time, id)| Some(((*time)?, id))).min();
+                let timed = model.iter().zip(0..).filter_map(|(time, id)| Some(((*time)?, id)));
+                let first = timed.min();
                 prop_assert_eq!(expiries.first(), first);
                 prop_assert_eq!(expiries.get(id), model[at]);
                 prop_assert_eq!(expiries.len(), model.iter().flatten().count());

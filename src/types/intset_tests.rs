@@ -18,13 +18,16 @@ fn bytes_are_those_of_redis() {
     }
 }
 
+const BORDERS: &[i64] =
+    &[i64::MIN, i64::MAX, -32_769, -32_768, 32_767, 32_768, 1 << 31, -(1 << 31) - 1];
+
 fn integer() -> impl Strategy<Value = i64> {
     prop_oneof![
         8 => -40i64..40,
         1 => any::<i16>().prop_map(i64::from),
         1 => any::<i32>().prop_map(i64::from),
         1 => any::<i64>(),
-        1 => prop::sample::select(vec![i64::MIN, i64::MAX, -32769, -32768, 32767, 32768, 1 << 31, -(1 << 31) - 1]),
+        1 => prop::sample::select(BORDERS),
     ]
 }
 
@@ -57,7 +60,10 @@ proptest! {
 
     /// Whatever the bytes are, nothing panics, and what is not sorted or not framed is refused.
     #[test]
-    fn corrupt_bytes_are_refused(bytes in prop::collection::vec(prop_oneof![0..10u8, any::<u8>()], 0..40), probe in integer()) {
+    fn corrupt_bytes_are_refused(
+        bytes in prop::collection::vec(prop_oneof![0..10u8, any::<u8>()], 0..40),
+        probe in integer(),
+    ) {
         let view = IntsetRef::new(&bytes);
         let _ = (view.find(probe), view.get(3), view.iter().count());
         if let Ok(count) = IntsetRef::check(&bytes) {

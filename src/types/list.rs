@@ -8,20 +8,22 @@
 //!
 //! Cost: O(1) at both ends; an index is found in O(log n) and half a node. What touches many elements is told how
 //! many at most, and says how far it came.
+mod element;
 mod nodes;
 mod pack;
 mod sequence;
+mod view;
 
 use crate::base::block::Block;
 use crate::base::memory::allocation_bytes;
-use crate::base::number::canonical_i64;
 use crate::base::pieces::{FREE_PIECE_BYTES, Garbage, Progress};
 use crate::types::limits::Limits;
-use crate::types::listpack::{Item, Listpack, ListpackRef};
-use crate::types::listpack_item::{END, Encoded, encode_back};
+use crate::types::listpack::{Listpack, ListpackRef};
 use crate::types::object::{Aggregate, Kind, Object};
+pub use element::{Element, End, OwnedElement, Side, Wanted, Way};
 use nodes::{Node, Nodes};
 use pack::Pack;
+pub use view::{ListRef, NodeRef, frame_of_block};
 
 /// Elements from this size on are kept as blocks, so that replies send them by reference and moves are free.
 pub const BLOCK_BYTES_MIN: usize = 16 * 1024;
@@ -39,138 +41,6 @@ const ITEMS_MAX: i64 = (1 << 15) - 1;
 const LISTPACK_FRAME_BYTES: usize = 7;
 /// A listpack from outside longer than this is cut into nodes.
 const FOREIGN_BYTES_MAX: usize = 2 * SIZES[4];
-
-/// One end of a list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
-    /// Its head, where the first element is.
-    Front,
-    /// Its tail.
-    Back,
-}
-
-/// In which direction elements are looked at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Way {
-    /// From lower indices to higher ones.
-    Forward,
-    /// From higher indices to lower ones.
-    Backward,
-}
-
-/// Beside an element.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Side {
-    /// On the side of the first element.
-    Before,
-    /// On the side of the last one.
-    After,
-}
-
-/// An element, as it is kept or as it comes. Text that is a canonical integer is kept as the integer.
-#[derive(Clone, Copy, Debug)]
-pub enum Element<'a> {
-    /// An integer; its text is the canonical one.
-    Int(i64),
-    /// A text.
-    Text(&'a [u8]),
-    /// A big text.
-    Block(&'a Block),
-}
-
-impl<'a> Element<'a> {
-    /// Length of its text in bytes.
-    #[inline]
-    pub fn len(self) -> usize {
-        match self {
-            Element::Int(value) => Item::Int(value).text_len(),
-            Element::Text(text) => text.len(),
-            Element::Block(block) => block.len(),
-        }
-    }
-
-    /// Whether its text is empty.
-    pub fn is_empty(self) -> bool {
-        self.len() == 0
-    }
-
-    /// Its text; an integer's is written into `scratch`.
-    #[inline]
-    pub fn as_bytes<'s>(&'s self, scratch: &'s mut itoa::Buffer) -> &'s [u8] {
-        match self {
-            Element::Int(value) => scratch.format(*value).as_bytes(),
-            Element::Text(text) => text,
-            Element::Block(block) => block,
-        }
-    }
-}
-
-impl<'a> From<Item<'a>> for Element<'a> {
-    #[inline]
-    fn from(item: Item<'a>) -> Element<'a> {
-        match item {
-            Item::Int(value) => Element::Int(value),
-            Item::Bytes(text) => Element::Text(text),
-        }
-    }
-}
-
-/// An element by itself.
-#[derive(Clone, Debug)]
-pub enum OwnedElement {
-    /// An integer.
-    Int(i64),
-    /// A text.
-    Text(Vec<u8>),
-    /// A big text.
-    Block(Block),
-}
-
-impl OwnedElement {
-    /// The element, lent.
-    pub fn lend(&self) -> Element<'_> {
-        match self {
-            OwnedElement::Int(value) => Element::Int(*value),
-            OwnedElement::Text(text) => Element::Text(text),
-            OwnedElement::Block(block) => Element::Block(block),
-        }
-    }
-}
-
-impl From<Element<'_>> for OwnedElement {
-    fn from(element: Element<'_>) -> OwnedElement {
-        match element {
-            Element::Int(value) => OwnedElement::Int(value),
-            Element::Text(text) => OwnedElement::Text(text.to_vec()),
-            Element::Block(block) => OwnedElement::Block(block.clone()),
-        }
-    }
-}
-
-/// A text to be compared with many elements.
-#[derive(Clone, Copy, Debug)]
-pub struct Wanted<'a> {
-    text: &'a [u8],
-    /// The integer that an element with this text is kept as.
-    int: Option<i64>,
-}
-
-impl<'a> Wanted<'a> {
-    /// Prepares a text.
-    pub fn new(text: &'a [u8]) -> Wanted<'a> {
-        Wanted { text, int: canonical_i64(text) }
-    }
-
-    /// Whether an element has this text.
-    #[inline]
-    pub fn is(&self, element: Element<'_>) -> bool {
-        match element {
-            Element::Int(value) => self.int == Some(value),
-            Element::Text(text) => text == self.text,
-            Element::Block(block) => block.as_slice() == self.text,
-        }
-    }
-}
 
 /// How much goes into a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -221,9 +91,10 @@ impl Fill {
 
     /// Whether two nodes may be one.
     fn allows_merge(&self, one: &Pack, next: &Pack) -> bool {
-        // Redis takes off 11 bytes for what is there once only, a few more than there are.
-        one.total() + next.total() - 11 <= self.bytes_max
-            && one.len() + next.len() <= self.items_max
+        // Header and end mark are there once only. Redis takes off four bytes more; nodes that are a little too long
+        // for it would cost us a page.
+        let total = one.total() + next.total() - LISTPACK_FRAME_BYTES;
+        total <= self.bytes_max && one.len() + next.len() <= self.items_max
     }
 
     /// Whether an element may be put in the place of another one.
@@ -255,7 +126,7 @@ pub enum List {
     /// A short one, or none at all.
     Packed(Listpack),
     /// A longer one, or one with a big element.
-    Nodes(Box<Nodes>),
+    Nodes(Nodes),
 }
 
 impl Default for List {
@@ -287,7 +158,7 @@ impl List {
     fn nodes(&mut self) -> &mut Nodes {
         if let List::Packed(pack) = self {
             let node = Node::Pack(Pack::of(pack.view()));
-            *self = List::Nodes(Box::new(Nodes::new(node)));
+            *self = List::Nodes(Nodes::new(node));
         }
         match self {
             List::Nodes(nodes) => nodes,
@@ -298,19 +169,29 @@ impl List {
     /// What has become short enough is packed again: well below where it stops to be.
     #[inline]
     fn settle(&mut self) {
+        self.pack_if_within(PACKED_BYTES_MAX / 2);
+    }
+
+    #[inline]
+    fn pack_if_within(&mut self, bytes_max: usize) {
         if let List::Nodes(nodes) = self
-            && let Some(pack) = nodes.only_pack(PACKED_BYTES_MAX / 2)
+            && let Some(pack) = nodes.only_pack(bytes_max)
         {
             *self = List::Packed(Listpack::from_bytes(pack.as_bytes().to_vec()));
         }
     }
 
+    /// Whether a short list stays one with this element.
+    #[inline]
+    fn is_short(pack: &Listpack, element: Element<'_>, fill: &Fill) -> bool {
+        let grown = pack.bytes_len() + element.len() + ITEM_OVERHEAD;
+        grown <= PACKED_BYTES_MAX && !fill.is_big(element)
+    }
+
     /// Whether an element may be added to a short list that stays one.
     #[inline]
     fn has_room(pack: &Listpack, element: Element<'_>, fill: &Fill) -> bool {
-        let total = pack.bytes_len();
-        let is_short = total + element.len() + ITEM_OVERHEAD <= PACKED_BYTES_MAX;
-        is_short && fill.allows(total, pack.len(), element)
+        List::is_short(pack, element, fill) && fill.allows(pack.bytes_len(), pack.len(), element)
     }
 
     /// Adds an element at an end. O(1).
@@ -326,7 +207,7 @@ impl List {
             }
             List::Packed(pack) if pack.is_empty() => {
                 let node = Node::with(element, fill);
-                *self = List::Nodes(Box::new(Nodes::new(node)));
+                *self = List::Nodes(Nodes::new(node));
             }
             _ => self.nodes().push(end, element, fill),
         }
@@ -430,6 +311,13 @@ impl List {
         if index >= self.len() {
             return false;
         }
+        if let List::Packed(pack) = self
+            && List::is_short(pack, element, fill)
+            && let Some(at) = pack.view().seek(index as i64)
+        {
+            pack.replace(at, element.as_bytes(&mut itoa::Buffer::new()));
+            return true;
+        }
         let nodes = self.nodes();
         if let Some(place) = nodes.seek(index) {
             nodes.replace(place, element, fill, spent);
@@ -491,7 +379,7 @@ impl List {
             match source {
                 ListRef::Packed(view) => {
                     self.append_node(Node::Pack(Pack::of(view)));
-                    self.settle();
+                    self.pack_if_within(PACKED_BYTES_MAX);
                     return None;
                 }
                 ListRef::Nodes(nodes) => self.append_node(Nodes::copy_of(nodes.node(at)?)),
@@ -510,7 +398,7 @@ impl List {
         } else {
             view.iter().for_each(|item| self.push(End::Back, item.into(), fill));
         }
-        self.settle();
+        self.pack_if_within(PACKED_BYTES_MAX);
     }
 
     fn append_node(&mut self, node: Node) {
@@ -518,7 +406,7 @@ impl List {
             return;
         }
         if self.is_empty() {
-            *self = List::Nodes(Box::new(Nodes::new(node)));
+            *self = List::Nodes(Nodes::new(node));
         } else {
             let nodes = self.nodes();
             nodes.put(nodes.count(), node);
@@ -633,163 +521,6 @@ impl Garbage for List {
             List::Nodes(nodes) => nodes.free_slice(units),
         }
     }
-}
-
-/// What a node holds, as RDB files and DUMP write it.
-#[derive(Clone, Copy, Debug)]
-pub enum NodeRef<'a> {
-    /// A listpack.
-    Packed(&'a [u8]),
-    /// One big element: in Redis a listpack of one item below a gigabyte ([`frame_of_block`]), else its plain bytes.
-    Block(&'a Block),
-}
-
-/// What stands before and behind the bytes of a big element in a listpack that holds it alone; `None` for a text that
-/// does not stand there as it is: a small integer, or none at all.
-pub fn frame_of_block(block: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
-    let item = Encoded::new(block);
-    if item.text.is_empty() {
-        return None;
-    }
-    let (back, count) = encode_back(item.size());
-    let total = LISTPACK_FRAME_BYTES + item.whole();
-    let header = [&(total as u32).to_le_bytes()[..], &[1, 0], item.head()].concat();
-    Some((header, [&back[back.len() - count..], &[END]].concat()))
-}
-
-/// A list, for reading.
-#[derive(Clone, Copy)]
-pub enum ListRef<'a> {
-    /// One node.
-    Packed(ListpackRef<'a>),
-    /// Several nodes.
-    Nodes(&'a Nodes),
-}
-
-impl<'a> ListRef<'a> {
-    /// How many elements. O(1).
-    #[inline]
-    pub fn len(self) -> usize {
-        match self {
-            ListRef::Packed(view) => view.len(),
-            ListRef::Nodes(nodes) => nodes.len(),
-        }
-    }
-
-    /// Whether it has no element.
-    pub fn is_empty(self) -> bool {
-        self.len() == 0
-    }
-
-    /// The name that OBJECT ENCODING shows.
-    pub fn encoding(self) -> &'static str {
-        "quicklist"
-    }
-
-    /// The element at an index counted from the front. O(log n + half a node).
-    pub fn get(self, index: usize) -> Option<Element<'a>> {
-        match self {
-            ListRef::Packed(view) => view.seek(index as i64).map(|at| view.get(at).into()),
-            ListRef::Nodes(nodes) => nodes.get(index),
-        }
-    }
-
-    /// Place of an index that counts from the end if negative; `None` if there is no such element.
-    pub fn place_of(self, index: i64) -> Option<usize> {
-        let len = self.len() as i64;
-        let place = if index < 0 { index.checked_add(len)? } else { index };
-        (0..len).contains(&place).then_some(place as usize)
-    }
-
-    /// Shows up to `count` elements from `index` on, until `visit` says false. Returns how many. O(log n + a node +
-    /// count).
-    #[inline]
-    pub fn walk(
-        self,
-        index: usize,
-        way: Way,
-        count: usize,
-        mut visit: impl FnMut(Element<'a>) -> bool,
-    ) -> usize {
-        let nodes = match self {
-            ListRef::Packed(view) => return walk_pack(view, index, way, count, &mut visit).0,
-            ListRef::Nodes(nodes) => nodes,
-        };
-        let Some((mut at, mut inner)) = nodes.seek(index) else { return 0 };
-        let mut looked = 0;
-        while looked < count {
-            let (walked, goes_on) = match nodes.node(at) {
-                Some(Node::Pack(pack)) => {
-                    walk_pack(pack.view(), inner, way, count - looked, &mut visit)
-                }
-                Some(Node::Block(block)) => (1, visit(Element::Block(block))),
-                None => break,
-            };
-            looked += walked;
-            if !goes_on {
-                break;
-            }
-            (at, inner) = match way {
-                Way::Forward => (at + 1, 0),
-                Way::Backward if at == 0 => break,
-                Way::Backward => (at - 1, nodes.node(at - 1).map_or(0, |node| node.len() - 1)),
-            };
-        }
-        looked
-    }
-
-    /// How many nodes. O(1).
-    pub fn node_count(self) -> usize {
-        match self {
-            ListRef::Packed(_) => 1,
-            ListRef::Nodes(nodes) => nodes.count(),
-        }
-    }
-
-    /// A node, as it is written to a file. O(log n).
-    pub fn node(self, at: usize) -> Option<NodeRef<'a>> {
-        match self {
-            ListRef::Packed(view) if at == 0 => Some(NodeRef::Packed(view.as_bytes())),
-            ListRef::Packed(_) => None,
-            ListRef::Nodes(nodes) => Some(match nodes.node(at)? {
-                Node::Pack(pack) => NodeRef::Packed(pack.as_bytes()),
-                Node::Block(block) => NodeRef::Block(block),
-            }),
-        }
-    }
-}
-
-/// Shows up to `count` items: how many were shown, and whether `visit` wants more.
-#[inline]
-fn walk_pack<'a>(
-    view: ListpackRef<'a>,
-    index: usize,
-    way: Way,
-    count: usize,
-    visit: &mut impl FnMut(Element<'a>) -> bool,
-) -> (usize, bool) {
-    let Some(mut at) = view.seek(index as i64) else { return (0, true) };
-    let mut shown = 0;
-    if way == Way::Forward {
-        for item in view.items_from(at).take(count) {
-            shown += 1;
-            if !visit(item.into()) {
-                return (shown, false);
-            }
-        }
-        return (shown, true);
-    }
-    while shown < count {
-        shown += 1;
-        if !visit(view.get(at).into()) {
-            return (shown, false);
-        }
-        match view.previous(at) {
-            Some(before) => at = before,
-            None => break,
-        }
-    }
-    (shown, true)
 }
 
 #[cfg(test)]

@@ -186,29 +186,33 @@ pub(super) fn decode(bytes: &[u8], at: usize) -> Option<(Item<'_>, usize)> {
     decode_long(rest, lead)
 }
 
+/// The items whose first byte does not tell everything. Each width is read by itself: one load each.
 fn decode_long(rest: &[u8], lead: u8) -> Option<(Item<'_>, usize)> {
-    let width = match lead {
+    let behind = &rest[1..];
+    let item = match lead {
         0xC0..0xE0 => {
-            let value = u16::from(lead & 0x1F) << 8 | u16::from(*rest.get(1)?);
+            let value = u16::from(lead & 0x1F) << 8 | u16::from(*behind.first()?);
             // 13 bits with a sign: shifted up, the sign comes down again with them.
-            return Some((Item::Int(i64::from((value << 3).cast_signed() >> 3)), 2));
+            (Item::Int(i64::from((value << 3).cast_signed() >> 3)), 2)
         }
         0xE0..0xF0 => {
-            let length = usize::from(lead & 0x0F) << 8 | usize::from(*rest.get(1)?);
-            return Some((Item::Bytes(rest.get(2..2 + length)?), 2 + length));
+            let length = usize::from(lead & 0x0F) << 8 | usize::from(*behind.first()?);
+            (Item::Bytes(behind.get(1..1 + length)?), 2 + length)
         }
         0xF0 => {
-            let length = u32::from_le_bytes(*rest.get(1..)?.first_chunk()?) as usize;
-            return Some((Item::Bytes(rest.get(5..5 + length)?), 5 + length));
+            let length = u32::from_le_bytes(*behind.first_chunk()?) as usize;
+            (Item::Bytes(behind.get(4..4 + length)?), 5 + length)
         }
-        0xF1..=0xF3 => usize::from(lead - 0xF1) + 2,
-        0xF4 => 8,
+        0xF1 => (Item::Int(i16::from_le_bytes(*behind.first_chunk()?).into()), 3),
+        0xF2 => {
+            let [low, middle, high] = *behind.first_chunk()?;
+            (Item::Int((i32::from_le_bytes([0, low, middle, high]) >> 8).into()), 4)
+        }
+        0xF3 => (Item::Int(i32::from_le_bytes(*behind.first_chunk()?).into()), 5),
+        0xF4 => (Item::Int(i64::from_le_bytes(*behind.first_chunk()?)), 9),
         _ => return None,
     };
-    let mut value = [0; 8];
-    value[8 - width..].copy_from_slice(rest.get(1..1 + width)?);
-    // Read as the upper bytes of 64 bits, the sign comes down with the shift.
-    Some((Item::Int(i64::from_le_bytes(value) >> (64 - 8 * width)), 1 + width))
+    Some(item)
 }
 
 /// Bytes of the item at `at` without the back length, from its first bytes alone: its text may reach behind the buffer.

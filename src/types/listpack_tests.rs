@@ -39,15 +39,29 @@ fn short_bytes_are_those_of_redis() {
     }
 }
 
+const ALMOST_INTEGERS: &[&str] = &[
+    "-0",
+    "01",
+    "+1",
+    "-",
+    " 1",
+    "9223372036854775808",
+    "-9223372036854775808",
+    "-9223372036854775809",
+];
+
+/// Around the lengths where encodings and back lengths change.
+const BORDER_LENGTHS: &[usize] =
+    &[62, 63, 64, 124, 125, 126, 127, 128, 4095, 4096, 16_380, 16_381, 16_382];
+
 fn any_text() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
         4 => "[a-c]{0,3}".prop_map(String::into_bytes),
         3 => (-5000i64..5000).prop_map(|value| value.to_string().into_bytes()),
         2 => any::<i64>().prop_map(|value| value.to_string().into_bytes()),
         1 => any::<i32>().prop_map(|value| value.to_string().into_bytes()),
-        1 => prop::sample::select(vec!["-0", "01", "+1", "-", " 1", "9223372036854775808", "-9223372036854775808", "-9223372036854775809"])
-            .prop_map(|text| text.as_bytes().to_vec()),
-        2 => (prop::sample::select(vec![62, 63, 64, 124, 125, 126, 127, 128, 4095, 4096, 16380, 16381, 16382]), any::<u8>())
+        1 => prop::sample::select(ALMOST_INTEGERS).prop_map(|text| text.as_bytes().to_vec()),
+        2 => (prop::sample::select(BORDER_LENGTHS), any::<u8>())
             .prop_map(|(length, byte)| vec![byte; length]),
     ]
 }
@@ -91,7 +105,9 @@ fn assert_same(list: &Listpack, model: &[Vec<u8>]) {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
     #[test]
-    fn like_a_vec_of_texts(steps in prop::collection::vec((0..12u8, any::<prop::sample::Index>(), any_text()), 0..40)) {
+    fn like_a_vec_of_texts(
+        steps in prop::collection::vec((0..12u8, any::<prop::sample::Index>(), any_text()), 0..40),
+    ) {
         let mut list = Listpack::new();
         let mut model: Vec<Vec<u8>> = Vec::new();
         for (step, index, text) in steps {
@@ -102,14 +118,20 @@ proptest! {
                 _ if model.is_empty() => { list.push_back(&text); model.push(text); }
                 0 | 1 => { list.push_back(&text); model.push(text); }
                 2 => { list.push_front(&text); model.insert(0, text); }
-                3 => { prop_assert_eq!(list.insert_before(at, &text), at); model.insert(index, text); }
+                3 => {
+                    prop_assert_eq!(list.insert_before(at, &text), at);
+                    model.insert(index, text);
+                }
                 4 => {
                     let new = list.insert_after(at, &text);
                     model.insert(index + 1, text);
                     prop_assert_eq!(new, position(&list, index + 1));
                 }
                 5 => { prop_assert_eq!(list.replace(at, &text), at); model[index] = text; }
-                6 => { prop_assert_eq!(list.replace_int(at, integer), at); model[index] = integer.to_string().into_bytes(); }
+                6 => {
+                    prop_assert_eq!(list.replace_int(at, integer), at);
+                    model[index] = integer.to_string().into_bytes();
+                }
                 7 => {
                     model.remove(index);
                     prop_assert_eq!(list.remove(at), (index < model.len()).then_some(at));
@@ -117,14 +139,19 @@ proptest! {
                 8 => {
                     let count = text.len().min(5);
                     model.drain(index..(index + count).min(model.len()));
-                    prop_assert_eq!(list.remove_many(at, count), (index < model.len()).then_some(at));
+                    let follows = (index < model.len()).then_some(at);
+                    prop_assert_eq!(list.remove_many(at, count), follows);
                 }
                 9 => { list.push_back_int(integer); model.push(integer.to_string().into_bytes()); }
                 10 => {
                     let tail = list.split_off(at);
                     assert_same(&tail, &model[index..]);
                     assert_same(&list, &model[..index]);
-                    if text.len() % 2 == 0 { list.append_all(tail.view()); } else { model.truncate(index); }
+                    if text.len() % 2 == 0 {
+                        list.append_all(tail.view());
+                    } else {
+                        model.truncate(index);
+                    }
                 }
                 _ => {
                     let item = list.view().get(at);
@@ -140,7 +167,12 @@ proptest! {
     }
 
     #[test]
-    fn finds_what_a_vec_finds(texts in prop::collection::vec(any_text(), 0..20), wanted in any_text(), skip in 0usize..3, from in any::<prop::sample::Index>()) {
+    fn finds_what_a_vec_finds(
+        texts in prop::collection::vec(any_text(), 0..20),
+        wanted in any_text(),
+        skip in 0usize..3,
+        from in any::<prop::sample::Index>(),
+    ) {
         let mut list = Listpack::new();
         texts.iter().for_each(|text| list.push_back(text));
         let found = |wanted: &[u8], from: usize| {
@@ -151,7 +183,8 @@ proptest! {
         if !texts.is_empty() {
             let from = from.index(texts.len());
             let at = Some(position(&list, from));
-            prop_assert_eq!(list.view().find(at, &texts[texts.len() / 2], skip), found(&texts[texts.len() / 2], from));
+            let there = &texts[texts.len() / 2];
+            prop_assert_eq!(list.view().find(at, there, skip), found(there, from));
             prop_assert_eq!(list.view().find(at, &wanted, skip), found(&wanted, from));
         }
     }
@@ -180,7 +213,8 @@ proptest! {
         let view = ListpackRef::new(&bytes);
         let forward: Vec<Vec<u8>> = view.iter().map(|item| item.to_vec()).collect();
         let mut backward: Vec<Vec<u8>> = view.iter().rev().map(|item| item.to_vec()).collect();
-        let _ = (view.len(), view.seek(3), view.seek(-2), view.find(None, b"zz", 0), view.find(None, b"7", 1));
+        let _ = (view.len(), view.seek(3), view.seek(-2));
+        let _ = (view.find(None, b"zz", 0), view.find(None, b"7", 1));
         for at in 0..bytes.len() + 2 {
             let _ = (view.next(at), view.previous(at), view.get(at));
         }
@@ -246,8 +280,10 @@ fn more_items_than_the_header_counts() {
     assert_eq!(ListpackRef::check(list.as_bytes(), true), Ok(5_536));
 }
 
-/// (pieces and how often, bytes, FNV-1a of the bytes)
-const GOLDEN: &[(&[(&str, usize)], usize, u64)] = &[
+/// Pieces and how often, bytes, FNV-1a of the bytes.
+type Golden = (&'static [(&'static str, usize)], usize, u64);
+
+const GOLDEN: &[Golden] = &[
     (&[("a", 1)], 10, 0x2d8d09f05d57ad07),
     (&[("0", 1)], 9, 0xfa983ff3b21947cf),
     (

@@ -4,6 +4,7 @@
 //! the key's entry. A bigger one is an [`Object`] of its own. Whoever reads sees a view, which is the same for both.
 use super::hash::Hash;
 use super::list::List;
+use super::members::Members;
 use super::set::Set;
 use super::stream::Stream;
 use super::zset::Zset;
@@ -119,8 +120,8 @@ pub enum Object {
     Hash(Hash),
     /// A sorted set.
     Zset(Zset),
-    /// A stream.
-    Stream(Stream),
+    /// A stream; boxed, since it would make all others larger.
+    Stream(Box<Stream>),
 }
 
 impl Object {
@@ -133,6 +134,19 @@ impl Object {
             Object::Hash(_) => Kind::Hash,
             Object::Zset(_) => Kind::Zset,
             Object::Stream(_) => Kind::Stream,
+        }
+    }
+
+    /// Its elements, if they are found by name.
+    #[inline]
+    #[must_use]
+    pub fn members(&self) -> Option<&Members> {
+        match self {
+            Object::Hash(Hash::Table(table)) => Some(table.members()),
+            Object::Set(Set::Table(members)) => Some(members),
+            Object::Zset(Zset::Tree(tree)) => Some(tree.members()),
+            Object::Hash(_) | Object::Set(_) | Object::Zset(_) => None,
+            Object::List(_) | Object::Stream(_) => None,
         }
     }
 

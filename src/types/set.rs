@@ -129,7 +129,7 @@ impl<'a> SetRef<'a> {
                 progress(end == set.len())
             }
             SetRef::Packed(list) => {
-                let first = list.first().unwrap_or(0);
+                let Some(first) = list.first() else { return Progress::Done };
                 let mut items = list.items_from(cursor.at.max(first));
                 items.by_ref().take(units).for_each(visit);
                 cursor.at = items.position();
@@ -274,6 +274,11 @@ impl Set {
         Ok(true)
     }
 
+    /// Leaves the form of an intset, as a set does that has had other members.
+    pub fn leave_intset_form(&mut self, limits: &Limits) -> Result<(), OutOfMemory> {
+        self.leave_intset(self.len(), 0, limits)
+    }
+
     /// Makes an intset a set of texts, with room for `count` members of which one has `bytes`.
     fn leave_intset(
         &mut self,
@@ -358,6 +363,17 @@ impl Set {
             && let Some(list) = packed_of(members)
         {
             *self = Set::Packed(list);
+        }
+    }
+
+    /// Begins a copy in the form of another set: all of a small form, nothing yet of a table, whose members
+    /// [`Set::add_all`] adds.
+    #[must_use]
+    pub fn begin_copy(from: SetRef<'_>, limits: &Limits) -> Set {
+        match from {
+            SetRef::Intset(set) => Set::Intset(Intset::from_bytes(set.as_bytes().to_vec())),
+            SetRef::Packed(list) => Set::Packed(Listpack::from_bytes(list.as_bytes().to_vec())),
+            SetRef::Table(_) => Set::Table(Box::new(Members::new(&limits.hasher, Shape::Bare))),
         }
     }
 

@@ -151,10 +151,10 @@ proptest! {
         for (index, (step, member)) in steps.into_iter().enumerate() {
             match step {
                 0..6 => prop_assert_eq!(set.insert(&member, &limits), Ok(model.insert(member))),
-                6 => match canonical_i64(&member) {
-                    Some(value) => prop_assert_eq!(set.remove_item(Item::Int(value)), model.remove(&member)),
-                    None => prop_assert_eq!(set.remove_item(Item::Bytes(&member)), model.remove(&member)),
-                },
+                6 => {
+                    let item = canonical_i64(&member).map_or(Item::Bytes(&member), Item::Int);
+                    prop_assert_eq!(set.remove_item(item), model.remove(&member));
+                }
                 7 => prop_assert_eq!(set.view().contains(&member), model.contains(&member)),
                 _ if is_growing => prop_assert_eq!(set.remove(&member), model.remove(&member)),
                 _ => {
@@ -173,5 +173,9 @@ proptest! {
         assert_same(&copy, &model);
         prop_assert!(texts(copy.view()).iter().all(|text| set.view().contains(text)));
         while !copy.free_slice(1).is_done() {}
+        let (mut copy, mut cursor) = (Set::begin_copy(set.view(), &limits), SetCursor::default());
+        while !copy.add_all(set.view(), &mut cursor, 5, &limits).unwrap().is_done() {}
+        assert_same(&copy, &model);
+        prop_assert_eq!(form(&copy), form(&set));
     }
 }

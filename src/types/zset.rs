@@ -9,8 +9,8 @@
 //! `listpack` and `skiplist`. Ranges by score and by name are ranges of ranks ([`ZsetRef::ranks_of_scores`]), which
 //! makes what walks over them the same for all.
 //!
-//! Cost: packed O(n), n being at most what the limits allow; a tree O(1) by name and O(log n) by rank or score. 53 bytes
-//! per element of 16 bytes in a tree; a rank is valid until the next change.
+//! Cost: packed O(n), n being at most what the limits allow; a tree O(1) by name and O(log n) by rank or score. A
+//! tree takes 53 bytes per element of 16 bytes; a rank is valid until the next change.
 use std::ops::Range;
 
 use crate::base::memory::{OutOfMemory, allocation_bytes};

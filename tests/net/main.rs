@@ -23,5 +23,6 @@ mod pause;
 mod pieces;
 mod server;
 mod slices;
+mod sort;
 mod stalls;
 mod turns;

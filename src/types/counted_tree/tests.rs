@@ -1,3 +1,4 @@
+//! The counted tree beside a sorted list: every order, every way to change it, every link and count.
 use super::node::LEAF_MAX;
 use super::*;
 use proptest::prelude::*;

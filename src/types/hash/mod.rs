@@ -18,16 +18,17 @@
 mod object;
 mod packed;
 mod table;
+mod view;
 
 use crate::base::block::Block;
 use crate::base::memory::OutOfMemory;
 use crate::base::pieces::{Garbage, Progress};
-use crate::base::random::Random;
 use crate::base::time::UnixMillis;
 use crate::types::limits::Limits;
 use crate::types::listpack::{Item, Listpack, ListpackRef};
 use packed::Form;
 pub use table::HashTable;
+pub use view::HashRef;
 
 /// Values of this many bytes are blocks: replies send them by reference.
 pub const BLOCK_BYTES_MIN: usize = 16 * 1024;
@@ -41,17 +42,6 @@ pub enum Hash {
     Expiring(Listpack),
     /// Anything bigger.
     Table(Box<HashTable>),
-}
-
-/// A hash to be read.
-#[derive(Clone, Copy, Debug)]
-pub enum HashRef<'a> {
-    /// Fields and values in turn.
-    Packed(ListpackRef<'a>),
-    /// Fields, values and expiries in turn.
-    Expiring(ListpackRef<'a>),
-    /// Anything bigger.
-    Table(&'a HashTable),
 }
 
 /// The value of a field.
@@ -202,121 +192,6 @@ pub enum PersistOutcome {
     Done,
 }
 
-impl<'a> HashRef<'a> {
-    /// Number of fields, with those whose time has come and that are not yet reclaimed.
-    #[inline]
-    pub fn len(&self) -> usize {
-        match self {
-            HashRef::Packed(list) => list.len() / 2,
-            HashRef::Expiring(list) => list.len() / 3,
-            HashRef::Table(table) => table.len(),
-        }
-    }
-
-    /// Whether there is no field.
-    #[inline]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// The name Redis has for its form.
-    pub fn encoding(&self) -> &'static str {
-        match self {
-            HashRef::Packed(_) => "listpack",
-            HashRef::Expiring(_) => "listpackex",
-            HashRef::Table(_) => "hashtable",
-        }
-    }
-
-    /// When the first of its fields expires; `None`: none does. O(1).
-    #[inline]
-    pub fn next_expiry(&self) -> Option<UnixMillis> {
-        match self {
-            HashRef::Packed(_) => None,
-            HashRef::Expiring(list) => packed::first_expiry(*list),
-            HashRef::Table(table) => table.next_expiry(),
-        }
-    }
-
-    /// The listpack of a packed form, and how it is to be read.
-    #[inline]
-    fn packed(&self) -> Option<(ListpackRef<'a>, Form)> {
-        match self {
-            HashRef::Packed(list) => Some((*list, Form::Pairs)),
-            HashRef::Expiring(list) => Some((*list, Form::Triples)),
-            HashRef::Table(_) => None,
-        }
-    }
-
-    /// What a field holds, if it is there, live or not.
-    #[inline]
-    pub fn get(&self, field: &[u8]) -> Option<Found<'a>> {
-        match self {
-            HashRef::Packed(list) => packed::get(*list, Form::Pairs, field),
-            HashRef::Expiring(list) => packed::get(*list, Form::Triples, field),
-            HashRef::Table(table) => table.get(field),
-        }
-    }
-
-    /// Visits about `units` fields, live or not, from the place `cursor` says (0 at the beginning) on. The hash must
-    /// not change between two calls. One call may visit some more fields: a bucket is visited whole.
-    pub fn visit(
-        &self,
-        cursor: &mut usize,
-        units: usize,
-        mut visit: impl FnMut(Field<'a>),
-    ) -> Progress {
-        match self.packed() {
-            Some((list, form)) => packed::visit(list, form, cursor, units, visit),
-            None => match self {
-                HashRef::Table(table) => table.visit(cursor, units, &mut visit),
-                HashRef::Packed(_) | HashRef::Expiring(_) => Progress::Done,
-            },
-        }
-    }
-
-    /// Visits the fields of one step of an iteration that outlives changes, and returns the cursor of the next step; 0
-    /// begins and ends it. The guarantee is that of Redis's SCAN.
-    pub fn scan(&self, cursor: u64, mut visit: impl FnMut(Field<'a>)) -> u64 {
-        match self {
-            HashRef::Packed(_) | HashRef::Expiring(_) => {
-                let _ = self.visit(&mut 0, usize::MAX, visit);
-                0
-            }
-            HashRef::Table(table) => table.scan(cursor, &mut visit),
-        }
-    }
-
-    /// The fields of a packed form in order, so that one can be taken by its number in O(1); `None` of a table, whose
-    /// fields need no list.
-    pub fn index(&self) -> Option<Vec<FieldId>> {
-        let (list, form) = self.packed()?;
-        Some(packed::positions(list, form).map(|at| FieldId(at as u64)).collect())
-    }
-
-    /// A field, live or not, each as likely as the others. `index` is what [`HashRef::index`] returned.
-    pub fn random(&self, index: Option<&[FieldId]>, random: &mut Random) -> Option<FieldId> {
-        match (self, index) {
-            (HashRef::Table(table), _) => table.random(random),
-            (_, Some(index)) => index.get(random.below(index.len() as u64) as usize).copied(),
-            (_, None) => {
-                let (list, form) = self.packed()?;
-                let number = random.below(self.len() as u64) as usize * form.stride();
-                list.seek(number as i64).map(|at| FieldId(at as u64))
-            }
-        }
-    }
-
-    /// The field of an id.
-    pub fn field(&self, id: FieldId) -> Field<'a> {
-        match self {
-            HashRef::Packed(list) => packed::field_at(*list, Form::Pairs, id.0 as usize),
-            HashRef::Expiring(list) => packed::field_at(*list, Form::Triples, id.0 as usize),
-            HashRef::Table(table) => table.field(id),
-        }
-    }
-}
-
 impl Hash {
     /// An empty one.
     pub fn new_empty() -> Hash {
@@ -402,7 +277,7 @@ impl Hash {
             }
             Hash::Table(_) => true,
         };
-        if fits { Ok(()) } else { self.to_table(limits).map(|_| ()) }
+        if fits { Ok(()) } else { self.make_table(limits).map(|_| ()) }
     }
 
     /// Sets a field; true: it is new. Without memory nothing is changed.
@@ -422,7 +297,7 @@ impl Hash {
         };
         if is_new && self.len() > limits.hash_max_listpack_entries {
             // Without memory it stays packed, and the next new field tries again.
-            let _ = self.to_table(limits);
+            let _ = self.make_table(limits);
         }
         Ok(is_new)
     }
@@ -536,7 +411,7 @@ impl Hash {
             }
             HashRef::Table(table) => table,
         };
-        let target = self.to_table(limits)?;
+        let target = self.make_table(limits)?;
         let mut result = Ok(());
         let progress = table.visit(cursor, units, &mut |field: Field<'_>| {
             if result.is_ok() {
@@ -547,7 +422,7 @@ impl Hash {
     }
 
     /// Makes a table of it, whatever it was. O(fields) of a packed form.
-    fn to_table(&mut self, limits: &Limits) -> Result<&mut HashTable, OutOfMemory> {
+    fn make_table(&mut self, limits: &Limits) -> Result<&mut HashTable, OutOfMemory> {
         if !matches!(self, Hash::Table(_)) {
             let mut table = Box::new(HashTable::new(&limits.hasher));
             let mut result = Ok(());

@@ -85,6 +85,12 @@ impl HashTable {
         size_of::<HashTable>() + self.members.bytes() + self.extras.as_deref().map_or(0, extras)
     }
 
+    /// The fields as members.
+    #[inline]
+    pub(crate) fn members(&self) -> &Members {
+        &self.members
+    }
+
     #[inline]
     pub(super) fn next_expiry(&self) -> Option<UnixMillis> {
         Some(self.extras.as_ref()?.expiries.first()?.0)

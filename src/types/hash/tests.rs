@@ -1,6 +1,7 @@
 //! A hash against a map, in all its forms.
 use super::*;
 use crate::base::hash::KeyHasher;
+use crate::base::random::Random;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
@@ -51,7 +52,8 @@ fn op() -> impl Strategy<Value = Op> {
     ];
     let length = prop_oneof![10 => 0usize..70, 1 => Just(BLOCK_BYTES_MIN), 1 => Just(200usize)];
     prop_oneof![
-        6 => (field.clone(), length, ttl).prop_map(|(field, value, ttl)| Op::Set(field, value, ttl)),
+        6 => (field.clone(), length, ttl)
+            .prop_map(|(field, value, ttl)| Op::Set(field, value, ttl)),
         2 => field.clone().prop_map(Op::Remove),
         4 => (field.clone(), 0i64..200, condition)
             .prop_map(|(field, when, condition)| Op::Expire(field, when, condition)),

@@ -114,16 +114,7 @@ pub(super) fn raise(
     if value > VALUE_MAX {
         return Ok(Raised::NeedsDense);
     }
-    let mut previous_at = 0;
-    let mut found = None;
-    for run in runs(&text[HEADER_BYTES..]) {
-        if index < run.first + run.length {
-            found = Some(run);
-            break;
-        }
-        previous_at = run.at;
-    }
-    let run = found.ok_or(Corrupt)?;
+    let (run, previous_at) = find(&text[HEADER_BYTES..], index).ok_or(Corrupt)?;
     if run.value >= value {
         return Ok(Raised::Not);
     }
@@ -144,6 +135,41 @@ pub(super) fn raise(
     text.truncate(len);
     join(text, HEADER_BYTES + previous_at);
     Ok(Raised::Here)
+}
+
+/// Registers of a run of one byte, by that byte; 0 for an XZERO.
+const LENGTHS: [u8; 256] = {
+    let mut lengths = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        lengths[byte] = match byte {
+            0x80.. => (byte as u8 & 3) + 1,
+            0x40.. => 0,
+            _ => byte as u8 + 1,
+        };
+        byte += 1;
+    }
+    lengths
+};
+
+/// The run a register is in, and where the one before it is. This is where the time goes: VALs and ZEROs come by turns,
+/// in no order a processor could learn, so a table tells their lengths.
+fn find(code: &[u8], index: usize) -> Option<(Run, usize)> {
+    let (mut at, mut first, mut previous_at) = (0, 0, 0);
+    loop {
+        let mut length = usize::from(LENGTHS[usize::from(*code.get(at)?)]);
+        let mut bytes = 1;
+        if length == 0 {
+            let run = Run::read(code, at, first)?;
+            (length, bytes) = (run.length, run.bytes);
+        }
+        if index < first + length {
+            return Run::read(code, at, first).map(|run| (run, previous_at));
+        }
+        previous_at = at;
+        at += bytes;
+        first += length;
+    }
 }
 
 /// The code of a run one of whose registers has another value.

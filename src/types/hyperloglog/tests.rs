@@ -1,3 +1,5 @@
+//! Tests of HyperLogLogs: the bytes, the registers against an array, estimates, corrupt strings.
+
 use super::*;
 use crate::base::pieces::Progress;
 use proptest::prelude::*;
@@ -165,7 +167,10 @@ proptest! {
     }
 
     #[test]
-    fn any_string_of_that_head_is_safe(tail in prop::collection::vec(any::<u8>(), 0..40), element: u32) {
+    fn any_string_of_that_head_is_safe(
+            tail in prop::collection::vec(any::<u8>(), 0..40),
+            element: u32,
+        ) {
         let mut text = new_text();
         text.truncate(HEADER_BYTES);
         text.extend_from_slice(&tail);

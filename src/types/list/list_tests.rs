@@ -235,7 +235,7 @@ fn nodes_are_filled_as_redis_does() {
     (0..12).for_each(|number| list.push(End::Front, Element::Int(number), &five));
     assert_eq!(counts(&list), [2, 5, 5]);
     let bytes = list.memory_bytes();
-    assert!(bytes < 400, "{bytes}");
+    assert!(bytes < 320, "{bytes}");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! A list of several nodes: the first and the last at hand, those between them in a [`Sequence`].
 //!
 //! ```text
-//!   first ── middle: nodes without room, in a tree with counts ── last
+//!   first ── rest: ── middle: nodes without room, in a tree with counts ── last
 //! ```
 //!
 //! Whatever happens at the ends of a list touches one node, and the tree only when that is full or empty. Filling,
@@ -124,24 +124,30 @@ impl Level for Node {
     }
 }
 
-/// The nodes of a list that is not empty. Invariants: no node is empty; there is a last one if there are any between
-/// it and the first.
+/// The nodes of a list that is not empty. Invariant: no node is empty.
 #[derive(Debug)]
 pub struct Nodes {
     first: Node,
-    middle: Sequence<Node>,
-    last: Option<Node>,
+    /// The others, if there are any.
+    rest: Option<Box<Rest>>,
     /// Elements in all nodes.
     elements: usize,
     /// Memory that nodes own.
     footprint: usize,
 }
 
+/// The nodes behind the first one.
+#[derive(Debug)]
+struct Rest {
+    middle: Sequence<Node>,
+    last: Node,
+}
+
 impl Nodes {
     /// A list of one node.
     pub(super) fn new(node: Node) -> Nodes {
         let (elements, footprint) = (node.len(), node.footprint());
-        Nodes { first: node, middle: Sequence::default(), last: None, elements, footprint }
+        Nodes { first: node, rest: None, elements, footprint }
     }
 
     /// How many elements.
@@ -151,21 +157,24 @@ impl Nodes {
     }
 
     /// How many nodes.
+    #[inline]
     pub(super) fn count(&self) -> usize {
-        1 + self.middle.nodes() + usize::from(self.last.is_some())
+        self.rest.as_ref().map_or(1, |rest| 2 + rest.middle.nodes())
     }
 
-    /// Memory it owns, itself included.
+    /// Memory it owns.
+    #[inline]
     pub(super) fn bytes(&self) -> usize {
-        allocation_bytes(size_of::<Nodes>()) + self.footprint + self.count() * size_of::<Node>()
+        let rest = |rest: &Rest| allocation_bytes(size_of::<Rest>()) + rest.middle.bytes();
+        self.footprint + self.rest.as_deref().map_or(0, rest)
     }
 
     /// The node at a place.
     pub(super) fn node(&self, at: usize) -> Option<&Node> {
-        match at {
-            0 => Some(&self.first),
-            at if at <= self.middle.nodes() => self.middle.node(at - 1),
-            at if at + 1 == self.count() => self.last.as_ref(),
+        match (at.checked_sub(1), &self.rest) {
+            (None, _) => Some(&self.first),
+            (Some(at), Some(rest)) if at < rest.middle.nodes() => rest.middle.node(at),
+            (Some(at), Some(rest)) if at == rest.middle.nodes() => Some(&rest.last),
             _ => None,
         }
     }
@@ -176,28 +185,30 @@ impl Nodes {
         if index < first {
             return Some((0, index));
         }
-        let rest = index - first;
-        if rest < self.middle.elements() {
-            let (node, inner) = self.middle.seek(rest);
+        let index = index - first;
+        let rest = self.rest.as_ref()?;
+        let middle = rest.middle.elements();
+        if index < middle {
+            let (node, inner) = rest.middle.seek(index);
             return Some((node + 1, inner));
         }
-        (index < self.elements).then(|| (self.count() - 1, rest - self.middle.elements()))
+        (index - middle < rest.last.len()).then(|| (rest.middle.nodes() + 1, index - middle))
     }
 
     /// The node at an end.
     #[inline]
     pub(super) fn end(&self, end: End) -> &Node {
-        match end {
-            End::Front => &self.first,
-            End::Back => self.last.as_ref().unwrap_or(&self.first),
+        match &self.rest {
+            Some(rest) if end == End::Back => &rest.last,
+            _ => &self.first,
         }
     }
 
     #[inline]
     fn end_mut(&mut self, end: End) -> &mut Node {
-        match end {
-            End::Front => &mut self.first,
-            End::Back => self.last.as_mut().unwrap_or(&mut self.first),
+        match &mut self.rest {
+            Some(rest) if end == End::Back => &mut rest.last,
+            _ => &mut self.first,
         }
     }
 
@@ -246,10 +257,11 @@ impl Nodes {
             debug_assert!(node.len() > 0);
             result
         };
-        let result = match at {
-            0 => Some(counted(&mut self.first)),
-            at if at <= self.middle.nodes() => self.middle.change(at - 1, counted),
-            _ => self.last.as_mut().map(counted),
+        let result = match (at.checked_sub(1), &mut self.rest) {
+            (None, _) => Some(counted(&mut self.first)),
+            (Some(at), Some(rest)) if at < rest.middle.nodes() => rest.middle.change(at, counted),
+            (Some(_), Some(rest)) => Some(counted(&mut rest.last)),
+            (Some(_), None) => None,
         };
         self.elements = self.elements.wrapping_add_signed(elements);
         self.footprint = self.footprint.wrapping_add_signed(footprint);
@@ -266,45 +278,41 @@ impl Nodes {
     }
 
     /// Puts a node at a place. Those that are no ends any more give their room back.
-    pub(super) fn put(&mut self, at: usize, mut node: Node) {
+    pub(super) fn put(&mut self, at: usize, node: Node) {
         self.elements += node.len();
         self.footprint += node.footprint();
-        let mut inner = if at == 0 {
-            std::mem::replace(&mut self.first, node)
-        } else if at >= self.count() {
-            match self.last.replace(node) {
-                Some(last) => last,
-                None => return,
-            }
-        } else {
-            self.footprint -= node.footprint();
-            node.seal();
-            self.footprint += node.footprint();
-            return self.middle.put(at - 1, node);
+        let Some(rest) = &mut self.rest else {
+            let is_first = at == 0;
+            let last = if is_first { std::mem::replace(&mut self.first, node) } else { node };
+            self.rest = Some(Box::new(Rest { middle: Sequence::default(), last }));
+            return;
+        };
+        let count = rest.middle.nodes() + 2;
+        let (place, mut inner) = match at {
+            0 => (0, std::mem::replace(&mut self.first, node)),
+            at if at >= count => (count - 2, std::mem::replace(&mut rest.last, node)),
+            at => (at - 1, node),
         };
         self.footprint -= inner.footprint();
         inner.seal();
         self.footprint += inner.footprint();
-        if at > 0 {
-            self.middle.push_back(inner);
-        } else if self.last.is_none() {
-            self.last = Some(inner);
-        } else {
-            self.middle.push_front(inner);
-        }
+        rest.middle.put(place, inner);
     }
 
     /// Takes a node out; `None`, if it was the only one: that stays.
     pub(super) fn take(&mut self, at: usize) -> Option<Node> {
-        let node = if at == 0 {
-            let next = self.middle.take(0).or_else(|| self.last.take())?;
-            std::mem::replace(&mut self.first, next)
-        } else if at <= self.middle.nodes() {
-            self.middle.take(at - 1)?
+        let rest = self.rest.as_mut()?;
+        let inner = rest.middle.nodes();
+        let node = if (1..=inner).contains(&at) {
+            rest.middle.take(at - 1)?
+        } else if let Some(next) = rest.middle.take(if at == 0 { 0 } else { inner.wrapping_sub(1) })
+        {
+            let end = if at == 0 { &mut self.first } else { &mut rest.last };
+            std::mem::replace(end, next)
         } else {
-            let last = self.last.take()?;
-            self.last = self.middle.nodes().checked_sub(1).and_then(|at| self.middle.take(at));
-            last
+            // Two nodes: one stays.
+            let Rest { last, .. } = *self.rest.take()?;
+            if at == 0 { std::mem::replace(&mut self.first, last) } else { last }
         };
         self.elements -= node.len();
         self.footprint -= node.footprint();
@@ -315,7 +323,7 @@ impl Nodes {
     #[inline]
     pub(super) fn only_pack(&self, bytes_max: usize) -> Option<&Pack> {
         match &self.first {
-            Node::Pack(pack) if self.last.is_none() && pack.total() <= bytes_max => Some(pack),
+            Node::Pack(pack) if self.rest.is_none() && pack.total() <= bytes_max => Some(pack),
             _ => None,
         }
     }
@@ -524,6 +532,5 @@ impl Nodes {
         assert_eq!(nodes.iter().map(|node| node.len()).sum::<usize>(), self.elements);
         assert_eq!(nodes.iter().map(|node| node.footprint()).sum::<usize>(), self.footprint);
         assert!(nodes.iter().all(|node| node.len() > 0));
-        assert!(self.last.is_some() || self.middle.nodes() == 0);
     }
 }

@@ -6,8 +6,8 @@
 //! ```
 //!
 //! The bytes between the rooms are a listpack as Redis writes it, ready to be read and dumped; LPUSH and LPOP move its
-//! six header bytes and nothing else. A change in the middle moves the shorter side. Room is a quarter of the
-//! content at most and less near the size where a node is full; a node that is no end of its list has none.
+//! six header bytes and nothing else. A change in the middle moves the shorter side. Room is an eighth of the
+//! content and less near the size where a node is full; a node that is no end of its list has none.
 use crate::base::memory::allocation_bytes;
 use crate::types::list::End;
 use crate::types::listpack::ListpackRef;
@@ -144,6 +144,7 @@ impl Pack {
         let count = self.len().saturating_sub(index);
         let behind = Pack::of_items(&[items], count);
         self.remove_span(at, self.total() - 1, count);
+        self.seal();
         behind
     }
 
@@ -207,7 +208,7 @@ impl Pack {
     fn tidy(&mut self) {
         if self.count == 0 {
             *self = Pack::default();
-        } else if self.buffer.len() > 256 && self.total() < self.buffer.len() / 4 {
+        } else if self.buffer.len() > 256 && self.total() < self.buffer.len() / 2 {
             self.seal();
         }
     }
@@ -309,13 +310,14 @@ impl Pack {
     }
 }
 
-/// Bytes to allocate for so many in use: a quarter more, but not beyond the size of a full node, and what the
+/// Bytes to allocate for so many in use: an eighth more, but not beyond the size of a full node, and what the
 /// allocator rounds up to.
 fn room_for(wanted: usize, full: usize) -> usize {
     // A block of n bytes costs n + 8, rounded up to a multiple of 16.
     let rounded = |bytes: usize| ((bytes + 7) & !15) + 8;
-    let most = full.saturating_sub(8).max(wanted);
-    rounded(wanted).max(rounded((wanted + wanted / 4).min(most)))
+    let room = rounded((wanted + (wanted / 8).max(48)).min(full).max(wanted));
+    // A full node is whole pages, which leave memory when it does.
+    if room + 16 > full { full.max(wanted) } else { room }
 }
 
 #[cfg(test)]

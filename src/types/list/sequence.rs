@@ -4,10 +4,10 @@
 //!   Sequence      any number of branches            each group knows how many nodes and how many elements
 //!     Group         up to 128 leaves                are below it, so the node that holds the element at an
 //!       Group         up to 128 nodes               index is found by adding up: at most 128 + 128 + branches
-//!         Node          its elements                sums, where a branch is 16 384 nodes
+//!         Node          its elements                sums, where a branch is up to 16 384 nodes
 //! ```
 //!
-//! Height is fixed, so it is plain nesting of one type; a node is the lowest level ([`Level`]). What grows is split: at
+//! Up to 128 nodes are one group. Beyond, the height is fixed, so it is plain nesting of one type; a node is the lowest level ([`Level`]). What grows is split: at
 //! its end where that is where it grew (a list that grows at its ends has full groups), else in the middle. No
 //! operation moves more than two groups, so nothing stalls, however long the list is.
 use std::collections::VecDeque;
@@ -60,8 +60,14 @@ pub struct Group<T, const MAX: usize = PARTS_MAX> {
     elements: usize,
 }
 
-/// All nodes but the first and the last.
-pub type Sequence<N> = Group<Group<Group<N>>, { usize::MAX }>;
+/// As many nodes as fit into one group, or a tree of them.
+#[derive(Debug)]
+pub enum Sequence<N> {
+    /// At most one group.
+    Flat(Group<N>),
+    /// Any number. It stays one.
+    Tree(Group<Group<Group<N>>, { usize::MAX }>),
+}
 
 impl<T, const MAX: usize> Default for Group<T, MAX> {
     fn default() -> Self {
@@ -254,26 +260,91 @@ impl<T: Level, const MAX: usize> Level for Group<T, MAX> {
     }
 }
 
+impl<N> Default for Sequence<N> {
+    fn default() -> Self {
+        Sequence::Flat(Group::default())
+    }
+}
+
 impl<N: Level<Node = N>> Sequence<N> {
-    /// Appends a node.
-    pub fn push_back(&mut self, node: N) {
-        self.put(self.nodes, node);
+    /// Nodes in it. O(1).
+    #[inline]
+    pub fn nodes(&self) -> usize {
+        match self {
+            Sequence::Flat(group) => group.nodes,
+            Sequence::Tree(tree) => tree.nodes,
+        }
     }
 
-    /// Prepends a node.
-    pub fn push_front(&mut self, node: N) {
-        self.put(0, node);
+    /// Elements in all its nodes. O(1).
+    #[inline]
+    pub fn elements(&self) -> usize {
+        match self {
+            Sequence::Flat(group) => group.elements,
+            Sequence::Tree(tree) => tree.elements,
+        }
+    }
+
+    /// Memory its groups take beyond the nodes themselves, in bytes; roughly, for a tree. O(1).
+    pub fn bytes(&self) -> usize {
+        match self {
+            Sequence::Flat(group) => group.parts.capacity() * size_of::<N>(),
+            Sequence::Tree(tree) => {
+                let leaves = tree.nodes.div_ceil(PARTS_MAX / 2);
+                tree.nodes * size_of::<N>() + leaves * size_of::<Group<N>>()
+            }
+        }
+    }
+
+    /// The node at a place.
+    pub fn node(&self, at: usize) -> Option<&N> {
+        match self {
+            Sequence::Flat(group) => group.node(at),
+            Sequence::Tree(tree) => tree.node(at),
+        }
+    }
+
+    /// Place of the node that holds element `index`, and which of its elements that is. `index` is below
+    /// [`Sequence::elements`].
+    pub fn seek(&self, index: usize) -> (usize, usize) {
+        match self {
+            Sequence::Flat(group) => group.seek(index),
+            Sequence::Tree(tree) => tree.seek(index),
+        }
+    }
+
+    /// Changes a node, which may change the number of its elements.
+    pub fn change<R>(&mut self, at: usize, edit: impl FnOnce(&mut N) -> R) -> Option<R> {
+        match self {
+            Sequence::Flat(group) => group.change(at, edit),
+            Sequence::Tree(tree) => tree.change(at, edit),
+        }
     }
 
     /// Puts a node at a place.
     pub fn put(&mut self, at: usize, node: N) {
-        let overflow = self.insert(at.min(self.nodes), node);
-        debug_assert!(overflow.is_none(), "the top takes any number");
+        let at = at.min(self.nodes());
+        match self {
+            Sequence::Flat(group) => {
+                if let Some(behind) = group.insert(at, node) {
+                    let leaves = VecDeque::from([std::mem::take(group), behind]);
+                    let branches = VecDeque::from([Group::recount(leaves)]);
+                    *self = Sequence::Tree(Group::recount(branches));
+                }
+            }
+            Sequence::Tree(tree) => {
+                let overflow = tree.insert(at, node);
+                debug_assert!(overflow.is_none(), "the top takes any number");
+            }
+        }
     }
 
     /// Takes the node at a place.
     pub fn take(&mut self, at: usize) -> Option<N> {
-        self.remove(at)
+        match self {
+            Sequence::Flat(group) => group.remove(at),
+            Sequence::Tree(tree) => tree.remove(at),
+        }
     }
 }
 

@@ -41,7 +41,7 @@ impl Aggregate for Stream {
     }
 
     fn into_object(self) -> Object {
-        Object::Stream(self)
+        Object::Stream(Box::new(self))
     }
 
     fn of(object: &Object) -> Option<&Stream> {

@@ -54,7 +54,7 @@ struct Slot {
 }
 
 /// A member of a group.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Consumer {
     name: Arc<[u8]>,
     /// When it last asked for something, as Unix time in milliseconds.
@@ -84,7 +84,7 @@ impl Consumer {
 }
 
 /// A consumer group.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Group {
     /// The last id delivered to any consumer.
     pub last_id: StreamId,
@@ -94,7 +94,8 @@ pub struct Group {
     /// Counts that do not fit a slot.
     big_counts: BTreeMap<StreamId, u64>,
     names: BTreeMap<Arc<[u8]>, ConsumerNumber>,
-    consumers: BTreeMap<ConsumerNumber, Consumer>,
+    /// Boxed: a tree's smallest node has room for eleven.
+    consumers: BTreeMap<ConsumerNumber, Box<Consumer>>,
     /// Memory of the consumers.
     consumers_bytes: usize,
 }
@@ -129,19 +130,19 @@ impl Group {
     /// The consumer of a name.
     pub fn consumer(&self, name: &[u8]) -> Option<(ConsumerNumber, &Consumer)> {
         let number = *self.names.get(name)?;
-        Some((number, self.consumers.get(&number)?))
+        Some((number, &**self.consumers.get(&number)?))
     }
 
     /// The consumer of a number.
     pub fn consumer_at(&self, number: ConsumerNumber) -> Option<&Consumer> {
-        self.consumers.get(&number)
+        self.consumers.get(&number).map(|consumer| &**consumer)
     }
 
     /// Consumers in the order of their names, after the one of a name.
     pub fn consumers_after(&self, after: Option<&[u8]>) -> impl Iterator<Item = &Consumer> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let names = self.names.range::<[u8], _>((from, Bound::Unbounded));
-        names.filter_map(|(_, number)| self.consumers.get(number))
+        names.filter_map(|(_, number)| self.consumer_at(*number))
     }
 
     /// Adds a consumer; `None` if there is one of this name.
@@ -154,7 +155,7 @@ impl Group {
         let consumer = Consumer { name: name.clone(), seen_ms, pending: IdMap::default() };
         self.consumers_bytes += consumer.bytes();
         self.names.insert(name, number);
-        self.consumers.insert(number, consumer);
+        self.consumers.insert(number, Box::new(consumer));
         Some(number)
     }
 
@@ -320,7 +321,7 @@ impl Group {
 
     /// Whether every pending entry has a consumer. O(consumers).
     pub(super) fn is_whole(&self) -> bool {
-        let owned: usize = self.consumers.values().map(Consumer::pending_len).sum();
+        let owned: usize = self.consumers.values().map(|consumer| consumer.pending_len()).sum();
         owned == self.pending.len()
     }
 

@@ -26,7 +26,7 @@ const JOINED_MAX: usize = PAGE_MAX * 3 / 4;
 const PAGE_OVERHEAD: usize = 90;
 
 /// The map.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct IdMap<V> {
     /// By an id no greater than the page's first, and greater than the last of the page before.
     pages: BTreeMap<StreamId, Page<V>>,
@@ -273,7 +273,7 @@ fn page_for<V>(
 }
 
 /// Ids in order, with their values.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 enum Page<V> {
     /// Milliseconds beyond `base_ms` and sequence number both fit 32 bits.
     Narrow { base_ms: u64, slots: Vec<(u32, u32, V)> },

@@ -7,8 +7,12 @@
 //! The tail stands outside of the tree: a small stream has no tree at all, and XADD needs no search. What Redis keeps
 //! besides the entries is here, too: how many there are and ever were, the first, the last and the greatest deleted id.
 //!
-//! Cost: O(1) to append, O(log nodes + one node) to find. Trimming and walking take `units` and go on where they stopped.
+//! Cost: O(1) to append, O(log nodes + one node) to find. Trimming and walking take `units` and go on later.
+mod trim;
+
 use std::collections::BTreeMap;
+
+pub use trim::{Keep, Trim};
 
 use super::id::{NewId, StreamId};
 use super::node::{Entry, Fields, NODE_BYTES_MAX, Node, NodeLimits, NodeRef};
@@ -28,12 +32,14 @@ pub enum AppendError {
     Exhausted,
     /// Its id is not greater than the last one.
     NotGreater,
+    /// `ms-*`, and that millisecond has no sequence number left.
+    NoSequence,
     /// It has more than a gigabyte.
     TooLarge,
 }
 
 /// The entries.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Log {
     /// All nodes but the last one.
     older: BTreeMap<StreamId, Node>,
@@ -139,13 +145,16 @@ impl Log {
         let (first, node) = match self.tail.take() {
             Some((first, node)) if node.has_room(text_bytes, limits) => (first, node),
             full => {
+                // The next node will grow as large as this one, as a rule: at once, without holes left behind.
+                let mut room = text_bytes;
                 if let Some((first, mut node)) = full {
+                    room = room.max(node.as_bytes().len().min(limits.bytes));
                     self.bytes -= node.capacity();
                     node.close();
                     self.bytes += node.capacity();
                     self.older.insert(first, node);
                 }
-                let node = Node::new(count, fields.clone(), text_bytes);
+                let node = Node::new(count, fields.clone(), room);
                 self.bytes += node.capacity() + NODE_OVERHEAD;
                 (id, node)
             }
@@ -171,7 +180,7 @@ impl Log {
             NewId::Auto if now_ms > self.last_id.ms => StreamId::new(now_ms, 0),
             NewId::Auto => self.last_id.next().ok_or(AppendError::Exhausted)?,
             NewId::AutoSeq(ms) if ms == self.last_id.ms => {
-                let seq = self.last_id.seq.checked_add(1).ok_or(AppendError::NotGreater)?;
+                let seq = self.last_id.seq.checked_add(1).ok_or(AppendError::NoSequence)?;
                 StreamId::new(ms, seq)
             }
             NewId::AutoSeq(ms) => StreamId::new(ms, 0),
@@ -439,103 +448,6 @@ pub struct Header {
     pub max_deleted_id: StreamId,
     /// Entries ever added.
     pub entries_added: u64,
-}
-
-/// What XTRIM leaves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Keep {
-    /// MAXLEN: so many of the newest.
-    Newest(u64),
-    /// MINID: this id and greater ones.
-    From(StreamId),
-}
-
-/// A trim under way: entries removed from the front, whole nodes and, if it is exact, some of the next.
-#[derive(Clone, Copy, Debug)]
-pub struct Trim {
-    keep: Keep,
-    is_exact: bool,
-    /// Remove no more than so many; 0: any number.
-    limit: u64,
-    removed: u64,
-}
-
-impl Trim {
-    /// One that has not begun.
-    pub fn new(keep: Keep, is_exact: bool, limit: u64) -> Trim {
-        Trim { keep, is_exact, limit, removed: 0 }
-    }
-
-    /// Entries removed so far.
-    pub fn removed(&self) -> u64 {
-        self.removed
-    }
-
-    /// How many nodes it may have to look at. O(1).
-    pub fn nodes_ahead(&self, log: &Log) -> usize {
-        let nodes = log.nodes_len() as u64;
-        let ahead = match self.keep {
-            Keep::Newest(count) if log.length <= count => 0,
-            Keep::Newest(count) => {
-                let share = u128::from(log.length - count) * u128::from(nodes);
-                (share / u128::from(log.length.max(1))) as u64 + 1
-            }
-            Keep::From(id) if log.first_id >= id => 0,
-            Keep::From(_) => nodes,
-        };
-        let ahead = if self.limit == 0 { ahead } else { ahead.min(self.limit) };
-        usize::try_from(ahead).unwrap_or(usize::MAX)
-    }
-
-    /// Removes about `units` nodes.
-    pub fn step(&mut self, log: &mut Log, units: usize) -> Progress {
-        for _ in 0..units {
-            if !self.remove_one(log) {
-                if self.removed > 0 || log.length == 0 {
-                    log.find_first();
-                }
-                return Progress::Done;
-            }
-        }
-        Progress::More
-    }
-
-    /// Removes the first node, or some of it; false when nothing more is to be removed.
-    fn remove_one(&mut self, log: &mut Log) -> bool {
-        let Some(node) = log.node_from(StreamId::MIN) else { return false };
-        if matches!(self.keep, Keep::Newest(count) if log.length <= count) {
-            return false;
-        }
-        let (live, _) = node.counts();
-        if self.limit > 0 && self.removed.saturating_add(live) > self.limit {
-            return false;
-        }
-        let goes_whole = match self.keep {
-            Keep::Newest(count) => log.length.saturating_sub(live) >= count,
-            Keep::From(id) => node.last_id().is_none_or(|last| last < id),
-        };
-        let first = node.first();
-        if goes_whole {
-            log.remove_node(first);
-            log.length = log.length.saturating_sub(live);
-            self.removed += live;
-            return true;
-        }
-        if self.is_exact {
-            let (length, keep) = (log.length, self.keep);
-            let Some(node) = log.node_mut(first) else { return false };
-            let before = node.capacity();
-            let removed = node.delete_first(first, |id, gone| match keep {
-                Keep::Newest(count) => length.saturating_sub(gone) > count,
-                Keep::From(least) => id < least,
-            });
-            let after = node.capacity();
-            log.bytes = log.bytes + after - before;
-            log.length = log.length.saturating_sub(removed);
-            self.removed += removed;
-        }
-        false
-    }
 }
 
 /// Frees nodes from the front, big ones in pieces.

@@ -34,7 +34,7 @@ use crate::base::pieces::{Garbage, Progress};
 const GROUP_OVERHEAD: usize = 60;
 
 /// A stream.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Stream {
     log: Log,
     groups: BTreeMap<Box<[u8]>, Box<Group>>,

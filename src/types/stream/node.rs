@@ -39,7 +39,7 @@ pub trait Fields<'a>: Iterator<Item = (&'a [u8], &'a [u8])> + Clone {}
 impl<'a, I: Iterator<Item = (&'a [u8], &'a [u8])> + Clone> Fields<'a> for I {}
 
 /// A node of its own.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Node(Listpack);
 
 /// One entry.
@@ -107,7 +107,7 @@ impl<'a> Entry<'a> {
 }
 
 impl Node {
-    /// One with a master entry for these fields, no entry, and room for one with so many bytes of texts.
+    /// One with a master entry for these fields, no entry, and room for entries with so many bytes of texts.
     pub(super) fn new<'a>(count: usize, fields: impl Fields<'a>, room: usize) -> Node {
         let names: usize = fields.clone().map(|(name, _)| Listpack::item_bytes(name)).sum();
         let mut list = Listpack::with_capacity(names + ENTRY_OVERHEAD + entry_bytes(room, count));

@@ -93,9 +93,9 @@ pub(super) fn remove_ranks(list: &mut Listpack, ranks: Range<usize>) {
 
 /// See [`super::ZsetRef::ranks_of_scores`].
 pub(super) fn ranks_of_scores(list: ListpackRef<'_>, range: &ScoreRange) -> Range<usize> {
-    let mut scores = Pairs::new(list, 0..usize::MAX).map(|(_, score)| score);
+    let scores = Pairs::new(list, 0..usize::MAX).map(|(_, score)| score);
     let mut ranks = 0..0;
-    while let Some(score) = scores.next() {
+    for score in scores {
         if !range.has_not_ended(score) {
             break;
         }

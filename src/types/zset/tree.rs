@@ -52,6 +52,12 @@ impl ZsetTree {
         ZsetTree { members, order }
     }
 
+    /// Its members, by name.
+    #[inline]
+    pub(crate) fn members(&self) -> &Members {
+        &self.members
+    }
+
     /// Number of members.
     #[inline]
     #[must_use]
@@ -104,7 +110,7 @@ impl ZsetTree {
         let score = score_at(&self.members, id);
         self.order.remove(Target { score, name: member }, &self.members);
         self.members.remove(id);
-        self.tidy();
+        self.tidy_late();
         true
     }
 
@@ -114,7 +120,7 @@ impl ZsetTree {
         let id = MemberId::from_raw(id);
         visit(self.members.name(id), score);
         self.members.remove(id);
-        self.tidy();
+        self.tidy_late();
     }
 
     /// Lets the members close gaps, and follows those that move.
@@ -122,6 +128,17 @@ impl ZsetTree {
     fn tidy(&mut self) {
         let mut moves = Vec::new();
         self.members.tidy(|old, new| moves.push((old, new)));
+        if !moves.is_empty() {
+            self.follow(&moves);
+        }
+    }
+
+    /// As `tidy`, when a member has gone. The others move when members come, or when nearly all have gone: moving at
+    /// once made ZPOPMIN take twice as long.
+    #[inline]
+    fn tidy_late(&mut self) {
+        let mut moves = Vec::new();
+        self.members.tidy_late(|old, new| moves.push((old, new)));
         if !moves.is_empty() {
             self.follow(&moves);
         }
@@ -156,6 +173,15 @@ impl ZsetTree {
 
     pub(super) fn ranks_of_names(&self, range: &LexRange<'_>) -> Range<usize> {
         let name = |id: u32| self.members.name(MemberId::from_raw(id));
+        // Redis looks at both ends first, which tells where scores differ.
+        let mut all = self.order.range(0..self.len());
+        let (first, last) = (all.next(), all.next_back());
+        let is_outside = |(_, id): (f64, u32)| !range.has_begun(name(id));
+        if first.is_none_or(|(_, id)| !range.has_not_ended(name(id)))
+            || last.or(first).is_none_or(is_outside)
+        {
+            return 0..0;
+        }
         let start = self.order.count_while(|_, id| !range.has_begun(name(id)));
         let end = self.order.count_while(|_, id| range.has_not_ended(name(id)));
         start..end.max(start)

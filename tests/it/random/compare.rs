@@ -18,10 +18,14 @@ pub enum Check {
     Time,
     /// Times and what Redis keeps for itself left out.
     Masked,
-    /// A cursor, and elements in any order if both have come to the end.
+    /// A cursor, and elements in any order if they are all of them.
     Scan(Order),
     /// A dump, whose order is open in tables.
     Dump,
+    /// By name, which means nothing unless the request behind it shows that all scores are equal.
+    ByName,
+    /// As `ByName`, of what is deleted behind it: not at all.
+    Open,
 }
 
 /// Moments in ms and s that are none.
@@ -32,6 +36,12 @@ const CLOCK_MIN: i64 = 100_000_000_000;
 fn words(request: &[&str], key: &[u8]) -> Request {
     let own = request.iter().map(|word| word.as_bytes().to_vec());
     own.chain([key.to_vec()]).collect()
+}
+
+fn scores(key: &[u8]) -> Request {
+    let mut request = words(&["zrange"], key);
+    request.extend(["0", "-1", "withscores"].map(|word| word.as_bytes().to_vec()));
+    request
 }
 
 impl Check {
@@ -54,7 +64,12 @@ impl Check {
                 (Check::Masked, None)
             }
             "dump" => (Check::Dump, encoding()),
-            "sort" | "sort_ro" => (sort_check(request), None),
+            // Redis makes a table of a packed sorted set that it sorts.
+            "sort" | "sort_ro" => (sort_check(request), Some(words(&["del"], &key))),
+            "zlexcount" | "zrangebylex" | "zrevrangebylex" => (Check::ByName, Some(scores(&key))),
+            "zrange" if has(request, "bylex") => (Check::ByName, Some(scores(&key))),
+            "zremrangebylex" => (Check::Open, Some(words(&["del"], &key))),
+            "zrangestore" if has(request, "bylex") => (Check::Open, Some(words(&["del"], &key))),
             _ => (Check::Exact, None),
         }
     }
@@ -77,7 +92,9 @@ impl Check {
             Check::Sample => sample_agrees(request, theirs, ours),
             Check::Time => time_agrees(theirs, ours),
             Check::Masked => masked(theirs) == masked(ours),
-            Check::Scan(order) => scan_agrees(theirs, ours, order),
+            Check::Scan(order) => scan_agrees(request, theirs, ours, order),
+            Check::ByName => theirs == ours || !then.is_some_and(has_one_score),
+            Check::Open => is_error(theirs) == is_error(ours),
             Check::Dump if is_table => is_bulk(theirs) == is_bulk(ours),
             Check::Dump => theirs == ours,
         }
@@ -143,7 +160,23 @@ fn time_agrees(theirs: &Reply, ours: &Reply) -> bool {
     theirs == ours || theirs >= 0 && ours >= 0 && (theirs - ours).abs() < MOMENT_MS
 }
 
-fn scan_agrees(theirs: &Reply, ours: &Reply, order: Order) -> bool {
+fn is_error(reply: &Reply) -> bool {
+    matches!(reply, Reply::Error(_))
+}
+
+/// Whether all members of a reply of ZRANGE have the same score.
+fn has_one_score(reply: &Reply) -> bool {
+    let Some(items) = elements(reply) else { return true };
+    let is_nested = items.iter().all(|item| matches!(item, Reply::Array(_)));
+    let mut scores: Vec<&Reply> = match is_nested {
+        true => items.iter().filter_map(|item| elements(item)?.get(1)).collect(),
+        false => items.iter().skip(1).step_by(2).collect(),
+    };
+    scores.dedup();
+    scores.len() <= 1
+}
+
+fn scan_agrees(request: &Request, theirs: &Reply, ours: &Reply, order: Order) -> bool {
     let (Reply::Array(their_parts), Reply::Array(our_parts)) = (theirs, ours) else {
         return theirs == ours;
     };
@@ -152,7 +185,8 @@ fn scan_agrees(theirs: &Reply, ours: &Reply, order: Order) -> bool {
         return false;
     };
     let end = Reply::Bulk(b"0".to_vec());
-    if *their_cursor != end || *our_cursor != end {
+    let is_whole = request.get(2).is_some_and(|cursor| cursor == b"0");
+    if !is_whole || *their_cursor != end || *our_cursor != end {
         // Which elements come first is open.
         return is_bulk(their_cursor) && is_bulk(our_cursor);
     }

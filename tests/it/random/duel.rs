@@ -70,16 +70,15 @@ impl fmt::Display for Settings {
 pub struct Mismatch {
     /// Index of the step; beyond the last one, what was there at the end differs.
     pub step: usize,
+    /// The name in the request, or what went wrong otherwise.
+    pub command: String,
     text: String,
 }
 
 impl Mismatch {
-    /// It was there once, and is not seen again.
-    pub fn vanished() -> Mismatch {
-        Mismatch {
-            step: 0,
-            text: "…and the second time all was well: time or chance plays a part".into(),
-        }
+    /// Says more about it.
+    pub fn add(&mut self, text: &str) {
+        self.text += text;
     }
 }
 
@@ -165,14 +164,15 @@ impl Duel {
         Duel { redis: Side::start(Kind::Redis), rufous: Side::start(Kind::Rufous) }
     }
 
-    /// Full names of the commands Redis has, in lower case.
-    pub fn commands_of_redis(&mut self) -> Vec<String> {
-        let replies = self.redis.ask(&[&request(&["COMMAND", "LIST"]), &request(&["COMMAND"])]);
-        let mut names = Vec::new();
-        for reply in replies.expect("Redis lists its commands") {
-            collect_names(&reply, &mut names);
-        }
-        names
+    /// Full names of the commands that both have, in lower case.
+    pub fn common_commands(&mut self) -> Vec<String> {
+        let [theirs, ours] = [&mut self.redis, &mut self.rufous].map(|side| {
+            let replies = side.ask(&[&request(&["COMMAND"])]).expect("a list of commands");
+            let mut names = Vec::new();
+            collect_names(&replies[0], &mut names);
+            names
+        });
+        theirs.into_iter().filter(|name| ours.contains(name)).collect()
     }
 
     /// Plays a history; how many replies were the same, or the first difference.
@@ -231,7 +231,8 @@ impl Duel {
 
     fn broken(&mut self, what: String) -> Mismatch {
         let log = self.rufous.process.log_tail();
-        Mismatch { step: usize::MAX, text: format!("rufous: {what}\n{log}\n") }
+        let text = format!("rufous: {what}\n{log}\n");
+        Mismatch { step: usize::MAX, command: "(broken)".into(), text }
     }
 }
 
@@ -248,24 +249,20 @@ pub fn mismatch(step: usize, request: &Request, theirs: &Reply, ours: &Reply) ->
     };
     let (theirs, ours): (String, String) = (show(theirs), show(ours));
     let text = format!("{}\n  redis:\n{theirs}  rufous:\n{ours}", shown(request));
-    Mismatch { step, text }
+    let command = String::from_utf8_lossy(&request[0]).to_ascii_lowercase();
+    Mismatch { step, command, text }
 }
 
-/// All names of commands in the reply of COMMAND.
-fn collect_names(reply: &Reply, names: &mut Vec<String>) {
-    let Reply::Array(items) = reply else { return };
-    for item in items {
-        match item {
-            Reply::Bulk(name) => names.push(String::from_utf8_lossy(name).to_ascii_lowercase()),
-            Reply::Array(entry) => {
-                if let Some(Reply::Bulk(name)) = entry.first() {
-                    names.push(String::from_utf8_lossy(name).to_ascii_lowercase());
-                }
-                if let Some(children) = entry.get(9) {
-                    collect_names(children, names);
-                }
-            }
-            _ => {}
+/// The names in a list of commands, with those of the subcommands.
+fn collect_names(commands: &Reply, names: &mut Vec<String>) {
+    let Reply::Array(commands) = commands else { return };
+    for command in commands {
+        let Reply::Array(fields) = command else { continue };
+        if let Some(Reply::Bulk(name)) = fields.first() {
+            names.push(String::from_utf8_lossy(name).to_ascii_lowercase());
+        }
+        if let Some(children) = fields.get(9) {
+            collect_names(children, names);
         }
     }
 }

@@ -84,16 +84,18 @@ const FIRST_LATER_MAJOR: u32 = 8;
 impl Grammar {
     /// What we declare and `known` contains; `RANDOM_COMMANDS` narrows it down.
     pub fn new(known: &[String]) -> Grammar {
-        let wanted = std::env::var("RANDOM_COMMANDS").unwrap_or_default();
-        let wanted: Vec<&str> = wanted.split(',').filter(|word| !word.is_empty()).collect();
+        let (wanted, unwanted) = (super::list("RANDOM_COMMANDS"), super::list("RANDOM_WITHOUT"));
+        let is_in = |names: &[String], name: &str, group: Group| {
+            names.iter().any(|word| word == name || word == group.name())
+        };
         let table = CommandTable::new();
         let mut forms = Vec::new();
         for entry in table.commands_and_subcommands() {
             let (name, group) = (entry.full_name, entry.command.group);
-            let is_wanted =
-                wanted.is_empty() || wanted.contains(&name) || wanted.contains(&group.name());
+            let is_wanted = wanted.is_empty() || is_in(&wanted, name, group);
             if entry.is_container()
                 || !is_wanted
+                || is_in(&unwanted, name, group)
                 || !GROUPS.contains(&group)
                 || LEFT_OUT.contains(&name)
                 || !known.iter().any(|other| other == name)

@@ -26,6 +26,7 @@ pub const KEYS: &[&[&str]] =
 const INDICES: &[&str] =
     &["0", "1", "2", "3", "5", "9", "20", "100", "-1", "-2", "-3", "-5", "-9", "-100"];
 const COUNTS: &[&str] = &["1", "1", "2", "3", "5", "10", "100", "0", "-1", "-2", "-5", "-20"];
+/// None that C's `strtod` calls out of range: Redis's SORT would still see that error of another command.
 const SCORES: &[&str] = &[
     "0",
     "1",
@@ -45,7 +46,6 @@ const SCORES: &[&str] = &[
     "1e-5",
     "1000000000000000",
     "1.7976931348623157e308",
-    "5e-324",
     "-0",
     "12345.678",
     "0x10",
@@ -161,7 +161,6 @@ const JUNK: &[&str] = &[
     "9223372036854775807",
     "9223372036854775808",
     "-9223372036854775808",
-    "1e400",
     "nan",
     "inf",
     "abc",
@@ -230,12 +229,12 @@ fn key(random: &mut Random, form: &Form, name: &str) -> Vec<u8> {
 pub fn value(random: &mut Random, form: &Form, name: &str, kind: Kind) -> Vec<u8> {
     // What decides how long a client blocks is never junk that could mean for ever.
     match (form.name, name) {
-        (_, "timeout") => return text(random, &["0.001", "0.002", "0.001", "-1", "abc", "1e400"]),
+        (_, "timeout") => return text(random, &["0.001", "0.002", "0.001", "-1", "abc", "nan"]),
         ("xread" | "xreadgroup", "milliseconds") => return text(random, &["1", "2", "-1", "abc"]),
         _ if kind == Kind::Key => return key(random, form, name),
         _ => {}
     }
-    if once_in(random, 50) && form.name != "spop" {
+    if once_in(random, 50) && !matches!(form.name, "spop" | "xadd") {
         return junk(random);
     }
     match form.group {
@@ -263,7 +262,7 @@ fn plain_value(random: &mut Random, form: &Form, name: &str, kind: Kind) -> Vec<
             &["0", "1", "5", "20", "100", "3000", "-1", "536870912"]
         }
         "offset" => &["0", "1", "2", "5", "-1", "100"],
-        "cursor" => &["0", "0", "0", "0", "5", "-1", "abc", "18446744073709551616"],
+        "cursor" => &["0", "0", "0", "0", "5", "-1", "abc"],
         "pattern" if form.name.starts_with("sort") => SORT_PATTERNS,
         "pattern" => PATTERNS,
         // Never twice the same: which of two is later must not depend on the moment between them.

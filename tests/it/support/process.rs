@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -40,8 +40,10 @@ impl Process {
         let socket = directory.join("s");
         let log = File::create(directory.join("log"))?;
         let program = match kind {
-            Kind::Redis => Path::new("redis-server"),
-            Kind::Rufous => Path::new(env!("CARGO_BIN_EXE_rufous")),
+            Kind::Redis => PathBuf::from("redis-server"),
+            // Another binary can be named to try the runners on it.
+            Kind::Rufous => std::env::var_os("RUFOUS_SERVER")
+                .map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_rufous")), PathBuf::from),
         };
         let child = Command::new(program)
             .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", ""])
