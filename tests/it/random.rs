@@ -147,7 +147,7 @@ fn shrink(
         }
     }
     // Nothing behind the step that failed matters.
-    shortest.truncate(mismatch.step + 1);
+    shortest.truncate(mismatch.step.saturating_add(1));
     let mut size = shortest.len().div_ceil(2);
     loop {
         let before = shortest.len();
@@ -157,7 +157,7 @@ fn shrink(
             shorter.drain(from..(from + size).min(shortest.len()));
             match duel.play(settings, &shorter) {
                 Err(other) => {
-                    shorter.truncate(other.step + 1);
+                    shorter.truncate(other.step.saturating_add(1));
                     (shortest, mismatch) = (shorter, other);
                 }
                 Ok(_) => from += size,

@@ -31,11 +31,11 @@ fn holds_the_keys_it_finds_and_no_others() {
     sorter.command(SORT);
     eventually("a job runs", || control.info("jobs_running") == "1");
     // The list, its three elements, and the six keys they name.
-    step(&mut control, 20);
+    step(&mut control, 13);
     assert_eq!(control.info("jobs_running"), "1");
     reader.roundtrip(&["GET", "weight_3"], "10");
     reader.roundtrip(&["SET", "weight_4", "1"], "+OK");
-    reader.roundtrip(&["HSET", "object_4", "name", "other"], ":1");
+    reader.roundtrip(&["SET", "object_4", "no hash"], "+OK");
     weigher.command(&["MSET", "weight_1", "0", "object_1", "no hash"]);
     pusher.command(&["RPUSH", "list", "4"]);
     assert_waits(&mut weigher);
@@ -100,6 +100,7 @@ fn waits_for_the_keys_that_others_change() {
 #[test]
 fn two_of_them_and_a_writer_of_many_keys_do_not_stop_each_other() {
     let (mut server, mut control) = prepared();
+    run(&mut control);
     control.roundtrip(&["RPUSH", "other", "3", "2", "1"], ":3");
     let [mut first, mut second, mut writer] = [(); 3].map(|()| server.connect());
     for slices in 0..25 {
