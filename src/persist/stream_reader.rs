@@ -73,7 +73,7 @@ impl StreamReader {
         body: &[u8],
         units: usize,
     ) -> Result<Option<usize>, Unreadable> {
-        let mut used = 1;
+        let mut used = 0;
         self.next = match std::mem::replace(&mut self.next, Part::End) {
             Part::Nodes => {
                 self.nodes_left = input.length(body)?;

@@ -388,8 +388,8 @@ impl List {
         Some(from + nodes_max)
     }
 
-    /// Appends the elements of a listpack from outside, which was checked: as one node, or as several where it is longer
-    /// than any of ours. O(its elements).
+    /// Appends the elements of a listpack from outside, which was checked: as one node, or as several where it is
+    /// longer than any of ours. O(its elements).
     pub fn append_packed(&mut self, view: ListpackRef<'_>, fill: &Fill) {
         let is_node = view.as_bytes().len() <= FOREIGN_BYTES_MAX
             && !view.iter().any(|item| fill.is_big(item.into()));

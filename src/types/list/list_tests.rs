@@ -72,7 +72,7 @@ fn op() -> impl Strategy<Value = Op> {
         4 => (any::<u16>(), side, text()).prop_map(|(at, side, text)| Op::Insert(at, side, text)),
         3 => (any::<u16>(), text()).prop_map(|(at, text)| Op::Set(at, text)),
         2 => (any::<u16>(), way, text(), 1usize..9, 1usize..4)
-            .prop_map(|(at, way, text, looks, removals)| Op::Remove(at, way, text, looks, removals)),
+            .prop_map(|(at, way, text, looks, most)| Op::Remove(at, way, text, looks, most)),
         1 => (1usize..4).prop_map(Op::Copy),
         1 => Just(Op::Reload),
     ]
@@ -179,7 +179,10 @@ fn reload(list: &mut List, fill: &Fill) {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
     #[test]
-    fn behaves_as_a_vector(fills in prop::collection::vec(fill(), 1..3), ops in prop::collection::vec(op(), 1..120)) {
+    fn behaves_as_a_vector(
+        fills in prop::collection::vec(fill(), 1..3),
+        ops in prop::collection::vec(op(), 1..120),
+    ) {
         let (mut list, mut model) = (List::default(), Vec::new());
         for (at, op) in ops.into_iter().enumerate() {
             let fill = fills[at / 40 % fills.len()];

@@ -5,7 +5,8 @@
 //! ```
 //!
 //! Whatever happens at the ends of a list touches one node, and the tree only when that is full or empty. Filling,
-//! splitting and joining follow Redis's quicklist; an element of 16 KiB and more is a node by itself, kept by reference.
+//! splitting and joining follow Redis's quicklist; an element of 16 KiB and more is a node by itself, kept by
+//! reference.
 //! Cost: O(1) at the ends, O(log n + one node) elsewhere.
 use crate::base::block::Block;
 use crate::base::memory::allocation_bytes;

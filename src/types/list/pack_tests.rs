@@ -85,7 +85,8 @@ proptest! {
                 }
                 _ => {
                     pack.seal();
-                    prop_assert_eq!(allocation_bytes(pack.total()) * usize::from(pack.len() > 0), pack.footprint());
+                    let total = if pack.len() > 0 { pack.total() } else { 0 };
+                    prop_assert_eq!(allocation_bytes(total), pack.footprint());
                 }
             }
             check(&pack, &model);

@@ -7,9 +7,10 @@
 //!         Node          its elements                sums, where a branch is up to 16 384 nodes
 //! ```
 //!
-//! Up to 128 nodes are one group. Beyond, the height is fixed, so it is plain nesting of one type; a node is the lowest level ([`Level`]). What grows is split: at
-//! its end where that is where it grew (a list that grows at its ends has full groups), else in the middle. No
-//! operation moves more than two groups, so nothing stalls, however long the list is.
+//! Up to 128 nodes are one group. Beyond, the height is fixed, so it is plain nesting of one type; a node is the
+//! lowest level ([`Level`]). What grows is split: at its end where that is where it grew (a list that grows at its
+//! ends has full groups), else in the middle. No operation moves more than two groups, so nothing stalls, however
+//! long the list is.
 use std::collections::VecDeque;
 
 /// Parts of a group at most.
