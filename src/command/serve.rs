@@ -115,7 +115,7 @@ impl Engine {
         let is_minding = blocking.is_minding();
         for (index, db) in self.dbs.iter_mut().enumerate().filter(|(_, db)| db.record_expired) {
             db.record_expired = is_minding;
-            db.expired_log.drain(..).for_each(|key| blocking.note(index, &key));
+            db.expired_log.drain(..).for_each(|key| blocking.note_gone(index, &key));
         }
     }
 

@@ -322,6 +322,15 @@ impl Blocking {
         }
     }
 
+    /// A key is gone: that makes it ready for those who mind, and for nobody else.
+    #[cold]
+    pub fn note_gone(&mut self, db: usize, key: &[u8]) {
+        let queue = self.queues.get(db).and_then(|queues| queues.get(key));
+        if queue.is_some_and(|queue| queue.minding > 0) {
+            self.note(db, key);
+        }
+    }
+
     /// All keys of a database may have changed: its clients are looked at in the order in which they began to wait.
     /// O(keys waited for).
     pub fn note_all(&mut self, db: usize) {

@@ -49,7 +49,11 @@ impl<'a> Ctx<'a> {
         let is_first_half = matches!(event, Event::RenameFrom | Event::MoveFrom);
         self.engine.stats.dirty += u64::from(!is_first_half);
         if !self.engine.blocking.is_empty() && !event.wakes_nobody() {
-            self.engine.blocking.note(db, key);
+            if matches!(event, Event::Del | Event::RenameFrom | Event::MoveFrom) {
+                self.engine.blocking.note_gone(db, key);
+            } else {
+                self.engine.blocking.note(db, key);
+            }
         }
     }
 
@@ -323,12 +327,25 @@ pub enum Event {
 }
 
 impl Event {
-    /// Whether those who wait for the key are not to look at it: it is still there, and has got nothing new. Redis does
-    /// not have them look, and they would find what they must not (a group that was set back).
+    /// Whether those who wait for the key are not to look at it: it has got nothing new, or is gone, which is an event
+    /// of its own. Redis does not have them look, and they would find what they must not (a group that was set back).
     fn wakes_nobody(self) -> bool {
         matches!(
             self,
-            Event::XDel
+            Event::LPop
+                | Event::RPop
+                | Event::LRem
+                | Event::LTrim
+                | Event::SRem
+                | Event::SPop
+                | Event::HDel
+                | Event::ZRem
+                | Event::ZRemByScore
+                | Event::ZRemByRank
+                | Event::ZRemByLex
+                | Event::ZPopMin
+                | Event::ZPopMax
+                | Event::XDel
                 | Event::XTrim
                 | Event::XSetId
                 | Event::XGroupCreateConsumer

@@ -370,7 +370,7 @@ impl Shared {
     pub fn deleted(&mut self, event: Event, db: usize, key: &[u8]) {
         let _ = event;
         if !self.blocking.is_empty() {
-            self.blocking.note(db, key);
+            self.blocking.note_gone(db, key);
         }
     }
 

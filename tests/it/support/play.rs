@@ -11,7 +11,7 @@ use super::target::{Link, Received, Target};
 use super::words::{Names, quote};
 
 /// The features our server has by now beyond strings: the words a script may `needs:`.
-pub const RUFOUS_HAS: &[&str] = &[];
+pub const RUFOUS_HAS: &[&str] = &["lists"];
 
 const REPLY_PATIENCE: Duration = Duration::from_secs(5);
 const RAW_PATIENCE: Duration = Duration::from_secs(2);
