@@ -35,7 +35,8 @@ const PAGED_BYTES_MAX: usize = 4 << 20;
 /// Bytes in use. Relaxed and with plain load and store semantics per thread: a statistic, not a lock.
 static USED_BYTES: AtomicUsize = AtomicUsize::new(0);
 
-/// The pages of blocks of middling size. Locked for tens of nanoseconds; nobody else wants it where there is one thread.
+/// The pages of blocks of middling size. Locked for tens of nanoseconds; nobody else wants it where there is one
+/// thread.
 static PAGES: Mutex<Pages> = Mutex::new(Pages::new());
 
 fn pages() -> MutexGuard<'static, Pages> {
@@ -133,8 +134,8 @@ unsafe impl GlobalAlloc for CountingAllocator {
     }
 }
 
-/// Gives pages back to the system that were free since the last call, up to some MiB of them: under a millisecond. To be
-/// called some times a second.
+/// Gives pages back to the system that were free since the last call, up to some MiB of them: under a millisecond. To
+/// be called some times a second.
 pub fn trim_pages() {
     const PAGES_MAX: usize = 1024;
     pages().trim(PAGES_MAX);

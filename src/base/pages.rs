@@ -15,8 +15,8 @@
 //! than a part of the memory is free so, and when they were not needed for a while ([`Pages::trim`]). Runs that take
 //! memory and runs that do not are in lists of their own.
 //!
-//! Promise: no call takes longer than giving one run back (40 us per MiB); none fails but for want of memory. Cost: half a page per block on average,
-//! 16 bytes per page, 50 ns per call.
+//! Promise: no call takes longer than giving one run back (40 us per MiB); none fails but for want of memory.
+//! Cost: half a page per block on average, 16 bytes per page, 50 ns per call.
 #![allow(unsafe_code)]
 use std::ptr;
 

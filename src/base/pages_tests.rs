@@ -43,8 +43,8 @@ fn check(pages: &Pages, runs: &[Run]) {
     let mut owner = vec![false; pages.top];
     for run in runs {
         let first = pages.page_of(run.block);
-        for page in first..first + run.pages {
-            assert!(!std::mem::replace(&mut owner[page], true), "two runs share a page");
+        for page in owner.iter_mut().skip(first).take(run.pages) {
+            assert!(!std::mem::replace(page, true), "two runs share a page");
         }
     }
     let (mut free, mut resident) = (0, 0);

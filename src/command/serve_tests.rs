@@ -632,7 +632,8 @@ proptest::proptest! {
             net.send(client, &line);
             for peer in 0..CLIENTS {
                 let expected = model.replies.remove(&peer).unwrap_or_default();
-                proptest::prop_assert_eq!(net.got(peer), expected, "client {} after {}", peer, &line);
+                let got = net.got(peer);
+                proptest::prop_assert_eq!(got, expected, "client {} after {}", peer, &line);
             }
         }
         proptest::prop_assert_eq!(net.engine.shared.blocking.len(), model.waiters.len());
@@ -642,7 +643,10 @@ proptest::proptest! {
     /// there, and nobody waits for ever.
     #[test]
     fn nothing_is_lost_between_slices(
-        steps in proptest::collection::vec((0u8..9, 0..CLIENTS, 0usize..4, 0usize..6, 0u8..4), 0..120),
+        steps in proptest::collection::vec(
+            (0u8..9, 0..CLIENTS, 0usize..4, 0usize..6, 0u8..4),
+            0..120,
+        ),
     ) {
         let mut net = Net::new(CLIENTS + 1);
         net.engine.shared.jobs.force_units(Some(1));
@@ -670,20 +674,21 @@ proptest::proptest! {
         net.settle();
         net.engine.shared.jobs.force_units(None);
         // Whoever still waits goes.
-        while net.engine.shared.blocking.len() > 0 {
+        while !net.engine.shared.blocking.is_empty() {
             for client in 0..CLIENTS {
                 net.send(CLIENTS, &format!("client unblock {}", client + 1));
             }
             net.settle();
         }
-        let waiting: Vec<_> = (0..CLIENTS).filter(|&at| net.session(at).waiting.is_some()).collect();
+        let waits = |&at: &usize| net.session(at).waiting.is_some();
+        let waiting: Vec<_> = (0..CLIENTS).filter(waits).collect();
         proptest::prop_assert!(waiting.is_empty(), "waiting for ever: {:?}", waiting);
         net.assert_idle();
         let (mut put, mut seen) = (Vec::new(), Vec::new());
-        for client in 0..CLIENTS {
+        for (client, asked) in asked.into_iter().enumerate() {
             let text = net.got(client);
             let mut words = text.split('|');
-            for values in std::mem::take(&mut asked[client]) {
+            for values in asked {
                 match words.next().unwrap() {
                     ":1" | ":2" | ":3" => put.extend(values),
                     ":0" | "*-1" | "$-1" => {}

@@ -267,7 +267,7 @@ mod tests {
 
     /// The key and field that `pattern` makes of `element`.
     fn names(pattern: &[u8], element: &[u8]) -> Option<(Vec<u8>, Option<Vec<u8>>)> {
-        let request = OwnedArgs::from_parts([pattern].into_iter());
+        let request = OwnedArgs::from_parts([pattern]);
         let hasher = KeyHasher::new(0);
         let list = request.lend(&hasher);
         let template = Template::parse(pattern, 0);

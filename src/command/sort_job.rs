@@ -302,7 +302,7 @@ impl Sort {
                     break;
                 }
                 self.left -= 1;
-                let Some(element) = self.sorting.next() else { break };
+                let Some(element) = self.sorting.take_next() else { break };
                 let mut out = match self.plan.store {
                     None => Results::Reply(&mut ctx.reply),
                     Some(_) => Results::List(&mut self.list, &fill, &mut self.stored),
@@ -377,7 +377,7 @@ impl Sort {
                     while self.skip > 0 {
                         let count = budget.piece(ELEMENTS_PER_PIECE).min(self.skip);
                         (0..count).for_each(|_| {
-                            self.sorting.next();
+                            self.sorting.take_next();
                         });
                         self.skip -= count;
                         if budget.spend(count as u64) && self.skip > 0 {

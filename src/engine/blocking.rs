@@ -501,8 +501,8 @@ impl Ctx<'_> {
         self.client.is_blocking_denied || matches!(self.client.address, Address::InProcess)
     }
 
-    /// Has the client wait until one of the keys at these places brings something. A handler ends with it: nothing of it
-    /// may be replied before.
+    /// Has the client wait until one of the keys at these places brings something. A handler ends with it: nothing of
+    /// it may be replied before.
     #[cold]
     pub fn block_on_keys(&mut self, args: Args<'_>, keys: Range<usize>, wait: Wait) -> CmdResult {
         if self.is_woken() {

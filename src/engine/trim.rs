@@ -1,7 +1,8 @@
 //! Returning what malloc holds free to the system.
 //!
 //! Blocks of 8 KiB and more are pages, which go back when they are freed (`base::memory`). What is left between smaller
-//! blocks in use only `malloc_trim` returns, which takes as long as there is to return and cannot be cut in slices. So it is called early, while there is little, and less often the longer it takes.
+//! blocks in use only `malloc_trim` returns, which takes as long as there is to return and cannot be cut in slices. So
+//! it is called early, while there is little, and less often the longer it takes.
 //!
 //! Cost: one file read per call of [`Engine::trim`], ten times a second; trimming takes at most 1 % of the time, and a
 //! call that took two milliseconds is followed by ten seconds without.

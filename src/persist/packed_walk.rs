@@ -9,7 +9,8 @@
 //! ```
 //!
 //! Ziplists and zipmaps are what Redis wrote before 7.0 and before 2.6; nothing writes them any more. All that a header
-//! claims has to be so, and every item has to lie within the bytes. Promise: no input makes it panic. Cost: O(1) an item.
+//! claims has to be so, and every item has to lie within the bytes. Promise: no input makes it panic. Cost: O(1) an
+//! item.
 use crate::persist::rdb_format::Corrupt;
 use crate::types::listpack::{Item, ListpackRef};
 

@@ -20,9 +20,9 @@ pub enum Target {
     /// A set.
     Set(Set),
     /// A hash, and what came of the field that is not complete yet.
-    Hash(HashTarget),
+    Hash(Box<HashTarget>),
     /// A sorted set, and the member whose score comes next.
-    Zset(Gathering, Option<Vec<u8>>),
+    Zset(Box<Gathering>, Option<Vec<u8>>),
 }
 
 /// See [`Target::Hash`].
@@ -62,12 +62,18 @@ impl Target {
     /// An empty hash; `has_expiries`: every third text is an expiry.
     pub fn hash(has_expiries: bool) -> Target {
         let hash = Hash::new_empty();
-        Target::Hash(HashTarget { hash, field: None, value: None, expiry: None, has_expiries })
+        Target::Hash(Box::new(HashTarget {
+            hash,
+            field: None,
+            value: None,
+            expiry: None,
+            has_expiries,
+        }))
     }
 
     /// An empty sorted set.
     pub fn zset(limits: &Limits) -> Target {
-        Target::Zset(Gathering::new(limits), None)
+        Target::Zset(Box::new(Gathering::new(limits)), None)
     }
 
     /// How many elements it has.
@@ -173,7 +179,7 @@ impl Target {
         match self {
             Target::List(list) => Ok(Object::List(list)),
             Target::Set(set) => Ok(Object::Set(set)),
-            Target::Hash(HashTarget { hash, field: None, .. }) => Ok(Object::Hash(hash)),
+            Target::Hash(target) if target.field.is_none() => Ok(Object::Hash(target.hash)),
             Target::Zset(members, None) => Ok(Object::Zset(members.finish(limits)?)),
             Target::Hash(_) | Target::Zset(..) => Err(Unreadable::Corrupt),
         }

@@ -1,7 +1,8 @@
 //! Collections in the keyspace: lists, sets, hashes, sorted sets, streams.
 //!
 //! A packed one of up to [`INLINE_BYTES_MAX`] bytes is kept inside its key's entry; a bigger one, or one of another
-//! form, is an [`Object`] behind a number. `edit` hides the difference: a packed one is taken out, changed and put back, which copies a kilobyte at most.
+//! form, is an `Object` behind a number. `edit` hides the difference: a packed one is taken out, changed and put back,
+//! which copies a kilobyte at most.
 //!
 //! Promise: what is left empty is deleted with its key, and what would be created empty is not created. Streams are
 //! the exception: they stay. Cost: a lookup and what the type does.
@@ -233,7 +234,8 @@ impl Db {
             && bytes.len() <= INLINE_BYTES_MAX
         {
             let header = others | flags::<T>(is_ints);
-            let is_same = matches!(entry::value(self.heap.slot(Handle::from_raw(slot.handle))), Stored::Bytes(old) if old == bytes);
+            let old = entry::value(self.heap.slot(Handle::from_raw(slot.handle)));
+            let is_same = old == Stored::Bytes(bytes);
             if !is_same {
                 self.rewrite(slot, header, expiry, Stored::Bytes(bytes))?;
             }

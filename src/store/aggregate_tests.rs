@@ -1,3 +1,4 @@
+//! Collections inside and outside their entries; lists stand for all.
 use super::*;
 use crate::base::hash::KeyHasher;
 use crate::types::list::{Element, End, Fill, Spent};

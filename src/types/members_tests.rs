@@ -1,3 +1,4 @@
+//! Elements by name against std's map, with ids kept as an index keeps them.
 use super::*;
 use proptest::prelude::*;
 use std::collections::HashMap;
@@ -17,7 +18,8 @@ enum Op {
 
 fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
-        6 => (0u16..600, prop_oneof![0usize..40, 100usize..300, Just(70_000)]).prop_map(|(name, size)| Op::Set(name, size)),
+        6 => (0u16..600, prop_oneof![0usize..40, 100usize..300, Just(70_000)])
+            .prop_map(|(name, size)| Op::Set(name, size)),
         3 => (0u16..600).prop_map(Op::Remove),
         1 => (0u16..5).prop_map(Op::RemoveSome),
     ]

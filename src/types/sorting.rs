@@ -10,8 +10,8 @@
 //! bytes of a text. So most comparisons look at no text. Only as many rows are merged as somebody takes, so a LIMIT
 //! needs nothing of its own.
 //!
-//! Promise: stable; the rows come in the order of Redis's comparison. Cost: O(n log n) comparisons, 24 bytes per row and
-//! the texts once more; no step is longer than the sorting of one run (about 30 us). Long texts are shared, not copied.
+//! Promise: stable; the rows come in the order of Redis's comparison. Cost: O(n log n) comparisons, 24 bytes per row
+//! and the texts once more; no step is longer than the sorting of one run (about 30 us). Long texts are shared, not copied.
 use std::cmp::Ordering;
 
 use crate::base::block::Block;
@@ -254,7 +254,7 @@ impl Sorting {
     }
 
     /// The element that comes next; `None` at the end. O(log n) comparisons.
-    pub fn next(&mut self) -> Option<Value<'_>> {
+    pub fn take_next(&mut self) -> Option<Value<'_>> {
         if self.taken == self.len {
             return None;
         }

@@ -33,10 +33,10 @@ fn sorted(
     }
     while !sorting.prepare(units).is_done() {}
     let mut taken = Vec::new();
-    while let Some(element) = sorting.next() {
+    while let Some(element) = sorting.take_next() {
         taken.push(element.bytes().to_vec());
     }
-    assert!(sorting.next().is_none());
+    assert!(sorting.take_next().is_none());
     let bytes = sorting.bytes();
     assert!(rows.is_empty() || bytes >= rows.len() * size_of::<Row>());
     while !sorting.free_slice(units).is_done() {}
@@ -106,7 +106,10 @@ proptest! {
     #[test]
     fn sorts_as_the_standard_library(
         (collation, rows) in prop_oneof![
-            Just(Collation::None), Just(Collation::Number), Just(Collation::Text), Just(Collation::Bytes)
+            Just(Collation::None),
+            Just(Collation::Number),
+            Just(Collation::Text),
+            Just(Collation::Bytes),
         ].prop_flat_map(|collation| (Just(collation), rows(collation))),
         copies in prop_oneof![Just(1usize), 10usize..40],
         is_descending: bool,
@@ -133,7 +136,7 @@ fn long_texts_are_shared() {
     assert_eq!(Block::strong_count(&block), 2);
     while !sorting.prepare(1).is_done() {}
     let lengths: Vec<usize> =
-        std::iter::from_fn(|| sorting.next().map(|value| value.bytes().len())).collect();
+        std::iter::from_fn(|| sorting.take_next().map(|value| value.bytes().len())).collect();
     assert_eq!(lengths, [1, 100_000, 50_000]);
     while !sorting.free_slice(1).is_done() {}
     assert_eq!(Block::strong_count(&block), 1);

@@ -75,9 +75,9 @@ fn grows_at_its_ends_into_full_groups() {
         let index = model[..at].iter().sum::<usize>();
         assert_eq!(back.seek(index), (at, 0));
     }
-    for at in 0..nodes {
-        assert_eq!(back.take(0), Some(Count(model[at])));
-        assert_eq!(front.take(nodes - 1 - at), Some(Count(model[at])));
+    for (at, &count) in model.iter().enumerate() {
+        assert_eq!(back.take(0), Some(Count(count)));
+        assert_eq!(front.take(nodes - 1 - at), Some(Count(count)));
     }
     assert!(back.nodes() + front.nodes() == 0);
     assert_eq!((back.elements(), back.take(0)), (0, None));
