@@ -102,6 +102,7 @@ fn two_of_them_and_a_writer_of_many_keys_do_not_stop_each_other() {
     let (mut server, mut control) = prepared();
     run(&mut control);
     control.roundtrip(&["RPUSH", "other", "3", "2", "1"], ":3");
+    eventually("no job runs", || control.info("jobs_running") == "0");
     let [mut first, mut second, mut writer] = [(); 3].map(|()| server.connect());
     for slices in 0..25 {
         control.roundtrip(&["DEBUG", "JOBS", "STOP-AFTER", "0"], "+OK");
