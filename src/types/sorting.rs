@@ -11,7 +11,8 @@
 //! needs nothing of its own.
 //!
 //! Promise: stable; the rows come in the order of Redis's comparison. Cost: O(n log n) comparisons, 24 bytes per row
-//! and the texts once more; no step is longer than the sorting of one run (about 30 us). Long texts are shared, not copied.
+//! and the texts once more; no step is longer than the sorting of one run (about 30 us). Long texts are
+//! shared, not copied.
 use std::cmp::Ordering;
 
 use crate::base::block::Block;
