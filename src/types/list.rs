@@ -1,6 +1,6 @@
 //! Lists: a sequence of texts with two ends, in nodes that are listpacks, as Redis's quicklist.
 //!
-//! A short list is one node and lies inline in the keyspace as the bytes of a listpack; a longer one is a [`Nodes`].
+//! A short list is one node and lies inline in the keyspace as the bytes of a listpack; a longer one is a `Nodes`.
 //! How much goes into a node is `list-max-listpack-size` by Redis's rules ([`Fill`]), so that a DUMP has the nodes
 //! a Redis would make.
 //! DIFFERS: `list-compress-depth` is accepted and has no effect: it saves memory in Redis by compressing inner nodes,

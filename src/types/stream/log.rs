@@ -200,7 +200,7 @@ impl Log {
             .map(|(first, node)| (first, node.as_bytes()))
     }
 
-    /// How many nodes Redis's radix tree of these nodes has (XINFO tells it). O(nodes), up to [`COUNTED_MAX`] of them;
+    /// How many nodes Redis's radix tree of these nodes has (XINFO tells it). O(nodes), up to `COUNTED_MAX` of them;
     /// the others count as many as those.
     // DIFFERS: of long streams it is an estimate: the number means nothing here.
     pub fn radix_nodes(&self) -> usize {
@@ -337,7 +337,7 @@ impl Log {
     // --- deleting ---
 
     /// Marks an entry as deleted; false if there is none. A node goes with its last entry. After the last of a
-    /// row of deletions call [`Log::deleted`].
+    /// row of deletions call [`Log::delete`].
     pub fn delete(&mut self, id: StreamId) -> bool {
         let Some(place) = self.get(id).map(|entry| entry.place()) else { return false };
         let Some(first) = self.node_until(id).map(NodeRef::first) else { return false };
