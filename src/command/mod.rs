@@ -72,6 +72,7 @@ mod string_set;
 #[cfg(test)]
 mod string_tests;
 mod string_value;
+mod string_weigh;
 pub mod syntax;
 mod zset;
 mod zset_combine;

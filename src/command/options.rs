@@ -30,6 +30,11 @@ impl<'b> Options<'b> {
         Some(self.args.at(self.next_index - 1))
     }
 
+    /// Argument of the word that comes next.
+    pub(super) fn position(&self) -> usize {
+        self.next_index
+    }
+
     /// The value of the option just taken; without one, a syntax error.
     #[inline]
     pub(super) fn value(&mut self) -> Result<&'b [u8], CmdError> {

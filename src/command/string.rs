@@ -9,8 +9,9 @@ use crate::command::spec::access::{ACCESS, DELETE, RO, RW, UPDATE, VARIABLE_FLAG
 use crate::command::spec::flag::{FAST, READONLY, WRITE};
 use crate::command::spec::{Command, Group, KeySpec, command, doc};
 use crate::command::string_value::{
-    Comparison, digest, reply_document, reply_value, reply_value_or_null,
+    Comparison, ReplyDocument, digest, reply_value, reply_value_or_null,
 };
+use crate::command::string_weigh::{GoOn, Weigh, Weighed};
 use crate::engine::ctx::{CmdResult, Ctx, Event};
 use crate::engine::error::CmdError;
 use crate::engine::jobs::{Budget, Job, KEYS_PER_PIECE, Step, Stepped};
@@ -95,7 +96,7 @@ fn get(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
         Ok(value) => reply_value_or_null(&mut ctx.reply, value),
         // DIFFERS: Redis has no nested values; they come from another front door.
         Err(wrong_type) => match ctx.db.peek(key).and_then(|entry| entry.document()) {
-            Some(bytes) => reply_document(&mut ctx.reply, bytes),
+            Some(_) => return ctx.run(args, ReplyDocument::default()),
             None => return Err(wrong_type.into()),
         },
     }
@@ -196,8 +197,29 @@ fn delex(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     if args.len() != 2 && args.len() != 4 {
         return Err(CmdError::Arity("delex"));
     }
-    let key = args.key(1);
+    if args.len() == 4
+        && let Some(comparison) = Comparison::of(args.at(2))
+        && comparison.check(args.at(3)).is_ok()
+        && let Some(entry) = ctx.db.peek(args.key(1))
+        && let Some(value) = entry.string()
+    {
+        let go_on: GoOn = |ctx, args, weighed| {
+            let holds = |of: Comparison| of.holds_for(weighed, args.at(3));
+            let _ = ctx.db.read_for_write(args.key(1));
+            remove_if(ctx, args, Comparison::of(args.at(2)).is_some_and(holds))
+        };
+        let weigh = Weigh::compare(&ctx.engine.jobs, comparison, value, (args, 3), go_on);
+        if let Some(weigh) = weigh {
+            return ctx.run(args, weigh);
+        }
+    }
     let is_met = args.len() == 2 || is_condition_met(ctx, args)?;
+    remove_if(ctx, args, is_met)
+}
+
+/// The end of DELEX.
+fn remove_if(ctx: &mut Ctx<'_>, args: Args<'_>, is_met: bool) -> CmdResult {
+    let key = args.key(1);
     let is_removed = is_met && ctx.db.remove(key);
     if is_removed {
         ctx.changed(Event::Del, key.bytes);
@@ -221,9 +243,19 @@ fn is_condition_met(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<bool, CmdError>
 }
 
 fn digest_of(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
-    match ctx.db.string(args.key(1))? {
-        Some(value) => ctx.reply.bulk(&digest(value)),
-        None => ctx.reply.null(),
+    let Some(value) = ctx.db.string(args.key(1))? else {
+        ctx.reply.null();
+        return Ok(());
+    };
+    let go_on: GoOn = |ctx, _, weighed| {
+        if let Weighed::Digest(digest) = weighed {
+            ctx.reply.bulk(&digest);
+        }
+        Ok(())
+    };
+    match Weigh::digest(&ctx.engine.jobs, value, go_on) {
+        Some(weigh) => return ctx.run(args, weigh),
+        None => ctx.reply.bulk(&digest(value)),
     }
     Ok(())
 }

@@ -7,6 +7,7 @@ use crate::command::spec::access::{ACCESS, INSERT, OW, RW, UPDATE, VARIABLE_FLAG
 use crate::command::spec::flag::{DENYOOM, FAST, WRITE};
 use crate::command::spec::{Begin, Command, Doc, Find, Group, KeySpec, command, doc};
 use crate::command::string_value::{Comparison, reply_value_or_null, value_at};
+use crate::command::string_weigh::{GoOn, Weigh, Weighed};
 use crate::engine::ctx::{CmdResult, Ctx, Event};
 use crate::engine::error::CmdError;
 use crate::engine::jobs::{Budget, Job, KEYS_PER_PIECE, Step, Stepped, UNITS_AT_ONCE};
@@ -193,8 +194,13 @@ impl<'b> Condition<'b> {
 }
 
 fn set_with_options(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
+    set_knowing(ctx, args, None)
+}
+
+/// SET with options; `weighed`: what is known of the value that a condition compares.
+fn set_knowing(ctx: &mut Ctx<'_>, args: Args<'_>, weighed: Option<Weighed>) -> CmdResult {
     let (mut ttl, mut condition) = (TtlOption::Absent, Condition::Always);
-    let mut returns_old = false;
+    let (mut returns_old, mut operand) = (false, 0);
     let mut options = Options::new(args, 3);
     while let Some(word) = options.next() {
         if ttl.take(word, TtlWord::KeepTtl, &mut options)? {
@@ -207,15 +213,31 @@ fn set_with_options(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
             _ => {
                 let comparison = Comparison::of(word).ok_or(CmdError::Syntax)?;
                 condition.take(Condition::Compares(comparison, options.value()?))?;
+                operand = options.position() - 1;
             }
         }
     }
     let ttl = ttl_of(ctx, ttl, "set")?;
+    if let (Condition::Compares(comparison, text), None) = (condition, weighed)
+        && comparison.check(text).is_ok()
+        && let Some(value) = ctx.db.peek(args.key(1)).and_then(|entry| entry.string())
+    {
+        let go_on: GoOn = |ctx, args, weighed| set_knowing(ctx, args, Some(weighed));
+        let weigh = Weigh::compare(&ctx.engine.jobs, comparison, value, (args, operand), go_on);
+        if let Some(weigh) = weigh {
+            return ctx.run(args, weigh);
+        }
+    }
     if returns_old {
         let old = ctx.db.string(args.key(1))?;
         reply_value_or_null(&mut ctx.reply, old);
     }
-    let is_met = condition.is_met(ctx, args, 1)?;
+    let is_met = match (condition, weighed) {
+        (Condition::Compares(comparison, text), Some(weighed)) => {
+            comparison.holds_for(weighed, text)
+        }
+        _ => condition.is_met(ctx, args, 1)?,
+    };
     if is_met {
         store(ctx, args, 1, 2, ttl)?;
     }

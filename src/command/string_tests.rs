@@ -173,3 +173,47 @@ fn a_refused_set_takes_back_the_old_value_it_had_replied() {
     );
     assert_eq!(harness.run("GET k"), "$1\r\nv\r\n");
 }
+
+/// What is compared and digested in slices says the same as what is done at once.
+#[test]
+fn big_values_are_weighed_like_small_ones() {
+    let mut harness = Harness::new();
+    let text = |len: usize| -> Vec<u8> { (0..len).map(|at| (at * at >> 7) as u8).collect() };
+    let (long, mut other) = (text(3 << 20), text(3 << 20));
+    other[(3 << 20) - 1] ^= 1;
+    let mut run = |words: &[&[u8]]| {
+        let reply = harness.run_blocks(words, &[]).to_bytes();
+        String::from_utf8_lossy(&reply).into_owned()
+    };
+    let hash = super::string_value::digest(StringRef::Bytes(&long));
+    let digest = hash.to_ascii_uppercase();
+    let ok = "+OK\r\n".to_owned();
+    assert_eq!(run(&[b"set", b"k", &long]), ok);
+    assert_eq!(run(&[b"digest", b"k"]), format!("$16\r\n{}\r\n", String::from_utf8_lossy(&hash)));
+    for (word, operand, is_met) in [
+        (&b"ifeq"[..], &long[..], true),
+        (b"ifeq", &other, false),
+        (b"ifeq", b"short", false),
+        (b"ifne", &long, false),
+        (b"ifne", &other, true),
+        (b"ifdeq", &digest, true),
+        (b"ifdeq", b"0123456789abcdef", false),
+        (b"ifdne", &digest, false),
+        (b"ifdne", b"0123456789abcdef", true),
+    ] {
+        let name = String::from_utf8_lossy(word).into_owned();
+        let expected = if is_met { "+OK\r\n" } else { "$-1\r\n" };
+        assert_eq!(run(&[b"set", b"k", b"v", word, operand]), expected, "{name} of SET");
+        assert_eq!(run(&[b"get", b"k"]) == "$1\r\nv\r\n", is_met, "{name} of SET");
+        assert_eq!(run(&[b"set", b"k", &long]), ok);
+        let expected = if is_met { ":1\r\n" } else { ":0\r\n" };
+        assert_eq!(run(&[b"delex", b"k", word, operand]), expected, "{name} of DELEX");
+        assert_eq!(run(&[b"exists", b"k"]) == ":0\r\n", is_met, "{name} of DELEX");
+        assert_eq!(run(&[b"set", b"k", &long]), ok);
+    }
+    let refused = "-ERR must be exactly 16 hexadecimal characters\r\n";
+    assert_eq!(run(&[b"set", b"k", b"v", b"ifdeq", b"0"]), refused);
+    let old = run(&[b"set", b"k", b"v", b"ifeq", &long, b"get"]);
+    assert!(old.starts_with("$3145728\r\n"), "{}", &old[..20]);
+    assert_eq!(run(&[b"get", b"k"]), "$1\r\nv\r\n");
+}

@@ -3,9 +3,11 @@
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::command::options::is;
+use crate::command::string_weigh::Weighed;
 use crate::engine::config::Opt;
-use crate::engine::ctx::Ctx;
+use crate::engine::ctx::{CmdResult, Ctx};
 use crate::engine::error::CmdError;
+use crate::engine::jobs::{Budget, Job, Step, Stepped};
 use crate::proto::args::Args;
 use crate::proto::reply::{Reply, Resp};
 use crate::store::{NewString, StringRef};
@@ -13,6 +15,11 @@ use crate::types::document::{self, Token};
 
 /// Hexadecimal digits of a digest.
 const DIGEST_DIGITS: usize = 16;
+/// Tokens of a nested value replied between two looks at the clock: about 20 us.
+const TOKENS_PER_PIECE: usize = 256;
+
+/// A digest as text.
+pub(super) type Digest = [u8; DIGEST_DIGITS];
 
 /// Argument `index` as a value to store: a big one by reference.
 #[inline]
@@ -42,28 +49,51 @@ pub(super) fn reply_value_or_null(reply: &mut Reply<'_>, value: Option<StringRef
     }
 }
 
-/// Replies with a nested value: in RESP3 as nested aggregates, in RESP2 with dictionaries flattened to arrays and
-/// numbers that are no 64-bit integers as strings. O(its bytes).
-#[cold]
-pub(super) fn reply_document(reply: &mut Reply<'_>, bytes: &[u8]) {
-    // What is stored was checked; only a bug could end this early, and then in an answer that is too short.
-    for token in document::tokens(bytes).flatten() {
-        match token {
-            Token::Null => reply.null(),
-            Token::Simple(text) | Token::Bytes(text) => reply.bulk(text),
-            Token::Text(text) | Token::Json(text) => reply.bulk(text.as_bytes()),
-            Token::Int(number) => reply.int(number),
-            Token::Number(text) => match text.parse::<f64>() {
-                _ if !text.contains(|c: char| c != '-' && !c.is_ascii_digit()) => {
-                    reply.big_number(text)
-                }
-                Ok(number) if reply.resp() == Resp::V3 => reply.double(number),
-                _ => reply.bulk(text.as_bytes()),
-            },
-            Token::Array(count) => reply.array(count as usize),
-            Token::Dict(pairs) => reply.map(pairs as usize),
-            Token::Set(count) => reply.set(count as usize),
+/// Replies with the nested value of a key: in RESP3 as nested aggregates, in RESP2 with dictionaries flattened to arrays
+/// and numbers that are no 64-bit integers as strings. O(its bytes), in slices.
+#[derive(Default)]
+pub(super) struct ReplyDocument {
+    /// Bytes replied.
+    done: usize,
+}
+
+impl Job for ReplyDocument {
+    fn step(&mut self, ctx: &mut Ctx<'_>, args: Args<'_>, budget: &mut Budget) -> Stepped {
+        let entry = ctx.db.peek(args.key(1));
+        let bytes = entry.and_then(|entry| entry.document()).unwrap_or(&[]);
+        loop {
+            let units = budget.piece(TOKENS_PER_PIECE);
+            let mut tokens = document::tokens(bytes.get(self.done..).unwrap_or(&[]));
+            // What is stored was checked; only a bug could end this early, and then in an answer that is too short.
+            let pieces = tokens.by_ref().flatten().take(units);
+            let count = pieces.map(|token| reply_token(&mut ctx.reply, token)).count();
+            self.done = bytes.len() - tokens.left();
+            if count < units || tokens.left() == 0 {
+                return Ok(Step::Done);
+            }
+            if budget.spend(units as u64) {
+                return Ok(Step::More);
+            }
         }
+    }
+}
+
+fn reply_token(reply: &mut Reply<'_>, token: Token<'_>) {
+    match token {
+        Token::Null => reply.null(),
+        Token::Simple(text) | Token::Bytes(text) => reply.bulk(text),
+        Token::Text(text) | Token::Json(text) => reply.bulk(text.as_bytes()),
+        Token::Int(number) => reply.int(number),
+        Token::Number(text) => match text.parse::<f64>() {
+            _ if !text.contains(|c: char| c != '-' && !c.is_ascii_digit()) => {
+                reply.big_number(text)
+            }
+            Ok(number) if reply.resp() == Resp::V3 => reply.double(number),
+            _ => reply.bulk(text.as_bytes()),
+        },
+        Token::Array(count) => reply.array(count as usize),
+        Token::Dict(pairs) => reply.map(pairs as usize),
+        Token::Set(count) => reply.set(count as usize),
     }
 }
 
@@ -77,9 +107,13 @@ pub(super) fn check_length(ctx: &Ctx<'_>, before: usize, added: usize) -> Result
 }
 
 /// The digest of a value: XXH3 (64 bits) in 16 hexadecimal digits. O(n).
-pub(super) fn digest(value: StringRef<'_>) -> [u8; DIGEST_DIGITS] {
+pub(super) fn digest(value: StringRef<'_>) -> Digest {
+    digest_text(xxh3_64(value.as_bytes(&mut itoa::Buffer::new())))
+}
+
+/// The text of a digest.
+pub(super) fn digest_text(hash: u64) -> Digest {
     const HEX: &[u8; 16] = b"0123456789abcdef";
-    let hash = xxh3_64(value.as_bytes(&mut itoa::Buffer::new()));
     std::array::from_fn(|at| HEX[(hash >> (60 - 4 * at)) as usize & 0xf])
 }
 
@@ -113,22 +147,36 @@ impl Comparison {
         matches!(self, Comparison::Different | Comparison::DigestDifferent)
     }
 
-    /// Whether `value` compares with `operand` so. O(n). A digest of any other length than 16 is an error;
-    /// digits are compared without regard to case.
-    pub(super) fn holds(self, value: StringRef<'_>, operand: &[u8]) -> Result<bool, CmdError> {
-        let is_equal = || value.as_bytes(&mut itoa::Buffer::new()) == operand;
-        let is_digest_equal = || {
-            if operand.len() != DIGEST_DIGITS {
-                return Err(CmdError::Text("ERR must be exactly 16 hexadecimal characters"));
-            }
-            Ok(digest(value).eq_ignore_ascii_case(operand))
-        };
-        match self {
-            Comparison::Equal => Ok(is_equal()),
-            Comparison::Different => Ok(!is_equal()),
-            Comparison::DigestEqual => is_digest_equal(),
-            Comparison::DigestDifferent => is_digest_equal().map(|is_equal| !is_equal),
+    /// Whether it is about digests.
+    pub(super) fn takes_digest(self) -> bool {
+        matches!(self, Comparison::DigestEqual | Comparison::DigestDifferent)
+    }
+
+    /// Whether an operand can be one. A digest of any other length than 16 is an error.
+    pub(super) fn check(self, operand: &[u8]) -> CmdResult {
+        if self.takes_digest() && operand.len() != DIGEST_DIGITS {
+            return Err(CmdError::Text("ERR must be exactly 16 hexadecimal characters"));
         }
+        Ok(())
+    }
+
+    /// Whether `value` compares with `operand` so. O(n).
+    pub(super) fn holds(self, value: StringRef<'_>, operand: &[u8]) -> Result<bool, CmdError> {
+        self.check(operand)?;
+        let weighed = match self.takes_digest() {
+            true => Weighed::Digest(digest(value)),
+            false => Weighed::Equal(value.as_bytes(&mut itoa::Buffer::new()) == operand),
+        };
+        Ok(self.holds_for(weighed, operand))
+    }
+
+    /// Whether it holds for a string of which this is known. Digits of digests are compared without regard to case.
+    pub(super) fn holds_for(self, weighed: Weighed, operand: &[u8]) -> bool {
+        let is_equal = match weighed {
+            Weighed::Digest(digest) => digest.eq_ignore_ascii_case(operand),
+            Weighed::Equal(is_equal) => is_equal,
+        };
+        is_equal == matches!(self, Comparison::Equal | Comparison::DigestEqual)
     }
 }
 

@@ -369,6 +369,12 @@ impl Jobs {
         self.slices_left = slices;
     }
 
+    /// See [`Ctx::is_long`].
+    #[inline]
+    pub fn is_long(&self, units: usize) -> bool {
+        units > UNITS_AT_ONCE || (self.is_forced() && units > 0)
+    }
+
     /// Whether slices are counted, not timed.
     pub fn is_forced(&self) -> bool {
         self.forced_units.is_some()
@@ -699,7 +705,7 @@ impl Ctx<'_> {
     /// Whether a command with this much to do (keys, elements, kilobytes) is to be a job.
     #[inline]
     pub fn is_long(&self, units: usize) -> bool {
-        units > UNITS_AT_ONCE || (self.engine.jobs.is_forced() && units > 0)
+        self.engine.jobs.is_long(units)
     }
 
     /// Whether nobody else is there to be served meanwhile.

@@ -243,6 +243,12 @@ pub fn tokens(bytes: &[u8]) -> Tokens<'_> {
 }
 
 impl<'b> Tokens<'b> {
+    /// Bytes not walked over yet: what follows the last token begins so far from the end.
+    #[must_use]
+    pub fn left(&self) -> usize {
+        self.rest.len()
+    }
+
     fn take(&mut self) -> Option<Token<'b>> {
         let (&tag, rest) = self.rest.split_first()?;
         self.rest = rest;
