@@ -327,7 +327,7 @@ impl ValueReader {
             0 => None,
             ttl => {
                 let since = i64::try_from(ttl - 1).map_err(|_| Corrupt)?;
-                Some(self.first_expiry.checked_add(since).filter(|&at| at >= 0).ok_or(Corrupt)?)
+                Some(self.first_expiry.checked_add(since).filter(|&at| at > 0).ok_or(Corrupt)?)
             }
         };
         self.target.take_expiry(expiry);
