@@ -178,7 +178,7 @@ fn a_refused_set_takes_back_the_old_value_it_had_replied() {
 #[test]
 fn big_values_are_weighed_like_small_ones() {
     let mut harness = Harness::new();
-    let text = |len: usize| -> Vec<u8> { (0..len).map(|at| (at * at >> 7) as u8).collect() };
+    let text = |len: usize| -> Vec<u8> { (0..len).map(|at| ((at * at) >> 7) as u8).collect() };
     let (long, mut other) = (text(3 << 20), text(3 << 20));
     other[(3 << 20) - 1] ^= 1;
     let mut run = |words: &[&[u8]]| {
