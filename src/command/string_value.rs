@@ -49,8 +49,8 @@ pub(super) fn reply_value_or_null(reply: &mut Reply<'_>, value: Option<StringRef
     }
 }
 
-/// Replies with the nested value of a key: in RESP3 as nested aggregates, in RESP2 with dictionaries flattened to arrays
-/// and numbers that are no 64-bit integers as strings. O(its bytes), in slices.
+/// Replies with the nested value of a key: in RESP3 as nested aggregates, in RESP2 with dictionaries flattened to
+/// arrays and numbers that are no 64-bit integers as strings. O(its bytes), in slices.
 #[derive(Default)]
 pub(super) struct ReplyDocument {
     /// Bytes replied.
