@@ -52,7 +52,10 @@ def grown(name, collections, elements, add):
     """Bytes by which the server grows per element."""
     with Server(name) as server:
         client = Client(server.port)
-        client("PING")
+        # What a server keeps once it has worked is no element's.
+        client.pipeline(("SET", b"warm:%d" % number, b"x" * 500) for number in range(500))
+        client("FLUSHALL")
+        time.sleep(1)
         if add is None:
             add = ROWS["stream, big"][2]
             client.pipeline(requests(collections, elements, add))
