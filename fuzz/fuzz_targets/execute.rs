@@ -101,7 +101,10 @@ fn is_bounded(words: &[Vec<u8>]) -> bool {
         || words.iter().any(|word| word.len() > 4 && word.iter().any(u8::is_ascii_digit));
     // CONFIG SET and REWRITE have a target of their own and may touch files.
     let is_file = is("CONFIG") || is("SAVE") || is("BGSAVE") || is("BGREWRITEAOF");
-    let is_big = (is("SETRANGE") || is("SETBIT") || is("BITFIELD")) && has_big_number();
+    // A negative count of these asks for that many replies, as long as the client waits for them.
+    let draws = is("SRANDMEMBER") || is("HRANDFIELD") || is("ZRANDMEMBER");
+    let grows = is("SETRANGE") || is("SETBIT") || is("BITFIELD");
+    let is_big = (grows || draws) && has_big_number();
     let is_config_get = || words.get(1).is_some_and(|word| word.eq_ignore_ascii_case(b"get"));
     !is_big && (!is_file || is_config_get())
 }

@@ -145,8 +145,7 @@ impl EditFields {
 
     fn finish(&self, ctx: &mut Ctx<'_>, key: Key<'_>) {
         if self.changes > 0 {
-            ctx.changed(Event::SetBit, key.bytes);
-            ctx.engine.stats.dirty += self.changes - 1;
+            ctx.changed_by(Event::SetBit, key.bytes, self.changes as usize);
         }
     }
 }

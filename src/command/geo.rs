@@ -4,7 +4,7 @@ use crate::command::options::is;
 use crate::command::spec::access::{ACCESS, RO, RW, UPDATE};
 use crate::command::spec::flag::{DENYOOM, READONLY, WRITE};
 use crate::command::spec::{Command, Doc, Group, KeySpec, command, doc};
-use crate::command::zset_value::{MEMBERS_PER_PIECE, note};
+use crate::command::zset_value::MEMBERS_PER_PIECE;
 use crate::engine::ctx::{CmdResult, Ctx, Event};
 use crate::engine::error::CmdError;
 use crate::engine::jobs::{Budget, Job, Step, Stepped};
@@ -181,7 +181,7 @@ impl Job for AddPlaces {
         }
         let changes = self.added + self.updated;
         if changes > 0 {
-            note(ctx, Event::ZAdd, key.bytes, changes);
+            ctx.changed_by(Event::ZAdd, key.bytes, changes);
         }
         ctx.reply.count(if self.counts_changes { changes } else { self.added });
         Ok(Step::Done)

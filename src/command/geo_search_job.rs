@@ -13,7 +13,8 @@ use std::ops::Range;
 
 use crate::base::pieces::{Garbage, Progress, free_buffer};
 use crate::command::geo_value::{show_distance, show_position};
-use crate::command::zset_value::{MEMBERS_PER_PIECE, note, show_name};
+use crate::command::items::reply_item;
+use crate::command::zset_value::MEMBERS_PER_PIECE;
 use crate::engine::ctx::{Ctx, Event};
 use crate::engine::error::CmdError;
 use crate::engine::jobs::{Budget, Job, Step, Stepped};
@@ -70,7 +71,7 @@ impl Options {
         if self.shows_more() {
             reply.array(1 + more.into_iter().filter(|&is_shown| is_shown).count());
         }
-        show_name(reply, member);
+        reply_item(reply, member);
         if self.with_distance {
             show_distance(reply, distance);
         }
@@ -318,7 +319,7 @@ impl Search {
             let result = gathering.finish(&ctx.engine.limits)?;
             let (key, count) = (args.key(key), result.len());
             ctx.db.put_aggregate(key, result, Ttl::Clear)?;
-            note(ctx, event, key.bytes, count);
+            ctx.changed_by(event, key.bytes, count);
             ctx.reply.count(count);
         }
         Ok(Step::Done)

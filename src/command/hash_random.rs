@@ -8,9 +8,8 @@ use std::collections::BTreeSet;
 
 use crate::base::number::parse_i64;
 use crate::base::random::Random;
-use crate::command::hash_value::{
-    FIELDS_PER_PIECE, drop_expired, has_due, reply_item, reply_value, start,
-};
+use crate::command::hash_value::{FIELDS_PER_PIECE, drop_expired, has_due, reply_value, start};
+use crate::command::items::reply_item;
 use crate::command::options::is;
 use crate::command::spec::access::{ACCESS, RO};
 use crate::command::spec::flag::READONLY;

@@ -381,8 +381,7 @@ impl SetFields {
         if changed + deleted > 0 {
             // One change of two names.
             let event = if deleted > 0 { Event::HDel } else { Event::HExpire };
-            ctx.changed(event, key.bytes);
-            ctx.engine.stats.dirty -= 1;
+            ctx.changed_by(event, key.bytes, 0);
         }
         if deleted > 0 {
             ctx.db.stats.expired_fields += deleted as u64;

@@ -8,6 +8,7 @@ use std::ops::Range;
 
 use crate::base::hash::Key;
 use crate::base::number::parse_i64;
+use crate::command::items::reply_item;
 use crate::command::options::{integer, is};
 use crate::engine::ctx::{CmdResult, Ctx, Event};
 use crate::engine::error::CmdError;
@@ -15,7 +16,6 @@ use crate::engine::jobs::{Budget, Job, UNITS_AT_ONCE};
 use crate::proto::args::Args;
 use crate::proto::reply::Reply;
 use crate::types::hash::{Hash, HashRef, NewValue, Value};
-use crate::types::listpack::Item;
 
 /// Fields handled between two looks at the clock: some 5 us, 20 of a packed hash.
 pub(super) const FIELDS_PER_PIECE: usize = 32;
@@ -41,15 +41,6 @@ pub(super) fn reply_value(reply: &mut Reply<'_>, value: Value<'_>) {
     match value {
         Value::Item(item) => reply_item(reply, item),
         Value::Block(block) => reply.bulk_block(block),
-    }
-}
-
-/// Replies with the name of a field or a short value.
-#[inline]
-pub(super) fn reply_item(reply: &mut Reply<'_>, item: Item<'_>) {
-    match item {
-        Item::Bytes(bytes) => reply.bulk(bytes),
-        Item::Int(number) => reply.bulk_int(number),
     }
 }
 

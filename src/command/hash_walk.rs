@@ -1,7 +1,8 @@
 //! Walking over a hash: HGETALL, HKEYS, HVALS, HSCAN.
 //!
 //! Each is a job where there is much to walk over: it holds the key, so the place it has reached stays valid.
-use crate::command::hash_value::{FIELDS_PER_PIECE, has_due, reply_item, reply_value, start};
+use crate::command::hash_value::{FIELDS_PER_PIECE, has_due, reply_value, start};
+use crate::command::items::reply_item;
 use crate::command::scan_options::{STEPS_PER_ELEMENT, ScanOptions, parse_cursor};
 use crate::command::spec::access::{ACCESS, RO};
 use crate::command::spec::flag::READONLY;

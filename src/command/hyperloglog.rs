@@ -175,8 +175,7 @@ impl Job for AddElements {
             }
         }
         if self.changes > 0 {
-            ctx.changed(Event::PfAdd, key.bytes);
-            ctx.engine.stats.dirty += self.changes - 1;
+            ctx.changed_by(Event::PfAdd, key.bytes, self.changes as usize);
         }
         ctx.reply.int((self.changes > 0).into());
         Ok(Step::Done)

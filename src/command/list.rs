@@ -2,7 +2,7 @@
 //!
 //! Adding or taking an element costs a lookup and touches one node; many at once are a job.
 use crate::command::list_value::{
-    PopOptions, element_at, end_named, move_one, natural, note, pop_many, pop_one, push_event,
+    PopOptions, element_at, end_named, move_one, natural, pop_many, pop_one, push_event,
 };
 use crate::command::spec::access::{ACCESS, DELETE, INSERT, RO, RW};
 use crate::command::spec::flag::{DENYOOM, FAST, READONLY, WRITE};
@@ -231,7 +231,7 @@ impl Push {
     #[inline]
     fn finish(&self, ctx: &mut Ctx<'_>, args: Args<'_>, length: Option<usize>) {
         if length.is_some() {
-            note(ctx, push_event(self.end), args.at(1), args.len() - 2);
+            ctx.changed_by(push_event(self.end), args.at(1), args.len() - 2);
         }
         ctx.reply.count(length.unwrap_or(0));
     }

@@ -5,6 +5,7 @@
 use crate::command::list_value::{
     ELEMENTS_PER_PIECE, Taken, bury, element_at, natural, note_taken, reply_element,
 };
+use crate::command::options;
 use crate::command::options::{Options, integer, is};
 use crate::command::spec::access::{ACCESS, DELETE, INSERT, RO, RW, UPDATE};
 use crate::command::spec::flag::{DENYOOM, READONLY, WRITE};
@@ -216,10 +217,8 @@ impl Job for Insert {
 /// The elements from `start` to `stop`, both included and counted from the end where negative, of a list of `len`: the
 /// first one and how many.
 fn clip(start: i64, stop: i64, len: usize) -> (usize, usize) {
-    let len = len as i64;
-    let from_front = |at: i64| if at < 0 { at.saturating_add(len) } else { at };
-    let (start, stop) = (from_front(start).max(0), from_front(stop).min(len - 1));
-    if start > stop { (0, 0) } else { (start as usize, (stop - start + 1) as usize) }
+    let range = options::clip(start, stop, len);
+    (range.start, range.len())
 }
 
 fn lrange(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {

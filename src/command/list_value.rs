@@ -51,20 +51,12 @@ pub(super) fn pop_event(end: End) -> Event {
     if end == End::Front { Event::LPop } else { Event::RPop }
 }
 
-/// Says that a key changed, which counts as so many changes.
-#[inline]
-pub(super) fn note(ctx: &mut Ctx<'_>, event: Event, key: &[u8], changes: usize) {
-    let dirty = ctx.engine.stats.dirty;
-    ctx.changed(event, key);
-    ctx.engine.stats.dirty = dirty + changes as u64;
-}
-
 /// Says that so many elements were taken from a list, which is gone if they were all.
 #[inline]
 pub(super) fn note_taken(ctx: &mut Ctx<'_>, event: Event, key: &[u8], taken: Taken) {
-    note(ctx, event, key, taken.count);
+    ctx.changed_by(event, key, taken.count);
     if taken.is_gone {
-        note(ctx, Event::Del, key, 0);
+        ctx.emptied(key);
     }
 }
 
@@ -245,7 +237,7 @@ pub(super) fn move_one(
         })?;
         is_gone = emptied.unwrap_or(true);
     }
-    note(ctx, push_event(to), target.bytes, 0);
+    ctx.changed_by(push_event(to), target.bytes, 0);
     reply_element(&mut ctx.reply, moved.lend());
     note_taken(ctx, pop_event(from), source.bytes, Taken { count: 1, is_gone });
     Ok(true)

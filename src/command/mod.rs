@@ -31,6 +31,7 @@ mod hash_walk;
 mod help;
 mod hyperloglog;
 pub mod introspect;
+mod items;
 mod key;
 pub mod keys;
 mod latency_report;

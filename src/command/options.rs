@@ -3,6 +3,8 @@
 //!
 //! A handler loops over [`Options::next`], compares with [`is`] and takes values with [`Options::value`]. Numbers
 //! are read after the loop, since Redis reports a syntax error anywhere before a bad number.
+use std::ops::Range;
+
 use crate::base::number::parse_i64;
 use crate::engine::error::CmdError;
 use crate::proto::args::Args;
@@ -40,6 +42,14 @@ impl<'b> Options<'b> {
     pub(super) fn value(&mut self) -> Result<&'b [u8], CmdError> {
         self.next().ok_or(CmdError::Syntax)
     }
+}
+
+/// The elements from `start` to `end`, both included and counted from the end where negative, of so many.
+pub(super) fn clip(start: i64, end: i64, len: usize) -> Range<usize> {
+    let len = len as i64;
+    let from_front = |rank: i64| if rank < 0 { rank.saturating_add(len) } else { rank };
+    let (start, end) = (from_front(start).max(0), from_front(end).min(len - 1));
+    if start > end { 0..0 } else { start as usize..end as usize + 1 }
 }
 
 /// Whether `word` is the option `name`, in any case.

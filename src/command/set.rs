@@ -1,8 +1,9 @@
 //! Sets: members one by one. What several sets have in common stands in `set_combine`, chance in `set_random`.
 use std::ops::Range;
 
+use crate::command::items::reply_item;
 use crate::command::scan_options::{Pattern, STEPS_PER_ELEMENT, ScanOptions, parse_cursor};
-use crate::command::set_members::{MEMBERS_PER_PIECE, reply_member, reply_members};
+use crate::command::set_members::{MEMBERS_PER_PIECE, reply_members};
 use crate::command::spec::access::{ACCESS, DELETE, INSERT, RO, RW};
 use crate::command::spec::flag::{DENYOOM, FAST, READONLY, WRITE};
 use crate::command::spec::{Command, Doc, Group, KeySpec, command, doc};
@@ -387,7 +388,7 @@ impl ScanMembers {
         let visit = |member: Item<'_>| {
             self.seen += 1;
             if matches(options.pattern, member) {
-                reply_member(&mut list, member);
+                reply_item(&mut list, member);
                 self.found += 1;
             }
         };

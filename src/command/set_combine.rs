@@ -13,8 +13,9 @@
 use std::ops::Range;
 
 use crate::base::number::parse_i64;
+use crate::command::items::reply_item;
 use crate::command::options::{Options, is};
-use crate::command::set_members::{MEMBERS_PER_PIECE, reply_member, reply_members};
+use crate::command::set_members::{MEMBERS_PER_PIECE, reply_members};
 use crate::command::spec::access::{ACCESS, OW, RO, RW, UPDATE};
 use crate::command::spec::flag::{DENYOOM, READONLY, WRITE};
 use crate::command::spec::{Command, Group, KeySpec, command, doc};
@@ -466,7 +467,7 @@ impl Combine {
                 }
                 *found += usize::from(is_last);
                 if is_listed {
-                    reply_member(&mut list, member);
+                    reply_item(&mut list, member);
                 } else if is_kept && kept.is_ok() {
                     kept = left.insert_item(member, limits);
                 }

@@ -1,7 +1,8 @@
 //! Members of sets by chance: SPOP and SRANDMEMBER. Each member, and each choice of several, is equally likely.
 use crate::base::number::parse_i64;
+use crate::command::items::reply_item;
 use crate::command::options::integer;
-use crate::command::set_members::{MEMBERS_PER_PIECE, reply_member, reply_members};
+use crate::command::set_members::{MEMBERS_PER_PIECE, reply_members};
 use crate::command::spec::access::{ACCESS, DELETE, RO, RW};
 use crate::command::spec::flag::{FAST, READONLY, WRITE};
 use crate::command::spec::{Command, Doc, Group, KeySpec, command, doc};
@@ -65,7 +66,7 @@ fn pop_one(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     let key = args.key(1);
     let (random, reply) = (&mut ctx.engine.random, &mut ctx.reply);
     let is_empty = ctx.db.edit(key, |set: &mut Set| {
-        set.take_random(random, |member| reply_member(reply, member));
+        set.take_random(random, |member| reply_item(reply, member));
         set.is_empty()
     })?;
     let Some(is_empty) = is_empty else {
@@ -142,7 +143,7 @@ impl Job for PopMany {
             let (random, reply) = (&mut ctx.engine.random, &mut ctx.reply);
             ctx.db.edit(key, |set: &mut Set| {
                 for _ in 0..units {
-                    set.take_random(random, |member| reply_member(reply, member));
+                    set.take_random(random, |member| reply_item(reply, member));
                 }
             })?;
             self.left -= units;
@@ -168,7 +169,7 @@ fn srandmember(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
 fn show_one(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     let set = ctx.db.get::<Set>(args.key(1))?;
     match set.and_then(|set| set.random(&mut ctx.engine.random)) {
-        Some(member) => reply_member(&mut ctx.reply, member),
+        Some(member) => reply_item(&mut ctx.reply, member),
         None => ctx.reply.null(),
     }
     Ok(())
@@ -215,7 +216,7 @@ impl Job for DrawAny {
             let units = self.left.min(budget.piece(MEMBERS_PER_PIECE));
             for _ in 0..units {
                 if let Some(member) = set.random(&mut ctx.engine.random) {
-                    reply_member(&mut ctx.reply, member);
+                    reply_item(&mut ctx.reply, member);
                 }
             }
             self.left -= units;
@@ -284,7 +285,7 @@ impl Job for ChooseWhileWalking {
                 self.ahead -= 1;
                 if drawn < self.wanted as u64 {
                     self.wanted -= 1;
-                    reply_member(&mut ctx.reply, member);
+                    reply_item(&mut ctx.reply, member);
                 }
             });
             if walked.is_done() {

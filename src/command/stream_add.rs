@@ -296,13 +296,13 @@ impl Job for Trimming {
             Some(id) => {
                 if removed > 0 {
                     // Its change was counted with the entry.
-                    ctx.changed_many(Event::XTrim, key.bytes, 0);
+                    ctx.changed_by(Event::XTrim, key.bytes, 0);
                 }
                 reply_id(&mut ctx.reply, id);
             }
             None => {
                 if removed > 0 {
-                    ctx.changed_many(Event::XTrim, key.bytes, removed as usize);
+                    ctx.changed_by(Event::XTrim, key.bytes, removed as usize);
                 }
                 ctx.reply.int(removed as i64);
             }

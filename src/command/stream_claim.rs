@@ -200,7 +200,7 @@ impl Taking {
         }
         let changes = self.taken + self.gone_len;
         if changes > 0 {
-            ctx.changed_many(event, key, changes);
+            ctx.changed_by(event, key, changes);
         }
     }
 }

@@ -6,7 +6,7 @@ use crate::command::spec::access::{ACCESS, RO, RW, UPDATE};
 use crate::command::spec::flag::{FAST, READONLY, WRITE};
 use crate::command::spec::{Command, Doc, Group, KeySpec, command, doc};
 use crate::command::stream_value::{
-    ENTRIES_PER_PIECE, no_key_or_group, range_end, range_start, reply_id, strict_id,
+    ENTRIES_PER_PIECE, check_ids, no_key_or_group, range_end, range_start, reply_id,
 };
 use crate::engine::ctx::{CmdResult, Ctx, Event};
 use crate::engine::error::CmdError;
@@ -80,16 +80,8 @@ struct Acknowledge {
 
 impl Job for Acknowledge {
     fn step(&mut self, ctx: &mut Ctx<'_>, args: Args<'_>, budget: &mut Budget) -> Stepped {
-        while self.checked < args.len() {
-            let end = (self.checked + budget.piece(ENTRIES_PER_PIECE)).min(args.len());
-            for text in args.from(self.checked).take(end - self.checked) {
-                strict_id(text, 0)?;
-            }
-            let done = (end - self.checked) as u64;
-            self.checked = end;
-            if budget.spend(done) {
-                return Ok(Step::More);
-            }
+        if check_ids(args, &mut self.checked, budget)? == Step::More {
+            return Ok(Step::More);
         }
         let key = args.key(1);
         while self.next < args.len() {
@@ -109,7 +101,7 @@ impl Job for Acknowledge {
             }
         }
         if self.acknowledged > 0 {
-            ctx.changed_many(Event::XAck, key.bytes, self.acknowledged);
+            ctx.changed_by(Event::XAck, key.bytes, self.acknowledged);
         }
         ctx.reply.count(self.acknowledged);
         Ok(Step::Done)

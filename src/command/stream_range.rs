@@ -6,7 +6,7 @@ use crate::command::spec::access::{ACCESS, DELETE, RO, RW, UPDATE};
 use crate::command::spec::flag::{DENYOOM, FAST, READONLY, WRITE};
 use crate::command::spec::{Command, Doc, Group, KeySpec, command, doc};
 use crate::command::stream_value::{
-    ENTRIES_PER_PIECE, bury, range_end, range_start, reply_entry, strict_id, work_of,
+    ENTRIES_PER_PIECE, bury, check_ids, range_end, range_start, reply_entry, strict_id, work_of,
 };
 use crate::engine::ctx::{CmdResult, Ctx, Event};
 use crate::engine::error::CmdError;
@@ -224,16 +224,8 @@ struct Delete {
 
 impl Job for Delete {
     fn step(&mut self, ctx: &mut Ctx<'_>, args: Args<'_>, budget: &mut Budget) -> Stepped {
-        while self.checked < args.len() {
-            let end = (self.checked + budget.piece(ENTRIES_PER_PIECE)).min(args.len());
-            for text in args.from(self.checked).take(end - self.checked) {
-                strict_id(text, 0)?;
-            }
-            let done = (end - self.checked) as u64;
-            self.checked = end;
-            if budget.spend(done) {
-                return Ok(Step::More);
-            }
+        if check_ids(args, &mut self.checked, budget)? == Step::More {
+            return Ok(Step::More);
         }
         let key = args.key(1);
         while self.next < args.len() {
@@ -259,7 +251,7 @@ impl Job for Delete {
             }
         }
         if self.deleted > 0 {
-            ctx.changed_many(Event::XDel, key.bytes, self.deleted);
+            ctx.changed_by(Event::XDel, key.bytes, self.deleted);
         }
         ctx.reply.count(self.deleted);
         Ok(Step::Done)

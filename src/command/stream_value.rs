@@ -1,9 +1,11 @@
 //! What the families of stream commands share: ids as arguments, entries as replies, errors, and how much is long.
+use crate::command::items::reply_item;
 use crate::engine::ctx::Ctx;
 use crate::engine::error::CmdError;
+use crate::engine::jobs::{Budget, Step, Stepped};
+use crate::proto::args::Args;
 use crate::proto::reply::Reply;
 use crate::store::OutOfMemory;
-use crate::types::listpack::Item;
 use crate::types::stream::{ConsumerNumber, Entry, Group, Log, NodeLimits, StreamId};
 
 /// Entries looked at between two looks at the clock: some 10 us.
@@ -14,6 +16,22 @@ const UNIT_BYTES: usize = 1024;
 
 const INVALID_ID: CmdError =
     CmdError::Text("ERR Invalid stream ID specified as stream command argument");
+
+/// Goes on reading the ids from argument `next` to the end, to see that they are some.
+pub(super) fn check_ids(args: Args<'_>, next: &mut usize, budget: &mut Budget) -> Stepped {
+    while *next < args.len() {
+        let end = (*next + budget.piece(ENTRIES_PER_PIECE)).min(args.len());
+        for text in args.from(*next).take(end - *next) {
+            strict_id(text, 0)?;
+        }
+        let done = (end - *next) as u64;
+        *next = end;
+        if budget.spend(done) {
+            return Ok(Step::More);
+        }
+    }
+    Ok(Step::Done)
+}
 
 /// Reads an id; without a sequence number that is `missing_seq`.
 #[inline]
@@ -66,14 +84,6 @@ pub(super) fn reply_entry(reply: &mut Reply<'_>, entry: &Entry<'_>) {
     for (field, value) in entry.fields() {
         reply_item(reply, field);
         reply_item(reply, value);
-    }
-}
-
-#[inline]
-fn reply_item(reply: &mut Reply<'_>, item: Item<'_>) {
-    match item {
-        Item::Bytes(bytes) => reply.bulk(bytes),
-        Item::Int(number) => reply.bulk_int(number),
     }
 }
 

@@ -6,7 +6,7 @@ use crate::command::options::is;
 use crate::command::spec::access::{ACCESS, DELETE, RO, RW, UPDATE};
 use crate::command::spec::flag::{DENYOOM, FAST, READONLY, WRITE};
 use crate::command::spec::{Command, Doc, Group, KeySpec, command, doc};
-use crate::command::zset_value::{MEMBERS_PER_PIECE, note, note_taken, score};
+use crate::command::zset_value::{MEMBERS_PER_PIECE, note_taken, score};
 use crate::engine::ctx::{CmdResult, Ctx, Event};
 use crate::engine::error::CmdError;
 use crate::engine::jobs::{Budget, Job, Step, Stepped};
@@ -256,7 +256,7 @@ impl Job for Add {
         let changes = self.added + self.updated;
         if changes > 0 {
             let event = if self.options.is_increment { Event::ZIncr } else { Event::ZAdd };
-            note(ctx, event, key.bytes, changes);
+            ctx.changed_by(event, key.bytes, changes);
         }
         match self.score {
             Some(score) => ctx.reply.double(score),

@@ -1,11 +1,12 @@
 //! Sorted sets: walking over them with a cursor, and drawing members at random.
 use crate::base::number::{write_d2string, write_f64_17g};
+use crate::command::items::reply_item;
 use crate::command::options::{integer, is};
 use crate::command::scan_options::{STEPS_PER_ELEMENT, ScanOptions, parse_cursor};
 use crate::command::spec::access::{ACCESS, RO};
 use crate::command::spec::flag::READONLY;
 use crate::command::spec::{Command, Group, KeySpec, command, doc};
-use crate::command::zset_value::{Form, MEMBERS_PER_PIECE, show_name};
+use crate::command::zset_value::{Form, MEMBERS_PER_PIECE};
 use crate::engine::ctx::{CmdResult, Ctx};
 use crate::engine::error::CmdError;
 use crate::engine::jobs::{Budget, Job, Step, Stepped};
@@ -88,7 +89,7 @@ impl Job for Scan {
                     return;
                 }
                 self.found += 1;
-                show_name(&mut list, member);
+                reply_item(&mut list, member);
                 text.clear();
                 // As Redis prints them here: as they are kept, or with 17 digits.
                 match zset {
@@ -122,7 +123,7 @@ fn zrandmember(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     if args.len() < 3 {
         match ctx.db.get::<Zset>(args.key(1))?.and_then(|zset| zset.random(&mut ctx.engine.random))
         {
-            Some((member, _)) => show_name(&mut ctx.reply, member),
+            Some((member, _)) => reply_item(&mut ctx.reply, member),
             None => ctx.reply.null(),
         }
         return Ok(());

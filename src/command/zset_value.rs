@@ -3,7 +3,8 @@ use std::ops::Range;
 
 use crate::base::hash::Key;
 use crate::base::number::{parse_f64, parse_f64_lenient};
-use crate::command::options::integer;
+use crate::command::items::reply_item;
+use crate::command::options::{clip, integer};
 use crate::engine::ctx::{Ctx, Event};
 use crate::engine::error::CmdError;
 use crate::proto::args::Args;
@@ -78,14 +79,6 @@ impl<'b> Bounds<'b> {
     }
 }
 
-/// Ranks from and to, negative ones counted from the end, of a set of so many members.
-fn clip(start: i64, end: i64, len: usize) -> Range<usize> {
-    let len = len as i64;
-    let from_front = |rank: i64| if rank < 0 { rank.saturating_add(len) } else { rank };
-    let (start, end) = (from_front(start).max(0), from_front(end).min(len - 1));
-    if start > end { 0..0 } else { start as usize..end as usize + 1 }
-}
-
 fn score_bound(text: &[u8]) -> Option<(f64, bool)> {
     match text {
         [b'(', rest @ ..] => Some((parse_f64_lenient(rest)?, true)),
@@ -132,36 +125,19 @@ impl Form {
         if self == Form::Pairs {
             reply.array(2);
         }
-        show_name(reply, member);
+        reply_item(reply, member);
         if self != Form::Names {
             reply.double(score);
         }
     }
 }
 
-/// Replies with the name of a member.
-#[inline]
-pub(super) fn show_name(reply: &mut Reply<'_>, member: Item<'_>) {
-    match member {
-        Item::Int(number) => reply.bulk_int(number),
-        Item::Bytes(name) => reply.bulk(name),
-    }
-}
-
-/// Says that a key changed, which counts as so many changes.
-#[inline]
-pub(super) fn note(ctx: &mut Ctx<'_>, event: Event, key: &[u8], changes: usize) {
-    let dirty = ctx.engine.stats.dirty;
-    ctx.changed(event, key);
-    ctx.engine.stats.dirty = dirty + changes as u64;
-}
-
 /// Says that members were taken out, after which the key may be gone.
 #[inline]
 pub(super) fn note_taken(ctx: &mut Ctx<'_>, event: Event, key: Key<'_>, count: usize, left: usize) {
-    note(ctx, event, key.bytes, count);
+    ctx.changed_by(event, key.bytes, count);
     if left == 0 {
-        note(ctx, Event::Del, key.bytes, 0);
+        ctx.emptied(key.bytes);
     }
 }
 

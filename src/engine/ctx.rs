@@ -57,26 +57,20 @@ impl<'a> Ctx<'a> {
         }
     }
 
-    /// As [`Ctx::changed`], of so many changes: each element added or removed counts.
+    /// As [`Ctx::changed`], for an event that counts as so many changes: each element added or removed, or none where
+    /// another event counted them.
     #[inline]
     pub fn changed_by(&mut self, event: Event, key: &[u8], changes: usize) {
+        let before = self.engine.stats.dirty;
         self.changed(event, key);
-        self.engine.stats.dirty += (changes as u64).saturating_sub(1);
+        self.engine.stats.dirty = before + changes as u64;
     }
 
     /// Says that the change told last left a key without elements, so that it is gone: an event, but no change of its
     /// own.
     #[inline]
     pub fn emptied(&mut self, key: &[u8]) {
-        self.changed(Event::Del, key);
-        self.engine.stats.dirty -= 1;
-    }
-
-    /// As [`Ctx::changed`], for an event that stands for `count` changes.
-    pub fn changed_many(&mut self, event: Event, key: &[u8], count: usize) {
-        let before = self.engine.stats.dirty;
-        self.changed(event, key);
-        self.engine.stats.dirty = before + count as u64;
+        self.changed_by(Event::Del, key, 0);
     }
 
     /// Empties a database: each key counts as a change, and the graveyard frees them when there is time. Jobs that use
