@@ -34,6 +34,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("types", &["base"]),
     ("store", &["types", "base"]),
     ("persist", &["store", "types", "proto", "base"]),
+    ("script", &["proto", "base"]),
     ("engine", &["persist", "store", "types", "proto", "base"]),
     ("command", &["engine", "persist", "store", "types", "proto", "base"]),
     ("dialect", &["engine", "persist", "store", "types", "proto", "base"]),
