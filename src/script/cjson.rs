@@ -57,9 +57,15 @@ type Shared = Rc<Cell<Settings>>;
 
 /// The module's table, new and with settings of its own.
 pub fn register(lua: &Lua) -> mlua::Result<Table> {
-    let settings: Shared = Rc::new(Cell::new(DEFAULTS));
     let next: Function = lua.globals().raw_get("next")?;
-    let module = lua.create_table()?;
+    module(lua, next)
+}
+
+/// A module that walks tables with `next`: Lua's own, which scripts may not see under that name.
+fn module(lua: &Lua, next: Function) -> mlua::Result<Table> {
+    let settings: Shared = Rc::new(Cell::new(DEFAULTS));
+    let for_new = next.clone();
+    let table = lua.create_table()?;
     let shared = Rc::clone(&settings);
     let encode = lua.create_function(move |lua, values: MultiValue| {
         let arguments = Arguments::new(lua, values);
@@ -69,20 +75,23 @@ pub fn register(lua: &Lua) -> mlua::Result<Table> {
         encoder.run(arguments.value(1))?;
         lua.create_string(&encoder.out)
     })?;
-    module.raw_set("encode", encode)?;
+    table.raw_set("encode", encode)?;
     let shared = Rc::clone(&settings);
     let decode = lua.create_function(move |lua, values: MultiValue| {
         let arguments = Arguments::new(lua, values);
         arguments.check(arguments.count() == 1, 1, "expected 1 argument")?;
         decode(lua, &arguments.string(1)?, shared.get())
     })?;
-    module.raw_set("decode", decode)?;
-    add_settings(lua, &module, &settings)?;
-    module.raw_set("new", lua.create_function(|lua, _: MultiValue| register(lua))?)?;
-    module.raw_set("null", Value::NULL)?;
-    module.raw_set("_NAME", "cjson")?;
-    module.raw_set("_VERSION", "2.1.0")?;
-    Ok(module)
+    table.raw_set("decode", decode)?;
+    add_settings(lua, &table, &settings)?;
+    table.raw_set(
+        "new",
+        lua.create_function(move |lua, _: MultiValue| module(lua, for_new.clone()))?,
+    )?;
+    table.raw_set("null", Value::NULL)?;
+    table.raw_set("_NAME", "cjson")?;
+    table.raw_set("_VERSION", "2.1.0")?;
+    Ok(table)
 }
 
 fn add_settings(lua: &Lua, module: &Table, settings: &Shared) -> mlua::Result<()> {
