@@ -18,6 +18,7 @@ mod distribution;
 mod dump;
 pub mod execute;
 mod expire;
+mod function;
 mod geo;
 mod geo_search;
 mod geo_search_job;
@@ -136,6 +137,7 @@ pub(crate) const FAMILIES: &[&[Command]] = &[
     sort::COMMANDS,
     object::COMMANDS,
     dump::COMMANDS,
+    function::COMMANDS,
     database::COMMANDS,
     connection::COMMANDS,
     transaction::COMMANDS,
