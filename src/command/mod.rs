@@ -16,6 +16,7 @@ mod debug_object;
 pub mod direct;
 mod distribution;
 mod dump;
+mod eval;
 pub mod execute;
 mod expire;
 mod function;
@@ -50,6 +51,8 @@ mod options;
 pub mod run_jobs;
 mod scan;
 mod scan_options;
+mod script;
+mod script_run;
 pub mod serve;
 mod server;
 mod set;
@@ -95,6 +98,8 @@ use table::{Catalogue, CommandTable};
 
 /// All commands by family. A family not listed here is dead code, which the compiler refuses.
 pub(crate) const FAMILIES: &[&[Command]] = &[
+    eval::COMMANDS,
+    script::COMMANDS,
     string::COMMANDS,
     string_set::COMMANDS,
     string_number::COMMANDS,

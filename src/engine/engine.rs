@@ -20,6 +20,7 @@ use crate::engine::host::Host;
 use crate::engine::jobs::Jobs;
 use crate::engine::latency::LatencyMonitor;
 use crate::engine::outbox::Outbox;
+use crate::engine::scripts::Scripts;
 use crate::engine::slowlog::SlowLog;
 use crate::engine::stalls::{self, Stalls};
 use crate::engine::stats::Stats;
@@ -86,6 +87,8 @@ pub struct Shared {
     pub restraint: u32,
     /// A script that runs for so long that it was set aside, while others are told so.
     pub busy: Option<Busy>,
+    /// The scripts of EVAL.
+    pub scripts: Scripts,
     /// Detached databases and values, freed in slices.
     pub graveyard: Graveyard,
     /// What the network layer does for commands at once (ports, limits); absent in process.
@@ -205,6 +208,7 @@ impl Engine {
                 listeners: 0,
                 restraint: 0,
                 busy: None,
+                scripts: Scripts::default(),
                 graveyard: Graveyard::default(),
                 host: None,
                 is_active_expire_on: true,

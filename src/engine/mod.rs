@@ -40,6 +40,7 @@ pub mod listen;
 pub mod monitor;
 pub mod outbox;
 pub mod redact;
+pub mod scripts;
 pub mod session;
 pub mod slowlog;
 pub mod spec;

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use crate::base::quote::quote_into;
 use crate::engine::engine::Shared;
 use crate::engine::redact::{REDACTED, is_secret};
-use crate::engine::session::{Address, Session};
+use crate::engine::session::{Address, Nesting, Session};
 use crate::proto::args::Args;
 
 /// Sends the command that `session` has just run to all monitoring clients.
@@ -27,6 +27,7 @@ fn line(full_name: &str, session: &Session, args: Args<'_>, unix_us: i64) -> Vec
     let mut line = Vec::with_capacity(64 + args.bytes_total());
     let (seconds, micros) = (unix_us / 1_000_000, unix_us % 1_000_000);
     let source = match &session.address {
+        _ if session.nesting == Nesting::Script => "lua".to_owned(),
         Address::Unix(path) => format!("unix:{path}"),
         address => address.peer(),
     };

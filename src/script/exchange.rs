@@ -223,6 +223,8 @@ pub struct Exchange {
     pub key_count: Cell<usize>,
     /// The script's reply.
     pub result: RefCell<Output>,
+    /// Errors in the script's reply that nobody has counted yet.
+    pub errors: RefCell<Vec<Vec<u8>>>,
     /// Protocol of the client that asked for the script: that of `result`.
     pub client_resp: Cell<Resp>,
     /// Protocol in which commands reply to the script (`redis.setresp`).

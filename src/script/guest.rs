@@ -364,9 +364,11 @@ impl Guest<'_> {
             client: exchange.client_resp.get(),
             script: exchange.script_resp.get(),
             out: exchange.result.take(),
+            errors: Vec::new(),
         };
         let written = writer.write(&value);
         exchange.result.replace(writer.out);
+        exchange.errors.replace(writer.errors);
         written?;
         Ok(Done::Replied)
     }

@@ -36,6 +36,11 @@ impl Shelved {
         self.generation
     }
 
+    /// Whether the interpreter of this generation belongs to this thread, so that it is the one taken next.
+    pub fn is_here(&self) -> bool {
+        self.home.is_some_and(|(thread, _)| thread == thread::current().id())
+    }
+
     /// Takes the interpreter; `None` if it is taken already or there is no memory for one.
     pub fn take(&mut self) -> Option<Interpreter> {
         if let Some((thread, key)) = self.home

@@ -46,6 +46,8 @@ pub struct Writer<'w> {
     pub script: Resp,
     /// Where to.
     pub out: Output,
+    /// The errors in it that nobody has counted yet.
+    pub errors: Vec<Vec<u8>>,
 }
 
 impl Writer<'_> {
@@ -81,7 +83,11 @@ impl Writer<'_> {
     fn table(&mut self, table: &Table, depth: usize) -> Result<()> {
         let names = self.names;
         if let Value::String(text) = table.raw_get(&names.err)? {
-            self.reply().error(&text.as_bytes());
+            let text = text.as_bytes();
+            self.reply().error(&text);
+            if !matches!(table.get("ignore_error_stats_update")?, Value::Boolean(true)) {
+                self.errors.push(text.to_vec());
+            }
             return Ok(());
         }
         if let Value::String(text) = table.raw_get(&names.ok)? {
