@@ -19,6 +19,7 @@ mod dump;
 mod eval;
 pub mod execute;
 mod expire;
+mod function;
 mod geo;
 mod geo_search;
 mod geo_search_job;
@@ -141,6 +142,7 @@ pub(crate) const FAMILIES: &[&[Command]] = &[
     sort::COMMANDS,
     object::COMMANDS,
     dump::COMMANDS,
+    function::COMMANDS,
     database::COMMANDS,
     connection::COMMANDS,
     transaction::COMMANDS,

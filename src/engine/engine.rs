@@ -14,6 +14,7 @@ use crate::engine::config::{Config, Opt};
 use crate::engine::config_choice::MaxmemoryPolicy;
 use crate::engine::debug_settings::DebugSettings;
 use crate::engine::evict::Eviction;
+use crate::engine::functions::Functions;
 use crate::engine::graveyard::Graveyard;
 use crate::engine::host::Host;
 use crate::engine::jobs::Jobs;
@@ -74,6 +75,8 @@ pub struct Shared {
     pub jobs: Jobs,
     /// Clients that wait for keys to bring something.
     pub blocking: Blocking,
+    /// Libraries of functions.
+    pub functions: Functions,
     /// Keys that transactions depend on.
     pub watch: Watch,
     /// Who wants to know of changes, as bits of [`listener`]; 0: nobody but blocked clients.
@@ -200,6 +203,7 @@ impl Engine {
                 pause: None,
                 jobs: Jobs::default(),
                 blocking: Blocking::default(),
+                functions: Functions::default(),
                 watch: Watch::default(),
                 listeners: 0,
                 restraint: 0,

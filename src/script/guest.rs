@@ -16,6 +16,7 @@ use crate::script::fail::{self, SANDBOX_CHUNK, fail_table};
 use crate::script::random::Lrand48;
 use crate::script::redis_table::{loading_table, redis_table};
 use crate::script::to_reply::{FieldNames, Writer};
+use crate::script::{bit, cjson, cmsgpack, structs};
 
 /// So many instructions pass between two looks at the time.
 const TICK_INSTRUCTIONS: u32 = 100_000;
@@ -93,12 +94,7 @@ struct Sandbox {
 }
 
 /// The body of the coroutine. Ends when it is told to quit, or at once if there is no memory for an interpreter.
-pub fn run(
-    yielder: &Yielder<Answer, Event>,
-    kind: Kind,
-    exchange: Rc<Exchange>,
-    first: Answer,
-) {
+pub fn run(yielder: &Yielder<Answer, Event>, kind: Kind, exchange: Rc<Exchange>, first: Answer) {
     let libraries = StdLib::TABLE | StdLib::STRING | StdLib::MATH;
     let lua = match Lua::new_with(libraries, LuaOptions::new()) {
         Ok(lua) => lua,
@@ -147,6 +143,10 @@ pub fn run(
 fn libraries_table(lua: &Lua, redis: Table) -> Result<Table> {
     let table = lua.create_table()?;
     table.raw_set("redis", redis)?;
+    table.raw_set("bit", bit::register(lua)?)?;
+    table.raw_set("cjson", cjson::register(lua)?)?;
+    table.raw_set("cmsgpack", cmsgpack::register(lua)?)?;
+    table.raw_set("struct", structs::register(lua)?)?;
     Ok(table)
 }
 
@@ -161,7 +161,8 @@ fn sandbox(lua: &Lua, host: &Table, kind: Kind) -> Result<Sandbox> {
     }
     let chunk = lua.load(include_str!("sandbox.lua")).set_name(SANDBOX_CHUNK);
     type Parts = (Table, Table, Function, Function, Function, Function);
-    let (world, environment, enter, sweep, call, xpcall): Parts = chunk.call((lua.globals(), host))?;
+    let (world, environment, enter, sweep, call, xpcall): Parts =
+        chunk.call((lua.globals(), host))?;
     lua.set_globals(environment)?;
     Ok(Sandbox {
         world,
@@ -302,7 +303,8 @@ impl Guest<'_> {
 
     fn compiled(&self, lua: &Lua, name: &str) -> std::result::Result<Function, Vec<u8>> {
         let source = self.exchange.source.take();
-        let chunk = lua.load(source.as_slice()).set_name(name).set_mode(mlua::chunk::ChunkMode::Text);
+        let chunk =
+            lua.load(source.as_slice()).set_name(name).set_mode(mlua::chunk::ChunkMode::Text);
         chunk.into_function().map_err(|error| fail::compiler_text(&error))
     }
 
@@ -412,7 +414,8 @@ impl Guest<'_> {
 fn failed(lua: &Lua, value: Value) -> Result<Failed> {
     let Value::Table(table) = fail::plain(lua, value.clone())? else {
         let text = lua.coerce_string(value)?;
-        let shown = text.map_or_else(|| b"execution failure".to_vec(), |text| text.as_bytes().to_vec());
+        let shown =
+            text.map_or_else(|| b"execution failure".to_vec(), |text| text.as_bytes().to_vec());
         return Ok(Failed { text: [b"ERR ".as_slice(), &shown].concat(), ..Failed::default() });
     };
     let field = |name: &str| -> Result<Option<Vec<u8>>> {

@@ -28,11 +28,7 @@ impl Interpreter {
         let exchange = Rc::new(Exchange::default());
         let theirs = exchange.clone();
         let body = move |yielder: &_, first| guest::run(yielder, kind, theirs, first);
-        Some(Interpreter {
-            coroutine: Coroutine::with_stack(stack, body),
-            exchange,
-            is_idle: true,
-        })
+        Some(Interpreter { coroutine: Coroutine::with_stack(stack, body), exchange, is_idle: true })
     }
 
     /// Whether no task is under way.

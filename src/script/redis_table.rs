@@ -2,11 +2,11 @@
 use mlua::{Function, Lua, MultiValue, Result, Scope, Table, Value};
 
 use crate::base::number;
+use crate::proto::reply::{Mark, Resp};
 use crate::script::exchange::{Answer, DebugEvent, Event, Words};
 use crate::script::fail::{self, error_table, fail_argument, fail_table, with_code};
 use crate::script::guest::Guest;
 use crate::script::reply_to_lua::{error_of, reply_to_lua};
-use crate::proto::reply::{Mark, Resp};
 
 /// As scripts see it: that of the Redis whose behaviour this is.
 const VERSION: &str = "7.0.15";
@@ -63,7 +63,8 @@ pub fn loading_table<'scope, 'env>(
 
 fn add_log_and_version(lua: &Lua, table: &Table) -> Result<()> {
     table.raw_set("log", lua.create_function(log)?)?;
-    for (level, name) in ["LOG_DEBUG", "LOG_VERBOSE", "LOG_NOTICE", "LOG_WARNING"].iter().enumerate()
+    for (level, name) in
+        ["LOG_DEBUG", "LOG_VERBOSE", "LOG_NOTICE", "LOG_WARNING"].iter().enumerate()
     {
         table.raw_set(*name, level)?;
     }

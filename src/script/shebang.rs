@@ -84,7 +84,8 @@ mod tests {
         assert_eq!(read(b"#!lua\nreturn 1"), Ok((Flags(0), 5)));
         let both = Flags(Flags::NO_WRITES.0 | Flags::ALLOW_OOM.0);
         assert_eq!(read(b"#!lua flags=no-writes,allow-oom\n"), Ok((both, 31)));
-        let error = |source: &[u8]| read(source).map_err(|e| String::from_utf8(e).unwrap_or_default());
+        let error =
+            |source: &[u8]| read(source).map_err(|e| String::from_utf8(e).unwrap_or_default());
         assert_eq!(error(b"#!lua"), Err("ERR Invalid script shebang".to_owned()));
         assert_eq!(
             error(b"#!not-lua\n"),
@@ -94,6 +95,9 @@ mod tests {
             error(b"#!lua flags=bad\n"),
             Err("ERR Unexpected flag in script shebang: bad".to_owned())
         );
-        assert_eq!(error(b"#!lua name=x\n"), Err("ERR Unknown lua shebang option: name=x".to_owned()));
+        assert_eq!(
+            error(b"#!lua name=x\n"),
+            Err("ERR Unknown lua shebang option: name=x".to_owned())
+        );
     }
 }
