@@ -41,5 +41,6 @@ pub mod spec;
 pub mod stalls;
 pub mod stats;
 pub mod table;
+pub mod tracking;
 mod trim;
 pub mod verbs;
