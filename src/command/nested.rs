@@ -9,6 +9,7 @@
 //! to their end first, which takes as long as it takes.
 use crate::base::hash::KeyHasher;
 use crate::base::time::UnixMillis;
+use crate::command::client_tracking;
 use crate::command::execute::{self, Outcome, Ran, Request};
 use crate::command::run_jobs::{self, Parked};
 use crate::command::spec::Begin;
@@ -18,7 +19,7 @@ use crate::engine::error::CmdError;
 use crate::engine::jobs::{
     Budget, INDEX, Parking, Place, Running, Step, Taking, Task, UNITS_AT_ONCE, WHOLE,
 };
-use crate::engine::session::{Nesting, Session};
+use crate::engine::session::{Nesting, Session, restraint};
 use crate::engine::table::Found;
 use crate::engine::transaction::Queued;
 use crate::proto::args::{ArgList, Args, OwnedArgs};
@@ -72,6 +73,9 @@ impl Engine {
         let mut ctx = Ctx { db, others, reply, client: session, engine: shared, now };
         let result = (command.handler)(&mut ctx, args);
         let ticks = self.shared.clock.ticks().saturating_sub(started);
+        if session.is(restraint::TRACKING) && matches!(result, Err(CmdError::Compound)) {
+            client_tracking::note_script(session, command, args);
+        }
         let going_on = match &result {
             Err(CmdError::Compound) => {
                 self.shared.jobs.take_compound().map(|compound| Task::Compound(Some(compound)))

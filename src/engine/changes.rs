@@ -47,6 +47,9 @@ impl Shared {
         if self.listeners & listener::WATCHED != 0 && event.modifies() {
             self.watch.touch(db, key);
         }
+        if self.listeners & listener::TRACKED != 0 && event.modifies() {
+            self.key_is_void(key);
+        }
     }
 
     /// A key of database `db` went without a command.
@@ -68,7 +71,9 @@ impl Ctx<'_> {
                 self.engine.key_changed(index, Event::Expired, &gone);
             }
         }
+        self.engine.tracking.maker = self.client.id;
         self.engine.key_changed(db, event, key);
+        self.engine.tracking.maker = 0;
     }
 
     /// Database `index` is about to lose all its keys: those watched that exist change. O(keys watched in it).
@@ -78,6 +83,7 @@ impl Ctx<'_> {
                 self.touch_if_there(&[index], index, &key);
             }
         }
+        self.tell_all_void();
     }
 
     /// Two databases are about to change places: keys watched in one that exist in either change.
@@ -88,6 +94,15 @@ impl Ctx<'_> {
                     self.touch_if_there(&[first, second], index, &key);
                 }
             }
+        }
+        self.tell_all_void();
+    }
+
+    fn tell_all_void(&mut self) {
+        if self.engine.listeners & listener::TRACKED != 0 {
+            self.engine.tracking.maker = self.client.id;
+            self.engine.all_is_void();
+            self.engine.tracking.maker = 0;
         }
     }
 

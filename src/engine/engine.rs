@@ -23,6 +23,7 @@ use crate::engine::slowlog::SlowLog;
 use crate::engine::stalls::{self, Stalls};
 use crate::engine::stats::Stats;
 use crate::engine::table::{CommandId, CommandTable};
+use crate::engine::tracking::Tracking;
 use crate::engine::verbs::VerbIds;
 use crate::engine::watch::Watch;
 use crate::store::Db;
@@ -73,6 +74,8 @@ pub struct Shared {
     pub jobs: Jobs,
     /// Clients that wait for keys to bring something.
     pub blocking: Blocking,
+    /// Clients that keep copies of keys, and who is to be told what.
+    pub tracking: Tracking,
     /// Keys that transactions depend on.
     pub watch: Watch,
     /// Who wants to know of changes, as bits of [`listener`]; 0: nobody but blocked clients.
@@ -169,6 +172,7 @@ impl Engine {
         let mut random = Random::from_seed(seed.unwrap_or_else(crate::base::random::os_seed));
         let hasher = KeyHasher::new(random.next_u64());
         let limits = Limits::new(hasher.clone());
+        let tracking = Tracking::new(&hasher);
         let count = config.int(Opt::Databases).max(1) as usize;
         for rename in &config.renames {
             if let Err(error) = table.rename(&rename.from, &rename.to) {
@@ -197,6 +201,7 @@ impl Engine {
                 pause: None,
                 jobs: Jobs::default(),
                 blocking: Blocking::default(),
+                tracking,
                 watch: Watch::default(),
                 listeners: 0,
                 restraint: 0,
@@ -310,6 +315,7 @@ impl Shared {
             MaxmemoryPolicy::AllkeysLfu | MaxmemoryPolicy::VolatileLfu
         );
         self.limits = limits_of(&self.config, &self.limits);
+        self.tracking.set_keys_max(self.config.size(Opt::TrackingTableMaxKeys) as usize);
         self.configure_eviction();
         self.configure_client_memory();
         self.slowlog.shorten(self.config.int(Opt::SlowlogMaxLen).max(0) as usize);

@@ -16,8 +16,8 @@ use std::sync::Arc;
 use super::notice::Notice;
 use super::readers::Reader;
 
-/// Changed keys, and who changed them last; `None`: nobody, they expired or were evicted.
-type Changed = BTreeMap<Arc<[u8]>, Option<Reader>>;
+/// Changed keys, and the id of who changed them last; 0: nobody, they expired or were evicted.
+type Changed = BTreeMap<Arc<[u8]>, u64>;
 
 /// All prefixes that somebody wants to hear of.
 #[derive(Debug, Default)]
@@ -31,18 +31,19 @@ pub struct Broadcast {
 
 #[derive(Debug, Default)]
 struct Prefix {
-    clients: BTreeSet<Reader>,
+    /// Who wants to hear of it, and whether not of own changes.
+    clients: BTreeMap<Reader, bool>,
     changed: Changed,
 }
 
 /// What is to be told to the clients of one prefix.
 #[derive(Debug)]
 pub struct Round {
-    /// Its clients.
-    pub clients: Vec<Reader>,
+    /// Its clients, and whether they do not want to hear of own changes.
+    pub clients: Vec<(Reader, bool)>,
     changed: Changed,
-    /// Whoever made one of the changes.
-    makers: BTreeSet<Reader>,
+    /// Ids of those who made the changes.
+    makers: BTreeSet<u64>,
     notice: Option<Arc<Notice>>,
 }
 
@@ -67,13 +68,15 @@ impl Broadcast {
         !self.due.is_empty()
     }
 
-    /// A client wants to hear of a prefix; false where it does already.
-    pub fn subscribe(&mut self, prefix: &[u8], client: Reader) -> bool {
+    /// A client wants to hear of a prefix, of own changes or not.
+    pub fn subscribe(&mut self, prefix: &[u8], client: Reader, is_noloop: bool) {
         if !self.prefixes.contains_key(prefix) {
             *self.lengths.entry(prefix.len()).or_default() += 1;
             self.prefixes.insert(prefix.into(), Prefix::default());
         }
-        self.prefixes.get_mut(prefix).is_some_and(|known| known.clients.insert(client))
+        if let Some(known) = self.prefixes.get_mut(prefix) {
+            known.clients.insert(client, is_noloop);
+        }
     }
 
     /// A client does not want to hear of a prefix any more. What nobody wants is forgotten, changes not yet told
@@ -94,9 +97,9 @@ impl Broadcast {
         }
     }
 
-    /// A key has changed. O(lengths of prefixes).
+    /// A key was changed by the client of this id, or by nobody: 0. O(lengths of prefixes).
     #[cold]
-    pub fn note(&mut self, key: &[u8], maker: Option<Reader>) {
+    pub fn note(&mut self, key: &[u8], maker: u64) {
         let mut shared: Option<Arc<[u8]>> = None;
         for &length in self.lengths.keys() {
             let Some(head) = key.get(..length) else { break };
@@ -126,8 +129,9 @@ impl Broadcast {
         for name in due {
             let Some(prefix) = self.prefixes.get_mut(&name) else { continue };
             let changed = std::mem::take(&mut prefix.changed);
-            let makers = changed.values().flatten().copied().collect();
-            let clients = prefix.clients.iter().copied().collect();
+            let makers = changed.values().copied().collect();
+            let of_client = |(client, is_noloop): (&Reader, &bool)| (*client, *is_noloop);
+            let clients = prefix.clients.iter().map(of_client).collect();
             rounds.push(Round { clients, changed, makers, notice: None });
         }
         rounds
@@ -138,8 +142,9 @@ impl Round {
     /// What a client is told; `None`: nothing. All are told the same, but whoever is not to hear of own changes and
     /// made some.
     pub fn notice_for(&mut self, client: Reader, is_noloop: bool) -> Option<Arc<Notice>> {
-        if is_noloop && self.makers.contains(&client) {
-            let others = self.changed.iter().filter(|(_, maker)| **maker != Some(client));
+        let is_own = |maker: &u64| *maker != 0 && client.has_id(*maker);
+        if is_noloop && self.makers.iter().any(is_own) {
+            let others = self.changed.iter().filter(|(_, maker)| !is_own(maker));
             let keys: Vec<Arc<[u8]>> = others.map(|(key, _)| key.clone()).collect();
             return (!keys.is_empty()).then(|| Notice::keys(keys));
         }
@@ -168,24 +173,24 @@ mod tests {
     fn each_key_once_and_not_to_its_maker() {
         let (first, second) = (Reader::new(0, 1), Reader::new(1, 2));
         let mut broadcast = Broadcast::default();
-        assert!(broadcast.subscribe(b"a", first));
-        assert!(!broadcast.subscribe(b"a", first));
-        assert!(broadcast.subscribe(b"a", second));
-        broadcast.note(b"a2", Some(first));
-        broadcast.note(b"a1", Some(second));
-        broadcast.note(b"a2", Some(second));
-        broadcast.note(b"b", Some(second));
+        broadcast.subscribe(b"a", first, true);
+        broadcast.subscribe(b"a", first, true);
+        broadcast.subscribe(b"a", second, false);
+        broadcast.note(b"a2", 1);
+        broadcast.note(b"a1", 2);
+        broadcast.note(b"a2", 2);
+        broadcast.note(b"b", 2);
         assert!(broadcast.is_due());
         let mut rounds = broadcast.take_due();
         assert!(!broadcast.is_due() && rounds.len() == 1);
         let round = &mut rounds[0];
-        assert_eq!(round.clients, [first, second]);
+        assert_eq!(round.clients, [(first, true), (second, false)]);
         assert_eq!(told(round, first, true), Some(message(&[b"a1", b"a2"])));
         assert_eq!(told(round, second, true), None);
         assert_eq!(told(round, second, false), Some(message(&[b"a1", b"a2"])));
         // Expired after its own change: nobody's.
-        broadcast.note(b"a", Some(second));
-        broadcast.note(b"a", None);
+        broadcast.note(b"a", 2);
+        broadcast.note(b"a", 0);
         assert_eq!(told(&mut broadcast.take_due()[0], second, true), Some(message(&[b"a"])));
     }
 
@@ -193,9 +198,9 @@ mod tests {
     fn the_last_one_takes_the_prefix_along() {
         let (first, second) = (Reader::new(0, 1), Reader::new(1, 2));
         let mut broadcast = Broadcast::default();
-        broadcast.subscribe(b"", first);
-        broadcast.subscribe(b"", second);
-        broadcast.note(b"k", None);
+        broadcast.subscribe(b"", first, false);
+        broadcast.subscribe(b"", second, false);
+        broadcast.note(b"k", 0);
         broadcast.unsubscribe(b"", first);
         assert_eq!((broadcast.len(), broadcast.is_due()), (1, true));
         broadcast.unsubscribe(b"", second);
@@ -213,13 +218,13 @@ mod tests {
             let client = Reader::new(3, 4);
             let mut broadcast = Broadcast::default();
             for prefix in &prefixes {
-                broadcast.subscribe(prefix.as_bytes(), client);
+                broadcast.subscribe(prefix.as_bytes(), client, true);
             }
-            keys.iter().for_each(|key| broadcast.note(key.as_bytes(), None));
+            keys.iter().for_each(|key| broadcast.note(key.as_bytes(), 0));
             let mut wanted = Vec::new();
             for prefix in &prefixes {
-                let own: BTreeSet<&[u8]> =
-                    keys.iter().filter(|key| key.starts_with(prefix)).map(|key| key.as_bytes()).collect();
+                let own = keys.iter().filter(|key| key.starts_with(prefix));
+                let own: BTreeSet<&[u8]> = own.map(|key| key.as_bytes()).collect();
                 if !own.is_empty() {
                     wanted.push(message(&own.into_iter().collect::<Vec<_>>()));
                 }

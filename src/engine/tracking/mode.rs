@@ -1,6 +1,7 @@
 //! How one client is tracked, and the options of CLIENT TRACKING that say so.
 use std::collections::BTreeSet;
 
+use super::readers::Reader;
 use crate::base::number;
 use crate::engine::error::CmdError;
 use crate::proto::args::Args;
@@ -22,6 +23,8 @@ pub enum Mode {
 /// The tracking of one client.
 #[derive(Clone, Debug)]
 pub struct ClientTracking {
+    /// The client, as the tables know it.
+    pub reader: Reader,
     /// Which reads are remembered.
     pub mode: Mode,
     /// The client that is told in its place; 0: itself.
@@ -34,11 +37,36 @@ pub struct ClientTracking {
     pub is_caching: bool,
     /// What it wants to hear of, in broadcasting mode.
     pub prefixes: BTreeSet<Box<[u8]>>,
-    /// Keys that the script it runs has declared, until that reads one.
+    /// Keys that the script it runs has declared.
     pub script_keys: Vec<Box<[u8]>>,
+    /// What the prefixes take.
+    prefix_bytes: usize,
 }
 
 impl ClientTracking {
+    /// All that a client reads is remembered.
+    #[must_use]
+    pub fn new(reader: Reader) -> ClientTracking {
+        ClientTracking {
+            reader,
+            mode: Mode::All,
+            redirect: 0,
+            is_noloop: false,
+            is_broken: false,
+            is_caching: false,
+            prefixes: BTreeSet::new(),
+            script_keys: Vec::new(),
+            prefix_bytes: 0,
+        }
+    }
+
+    /// It wants to hear of a prefix, too.
+    pub fn add_prefix(&mut self, prefix: &[u8]) {
+        if self.prefixes.insert(prefix.into()) {
+            self.prefix_bytes += prefix.len() + PREFIX_BYTES;
+        }
+    }
+
     /// Whether keys are remembered that it reads now.
     #[inline]
     #[must_use]
@@ -54,8 +82,7 @@ impl ClientTracking {
     /// Memory it takes.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
-        let prefix_bytes = |prefix: &Box<[u8]>| prefix.len() + PREFIX_BYTES;
-        size_of::<ClientTracking>() + self.prefixes.iter().map(prefix_bytes).sum::<usize>()
+        size_of::<ClientTracking>() + self.prefix_bytes
     }
 }
 
@@ -258,15 +285,9 @@ mod tests {
     }
 
     fn tracked(mode: Mode, prefixes: &[&str]) -> ClientTracking {
-        ClientTracking {
-            mode,
-            redirect: 0,
-            is_noloop: false,
-            is_broken: false,
-            is_caching: false,
-            prefixes: prefixes.iter().map(|prefix| prefix.as_bytes().into()).collect(),
-            script_keys: Vec::new(),
-        }
+        let mut tracking = ClientTracking { mode, ..ClientTracking::new(Reader::new(0, 1)) };
+        prefixes.iter().for_each(|prefix| tracking.add_prefix(prefix.as_bytes()));
+        tracking
     }
 
     #[test]
@@ -352,7 +373,7 @@ mod tests {
                     other.is_empty() || !do_overlap(other, prefix.as_bytes())
                 };
                 if now.prefixes.iter().all(is_free) {
-                    now.prefixes.insert(prefix.as_bytes().into());
+                    now.add_prefix(prefix.as_bytes());
                 }
             }
             let prefixes: Vec<&[u8]> = given.iter().map(String::as_bytes).collect();
