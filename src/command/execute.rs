@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use crate::base::block::Block;
 use crate::base::clock::Clock;
 use crate::base::probes;
+use crate::command::client_tracking;
 use crate::command::run_jobs::{self, Parked};
 use crate::command::serve;
 use crate::command::spec::{Command, flag};
@@ -71,6 +72,10 @@ impl Engine {
     ) -> Outcome {
         let Request { buffer, spans, blocks, command, hint } = request;
         if self.make_room(session.db) {
+            if !self.shared.outbox.pending.is_empty() {
+                // A copy of what was just evicted is void before the command says so.
+                self.shared.settle_pending(session, out);
+            }
             // Not the command's time.
             *started = self.shared.clock.ticks();
         }
@@ -114,6 +119,9 @@ impl Engine {
         probes::command_begin(|| ctx.engine.table.full_name(id));
         let result = (command.handler)(&mut ctx, args);
         if matches!(result, Err(CmdError::Compound)) {
+            if session.is(restraint::TRACKING) {
+                client_tracking::note_script(session, command, args);
+            }
             let begun = (mark, &mut *started);
             let outcome = self.execute_compound(session, request, resolved, out, begun);
             self.after_command(started);
@@ -199,6 +207,9 @@ pub(super) fn account(
     }
     if session.replies != Replies::On && session.nesting == Nesting::None {
         session.filter_reply(ran.mark, out);
+    }
+    if session.is(restraint::TRACKING) {
+        client_tracking::after_command(shared, session, (ran.id, ran.command), args);
     }
     // After the command, as in Redis: a SELECT shows the database it chose, a RESET no longer sees itself.
     let is_hidden = ran.command.flags & (flag::SKIP_MONITOR | flag::ADMIN) != 0;
@@ -367,6 +378,10 @@ fn refuse(shared: &mut Shared, session: &mut Session, refusal: Refusal, out: &mu
         let reason = message.strip_prefix(b"ERR ").unwrap_or(&message);
         let reason = [b"EXECABORT Transaction discarded because of: ", reason].concat();
         message = Cow::Owned(reason);
+    }
+    if session.is(restraint::TRACKING) {
+        let name = refusal.id.map_or("", |id| shared.table.full_name(id));
+        client_tracking::end_caching(session, name.starts_with("client"));
     }
     shared.stats.count_error(&message);
     Reply::new(out, session.resp).error(&message);

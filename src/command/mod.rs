@@ -5,6 +5,7 @@ mod bitmap;
 mod bitop;
 mod client;
 mod client_list;
+mod client_tracking;
 mod clock;
 pub mod config;
 mod connection;

@@ -8,6 +8,7 @@
 //! name (keys found by SORT's patterns, keys a script does not declare) may be held by one of them: such jobs are run to
 //! their end first, which takes as long as it takes.
 use crate::base::time::UnixMillis;
+use crate::command::client_tracking;
 use crate::command::execute::{self, Outcome, Ran, Request};
 use crate::command::run_jobs::{self, Parked};
 use crate::command::spec::Begin;
@@ -15,7 +16,7 @@ use crate::engine::ctx::{Ctx, OtherDbs};
 use crate::engine::engine::{Busy, Engine};
 use crate::engine::error::CmdError;
 use crate::engine::jobs::{Budget, Parking, Running, Step, Taking, Task, UNITS_AT_ONCE};
-use crate::engine::session::{Nesting, Session};
+use crate::engine::session::{Nesting, Session, restraint};
 use crate::engine::table::Found;
 use crate::proto::args::{ArgList, Args, OwnedArgs};
 use crate::proto::reply::{Mark, Output, Reply};
@@ -73,6 +74,9 @@ impl Engine {
         let mut ctx = Ctx { db, others, reply, client: session, engine: shared, now };
         let result = (command.handler)(&mut ctx, args);
         let ticks = self.shared.clock.ticks().saturating_sub(started);
+        if session.is(restraint::TRACKING) && matches!(result, Err(CmdError::Compound)) {
+            client_tracking::note_script(session, command, args);
+        }
         let jobs = &mut self.shared.jobs;
         let going_on = match &result {
             Err(CmdError::Compound) => {

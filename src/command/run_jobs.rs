@@ -10,6 +10,7 @@ use crate::command::keys::ranges_of;
 use crate::command::spec::{Begin, flag};
 use crate::command::transaction;
 use crate::engine::background::Work;
+use crate::engine::changes::listener;
 use crate::engine::ctx::{CmdResult, Ctx, OtherDbs};
 use crate::engine::engine::{Busy, Engine, Shared};
 use crate::engine::error::CmdError;
@@ -608,6 +609,9 @@ impl Engine {
                 session.job_bytes = 0;
                 shared.clients.recount(&session);
                 execute::account(shared, &mut session, list.args(), ran, &mut out);
+                if !shared.outbox.pending.is_empty() {
+                    shared.settle_pending(&mut session, &mut out);
+                }
                 shared.clients.checkin(running.client, session);
                 shared.outbox.replies.push((running.client, out));
             }
@@ -684,6 +688,9 @@ impl Engine {
             && !self.shared.watch.is_empty()
         {
             self.shared.unwatch(id);
+        }
+        if self.shared.listeners & listener::TRACKED != 0 {
+            self.shared.forget_tracked(slot);
         }
         if !self.shared.jobs.is_active() {
             return;

@@ -10,6 +10,7 @@ use std::fmt::Write;
 
 use crate::engine::session::{Address, Session, Waiting, restraint};
 use crate::engine::table::CommandTable;
+use crate::engine::tracking::mode::Mode;
 use crate::proto::reply::Resp;
 
 /// A client as CLIENT LIST shows it, without line end: for the log.
@@ -62,9 +63,10 @@ pub fn line(
     let is_sending = io.reply_bytes + io.reply_block_bytes > 0;
     let command = session.last_command.map_or("NULL", |id| table.entry(id).full_name);
     let library = session.library.as_deref();
+    let redirect = session.tracking.as_ref().map_or(-1, |tracking| tracking.redirect as i64);
     let _ = writeln!(
         text,
-        " events={} cmd={command} user=default redir=-1 resp={} lib-name={} lib-ver={}",
+        " events={} cmd={command} user=default redir={redirect} resp={} lib-name={} lib-ver={}",
         if is_sending { "rw" } else { "r" },
         match session.resp {
             Resp::V2 => 2,
@@ -87,6 +89,9 @@ fn flags(session: &Session) -> String {
         ('O', session.is(restraint::MONITOR)),
         ('x', session.transaction.is_some()),
         ('b', is_blocked(session)),
+        ('t', session.tracking.is_some()),
+        ('R', session.tracking.as_ref().is_some_and(|tracking| tracking.is_broken)),
+        ('B', session.tracking.as_ref().is_some_and(|tracking| tracking.mode == Mode::Broadcast)),
         ('c', session.closes_after_reply),
         ('A', session.is_killed),
         ('U', matches!(session.address, Address::Unix(_))),

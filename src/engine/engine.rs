@@ -25,6 +25,7 @@ use crate::engine::slowlog::SlowLog;
 use crate::engine::stalls::{self, Stalls};
 use crate::engine::stats::Stats;
 use crate::engine::table::{CommandId, CommandTable};
+use crate::engine::tracking::Tracking;
 use crate::engine::verbs::VerbIds;
 use crate::engine::watch::Watch;
 use crate::store::Db;
@@ -77,6 +78,8 @@ pub struct Shared {
     pub blocking: Blocking,
     /// Libraries of functions.
     pub functions: Functions,
+    /// Clients that keep copies of keys, and who is to be told what.
+    pub tracking: Tracking,
     /// Keys that transactions depend on.
     pub watch: Watch,
     /// Who wants to know of changes, as bits of [`listener`]; 0: nobody but blocked clients.
@@ -175,6 +178,7 @@ impl Engine {
         let mut random = Random::from_seed(seed.unwrap_or_else(crate::base::random::os_seed));
         let hasher = KeyHasher::new(random.next_u64());
         let limits = Limits::new(hasher.clone());
+        let tracking = Tracking::new(&hasher);
         let count = config.int(Opt::Databases).max(1) as usize;
         for rename in &config.renames {
             if let Err(error) = table.rename(&rename.from, &rename.to) {
@@ -204,6 +208,7 @@ impl Engine {
                 jobs: Jobs::default(),
                 blocking: Blocking::default(),
                 functions: Functions::default(),
+                tracking,
                 watch: Watch::default(),
                 listeners: 0,
                 restraint: 0,
@@ -318,6 +323,7 @@ impl Shared {
             MaxmemoryPolicy::AllkeysLfu | MaxmemoryPolicy::VolatileLfu
         );
         self.limits = limits_of(&self.config, &self.limits);
+        self.tracking.set_keys_max(self.config.size(Opt::TrackingTableMaxKeys) as usize);
         self.configure_eviction();
         self.configure_client_memory();
         self.slowlog.shorten(self.config.int(Opt::SlowlogMaxLen).max(0) as usize);

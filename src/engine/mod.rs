@@ -47,6 +47,7 @@ pub mod spec;
 pub mod stalls;
 pub mod stats;
 pub mod table;
+pub mod tracking;
 pub mod transaction;
 mod trim;
 pub mod verbs;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::engine::error::CmdError;
 use crate::engine::table::CommandId;
+use crate::engine::tracking::mode::ClientTracking;
 use crate::engine::transaction::Transaction;
 use crate::proto::reply::{Mark, Output, Resp};
 
@@ -64,6 +65,8 @@ pub struct Session {
     pub transaction: Option<Box<Transaction>>,
     /// Its command waited and is run again because this key is ready.
     pub woken_by: Option<Arc<[u8]>>,
+    /// CLIENT TRACKING, while it is on.
+    pub tracking: Option<Box<ClientTracking>>,
 }
 
 /// Bits of [`Session::restraint`].
@@ -249,6 +252,7 @@ impl Session {
             is_blocking_denied: false,
             transaction: None,
             woken_by: None,
+            tracking: None,
         }
     }
 
@@ -301,6 +305,7 @@ impl Session {
             + self.io.total_bytes()
             + self.job_bytes
             + self.transaction.as_ref().map_or(0, |transaction| transaction.memory_bytes())
+            + self.tracking.as_ref().map_or(0, |tracking| tracking.memory_bytes())
     }
 
     /// Whether it runs on this machine, for what is allowed to local clients only.
