@@ -29,6 +29,7 @@ mod hash_timed;
 mod hash_value;
 mod hash_walk;
 mod help;
+mod hotkeys;
 mod hyperloglog;
 pub mod introspect;
 mod items;
@@ -140,6 +141,7 @@ pub(crate) const FAMILIES: &[&[Command]] = &[
     server::COMMANDS,
     observe::COMMANDS,
     stalls::COMMANDS,
+    hotkeys::COMMANDS,
     memory::COMMANDS,
     debug::COMMANDS,
     clock::COMMANDS,

@@ -26,6 +26,7 @@ mod evict_pool;
 pub mod expiry;
 pub mod graveyard;
 pub mod host;
+pub mod hotkeys;
 pub mod info;
 mod info_load;
 pub mod info_memory;
