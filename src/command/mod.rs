@@ -43,6 +43,7 @@ mod list_inner;
 mod list_value;
 mod lolwut;
 mod memory;
+mod nested;
 mod object;
 mod observe;
 mod options;
@@ -76,6 +77,7 @@ mod string_tests;
 mod string_value;
 mod string_weigh;
 pub mod syntax;
+mod transaction;
 mod zset;
 mod zset_combine;
 mod zset_combine_job;
@@ -137,6 +139,7 @@ pub(crate) const FAMILIES: &[&[Command]] = &[
     dump::COMMANDS,
     database::COMMANDS,
     connection::COMMANDS,
+    transaction::COMMANDS,
     client::COMMANDS,
     server::COMMANDS,
     observe::COMMANDS,

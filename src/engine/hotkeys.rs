@@ -6,7 +6,7 @@
 //! own keys count, of a transaction the keys of each command in it.
 //!
 //! Promise: while no session is on nothing is paid: commands come here only through the branch for those that were
-//! slow (`Watch::least_ticks`), which a session opens for all. A session is bounded: [`COUNTERS_PER_KEY`] counters for
+//! slow (`Thresholds::least_ticks`), which a session opens for all. A session is bounded: [`COUNTERS_PER_KEY`] counters for
 //! each key it is to show, at most 64 of these, so less than 3 MB per ranking with the longest keys, and some 30 KB as a
 //! rule. Cost while it is on: some hundred nanoseconds per command, of which `SAMPLE` leaves a part out.
 use crate::base::sys::{CpuOf, CpuTime, cpu_time};
