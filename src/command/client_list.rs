@@ -80,7 +80,7 @@ fn all_lines(
             is_own_due = false;
         }
         if !session.is_killed && is_wanted(session) {
-            line(session, session.io.args_bytes, &ctx.engine.table, ctx.now, text);
+            line(session, session.io.args_bytes, ctx.engine, ctx.now, text);
         }
     }
     if is_own_due {
@@ -96,7 +96,7 @@ fn line_of(ctx: &Ctx<'_>, args: Args<'_>, id: u64, text: &mut String) {
     let slot = ctx.engine.clients.slot_of(id);
     let session = slot.and_then(|slot| ctx.engine.clients.get(slot));
     if let Some(session) = session.filter(|session| !session.is_killed) {
-        line(session, session.io.args_bytes, &ctx.engine.table, ctx.now, text);
+        line(session, session.io.args_bytes, ctx.engine, ctx.now, text);
     }
 }
 
@@ -104,7 +104,7 @@ fn line_of(ctx: &Ctx<'_>, args: Args<'_>, id: u64, text: &mut String) {
 fn own_line(ctx: &Ctx<'_>, args: Args<'_>, text: &mut String) {
     let mut own = ctx.client.clone();
     own.io.query_bytes += args.wire_bytes();
-    line(&own, args.bytes_total(), &ctx.engine.table, ctx.now, text);
+    line(&own, args.bytes_total(), ctx.engine, ctx.now, text);
 }
 
 /// Whom CLIENT KILL means; what is `None` is not looked at.

@@ -6,6 +6,7 @@ mod bitop;
 mod client;
 mod client_list;
 mod clock;
+mod cluster;
 pub mod config;
 mod connection;
 mod copy;
@@ -43,6 +44,7 @@ mod list_inner;
 mod list_value;
 mod lolwut;
 mod memory;
+mod module;
 mod nested;
 mod object;
 mod observe;
@@ -145,6 +147,8 @@ pub(crate) const FAMILIES: &[&[Command]] = &[
     observe::COMMANDS,
     stalls::COMMANDS,
     hotkeys::COMMANDS,
+    cluster::COMMANDS,
+    module::COMMANDS,
     memory::COMMANDS,
     debug::COMMANDS,
     clock::COMMANDS,
