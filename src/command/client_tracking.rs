@@ -79,8 +79,7 @@ fn client_caching(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     };
     let word = args.at(2);
     let (needed, error) = if word.eq_ignore_ascii_case(b"yes") {
-        let error =
-            "ERR CLIENT CACHING YES is only valid when tracking is enabled in OPTIN mode.";
+        let error = "ERR CLIENT CACHING YES is only valid when tracking is enabled in OPTIN mode.";
         (Mode::OptIn, error)
     } else if word.eq_ignore_ascii_case(b"no") {
         let error = "ERR CLIENT CACHING NO is only valid when tracking is enabled in OPTOUT mode.";
@@ -149,7 +148,9 @@ pub(super) fn after_command(
 ) {
     let Some(tracking) = session.tracking.as_ref() else { return };
     let is_script = command.group == Group::Scripting;
-    if command.flags & READONLY != 0 && command.flags & PUBSUB == 0 && !is_script
+    if command.flags & READONLY != 0
+        && command.flags & PUBSUB == 0
+        && !is_script
         && tracking.is_remembering()
     {
         let reader = tracking.reader;

@@ -19,6 +19,7 @@ use crate::engine::ctx::{CmdResult, Ctx, OtherDbs};
 use crate::engine::engine::{Engine, Shared};
 use crate::engine::error::CmdError;
 use crate::engine::evict::Room;
+use crate::engine::hotkeys::Usage;
 use crate::engine::monitor;
 use crate::engine::session::{Nesting, Replies, Session, Waiting, restraint};
 use crate::proto::args::{ArgList, Args, HashHint, Span};
@@ -219,6 +220,11 @@ pub(super) fn account(
     if ran.ticks >= shared.thresholds.least_ticks {
         shared.note_culprit(session, ran.id, args, ran.turn_ticks);
         shared.record_slow(session, args, ran.command, ran.ticks);
+        // Of a script, its own keys count.
+        if shared.hotkeys.is_some() && session.nesting != Nesting::Script {
+            let bytes = (args.wire_bytes() + out.len_since(ran.mark)) as u64;
+            shared.note_hot_keys(ran.command, args, Usage { ticks: ran.ticks, bytes });
+        }
         if !ran.has_waited {
             shared.note_command_spike(ran.command, ran.ticks);
         }

@@ -7,6 +7,7 @@ mod client;
 mod client_list;
 mod client_tracking;
 mod clock;
+mod cluster;
 pub mod config;
 mod connection;
 mod copy;
@@ -32,6 +33,7 @@ mod hash_timed;
 mod hash_value;
 mod hash_walk;
 mod help;
+mod hotkeys;
 mod hyperloglog;
 pub mod introspect;
 mod items;
@@ -45,6 +47,7 @@ mod list_inner;
 mod list_value;
 mod lolwut;
 mod memory;
+mod module;
 mod nested;
 mod object;
 mod observe;
@@ -151,6 +154,9 @@ pub(crate) const FAMILIES: &[&[Command]] = &[
     server::COMMANDS,
     observe::COMMANDS,
     stalls::COMMANDS,
+    hotkeys::COMMANDS,
+    cluster::COMMANDS,
+    module::COMMANDS,
     memory::COMMANDS,
     debug::COMMANDS,
     clock::COMMANDS,

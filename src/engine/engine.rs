@@ -17,6 +17,7 @@ use crate::engine::evict::Eviction;
 use crate::engine::functions::Functions;
 use crate::engine::graveyard::Graveyard;
 use crate::engine::host::Host;
+use crate::engine::hotkeys::HotKeys;
 use crate::engine::jobs::Jobs;
 use crate::engine::latency::LatencyMonitor;
 use crate::engine::outbox::Outbox;
@@ -62,6 +63,8 @@ pub struct Shared {
     pub slowlog: SlowLog,
     /// The latency monitor.
     pub latency: LatencyMonitor,
+    /// The session of HOTKEYS, under way or ended.
+    pub hotkeys: Option<Box<HotKeys>>,
     /// Where the time of the loop goes.
     pub stalls: Stalls,
     /// Time.
@@ -127,7 +130,7 @@ pub struct Thresholds {
     pub spike_ticks: u64,
     /// From here on a command may be to blame for a stall.
     pub culprit_ticks: u64,
-    /// The smallest of these: one comparison for a command that was none of it.
+    /// The smallest of these: one comparison for a command that was none of it. 0 while HOTKEYS counts all.
     pub least_ticks: u64,
     /// `stall-log-slower-than-us`, for whole turns.
     pub stall_ticks: u64,
@@ -197,6 +200,7 @@ impl Engine {
                 outbox: Outbox::default(),
                 slowlog: SlowLog::default(),
                 latency: LatencyMonitor::default(),
+                hotkeys: None,
                 stalls: Stalls::default(),
                 started_ms: clock.unix_ms(),
                 clock,
@@ -312,7 +316,7 @@ impl Shared {
             slow_ticks,
             spike_ticks,
             culprit_ticks,
-            least_ticks: slow_ticks.min(spike_ticks).min(culprit_ticks),
+            least_ticks: u64::MAX,
             stall_ticks,
             is_tracking: config.flag(Opt::LatencyTracking),
             slice_ticks: self.clock.ticks_of(config.size(Opt::MaxStallUs) * 1000),
@@ -324,9 +328,18 @@ impl Shared {
         );
         self.limits = limits_of(&self.config, &self.limits);
         self.tracking.set_keys_max(self.config.size(Opt::TrackingTableMaxKeys) as usize);
+        self.set_least_ticks();
         self.configure_eviction();
         self.configure_client_memory();
         self.slowlog.shorten(self.config.int(Opt::SlowlogMaxLen).max(0) as usize);
+    }
+
+    /// Derives from the other thresholds and from HOTKEYS which commands are looked at once they have run.
+    pub(super) fn set_least_ticks(&mut self) {
+        let counts_all = self.counts_hot_keys();
+        let Thresholds { slow_ticks, spike_ticks, culprit_ticks, .. } = self.thresholds;
+        let slow = slow_ticks.min(spike_ticks).min(culprit_ticks);
+        self.thresholds.least_ticks = if counts_all { 0 } else { slow };
     }
 
     /// Whether keys carry what S3-FIFO needs instead of an LRU time, by `maxmemory-policy`.

@@ -29,6 +29,7 @@ pub mod expiry;
 pub mod functions;
 pub mod graveyard;
 pub mod host;
+pub mod hotkeys;
 pub mod info;
 mod info_load;
 pub mod info_memory;

@@ -4,7 +4,8 @@
 //! +1700000000.123456 [0 127.0.0.1:51326] "set" "key" "value"
 //! ```
 //!
-//! The line is encoded once and shared. Promise: secrets are not in it. Cost: nothing while nobody monitors;
+//! In the place of the client stands `unix:PATH` for one of a Unix socket, and `lua` for what a script calls. The line is
+//! encoded once and shared. Promise: secrets are not in it. Cost: nothing while nobody monitors;
 //! else the size of the command, so a monitored server is a slower one.
 use std::io::Write;
 use std::sync::Arc;
@@ -27,6 +28,7 @@ fn line(full_name: &str, session: &Session, args: Args<'_>, unix_us: i64) -> Vec
     let mut line = Vec::with_capacity(64 + args.bytes_total());
     let (seconds, micros) = (unix_us / 1_000_000, unix_us % 1_000_000);
     let source = match &session.address {
+        // What a script calls is shown as the script's, whoever called that.
         _ if session.nesting == Nesting::Script => "lua".to_owned(),
         Address::Unix(path) => format!("unix:{path}"),
         address => address.peer(),

@@ -424,7 +424,9 @@ impl Shared {
             let session = slot.and_then(|slot| self.clients.get(slot));
             match (session.map(|session| session.waiting), pending.to) {
                 (None | Some(Some(Waiting::Job)), _) => self.outbox.pending.push(pending),
-                (_, To::Tracked { client, cause, .. }) => self.tell_tracked(client, &pending.notice, cause),
+                (_, To::Tracked { client, cause, .. }) => {
+                    self.tell_tracked(client, &pending.notice, cause)
+                }
                 (_, To::Target(id)) => {
                     self.tell_target(id, &pending.notice);
                 }

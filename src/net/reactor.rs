@@ -471,7 +471,7 @@ impl Reactor {
         if log::log_enabled!(log::Level::Debug)
             && let Some(session) = shared.clients.get(conn.client)
         {
-            let line = client_line::log_line(session, &shared.table, shared.clock.unix_ms());
+            let line = client_line::log_line(session, shared, shared.clock.unix_ms());
             let action = if conn.is_eof { "Client closed connection" } else { "Closed connection" };
             log::debug!("{action} {line}");
         }

@@ -147,9 +147,7 @@ impl<'b> Request<'b> {
         exists: impl Fn(u64) -> bool,
     ) -> Result<(), CmdError> {
         if self.redirect != 0 {
-            return Err(CmdError::Text(
-                "ERR A client can only redirect to a single other client",
-            ));
+            return Err(CmdError::Text("ERR A client can only redirect to a single other client"));
         }
         let id = number::parse_i64(text).ok_or(CmdError::NotInteger)?;
         self.redirect = id as u64;
@@ -279,9 +277,9 @@ mod tests {
         let lent = owned.lend(&hasher);
         let request = Request::parse(lent.args(), |id| id == 7);
         let result = request.and_then(|request| request.check(now));
-        result.err().map_or(String::new(), |error| {
-            String::from_utf8_lossy(&error.message()).into_owned()
-        })
+        result
+            .err()
+            .map_or(String::new(), |error| String::from_utf8_lossy(&error.message()).into_owned())
     }
 
     fn tracked(mode: Mode, prefixes: &[&str]) -> ClientTracking {
@@ -297,7 +295,10 @@ mod tests {
             assert_eq!(refusal(options, None), "", "{options}");
         }
         assert_eq!(refusal("maybe", None), "ERR syntax error");
-        assert_eq!(refusal("maybe redirect x", None), "ERR value is not an integer or out of range");
+        assert_eq!(
+            refusal("maybe redirect x", None),
+            "ERR value is not an integer or out of range"
+        );
         assert_eq!(refusal("on redirect", None), "ERR syntax error");
         assert_eq!(refusal("on prefix", None), "ERR syntax error");
         let gone = "ERR The client ID you want redirect to does not exist";
@@ -314,10 +315,14 @@ mod tests {
         let both = "ERR You can't specify both OPTIN mode and OPTOUT mode";
         assert_eq!(refusal("on optin optout", None), both);
         let all = tracked(Mode::All, &[]);
-        assert!(refusal("on bcast", Some(&all)).starts_with("ERR You can't switch BCAST mode on/off"));
+        assert!(
+            refusal("on bcast", Some(&all)).starts_with("ERR You can't switch BCAST mode on/off")
+        );
         assert_eq!(refusal("on optin", Some(&all)), "");
         let opt_in = tracked(Mode::OptIn, &[]);
-        assert!(refusal("on optout", Some(&opt_in)).starts_with("ERR You can't switch OPTIN/OPTOUT"));
+        assert!(
+            refusal("on optout", Some(&opt_in)).starts_with("ERR You can't switch OPTIN/OPTOUT")
+        );
         assert_eq!(refusal("on", Some(&opt_in)), "");
         let broadcast = tracked(Mode::Broadcast, &["a"]);
         assert!(refusal("on", Some(&broadcast)).starts_with("ERR You can't switch BCAST mode"));
