@@ -14,6 +14,7 @@ use crate::command::serve;
 use crate::command::spec::{Command, flag};
 use crate::command::table::{CommandId, CommandTable, Found};
 use crate::command::transaction;
+use crate::engine::changes::note_gone;
 use crate::engine::config::{Config, Opt};
 use crate::engine::ctx::{CmdResult, Ctx, OtherDbs};
 use crate::engine::engine::{Engine, Shared};
@@ -145,6 +146,10 @@ impl Engine {
                 Outcome::Blocked
             }
             _ => {
+                if session.is(restraint::TRACKING) {
+                    // A key found expired is void before it is remembered as read.
+                    note_gone(&mut self.dbs, shared);
+                }
                 account(shared, session, args, ran, out);
                 Outcome::Done
             }
