@@ -34,6 +34,7 @@ pub mod latency;
 pub mod listen;
 pub mod monitor;
 pub mod outbox;
+pub mod pubsub;
 pub mod redact;
 pub mod session;
 pub mod slowlog;
