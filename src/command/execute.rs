@@ -361,9 +361,11 @@ fn refuse(shared: &mut Shared, session: &mut Session, refusal: Refusal, out: &mu
     let mut message = refusal.error.message();
     session.abort_transaction();
     let is_exec = refusal.id.is_some_and(|id| shared.table.command(id).name == "exec");
-    if is_exec && session.end_transaction().is_some() {
+    if is_exec {
+        session.end_transaction();
         shared.unwatch(session.id);
-        let reason = [b"EXECABORT Transaction discarded because of: ", &message[..]].concat();
+        let reason = message.strip_prefix(b"ERR ").unwrap_or(&message);
+        let reason = [b"EXECABORT Transaction discarded because of: ", reason].concat();
         message = Cow::Owned(reason);
     }
     shared.stats.count_error(&message);

@@ -71,6 +71,13 @@ impl Ctx<'_> {
         self.engine.key_changed(db, event, key);
     }
 
+    /// Says that a key changed besides what its event tells: one that [`Event::modifies`] nothing made it.
+    pub fn modified(&mut self, key: &[u8]) {
+        if self.engine.listeners & listener::WATCHED != 0 {
+            self.engine.watch.touch(self.db_index(), key);
+        }
+    }
+
     /// Database `index` is about to lose all its keys: those watched that exist change. O(keys watched in it).
     pub(super) fn tell_flush(&mut self, index: usize) {
         if self.engine.listeners & listener::WATCHED != 0 {
@@ -80,13 +87,23 @@ impl Ctx<'_> {
         }
     }
 
-    /// Two databases are about to change places: keys watched in one that exist in either change.
+    /// Two databases are about to change places: keys watched in one that exist in either change, and what has expired
+    /// has done so where it was. O(keys watched in them).
     pub fn tell_swap(&mut self, first: usize, second: usize) {
+        if self.engine.listeners == 0 {
+            return;
+        }
         if self.engine.listeners & listener::WATCHED != 0 {
             for index in [first, second] {
                 for key in self.engine.watch.keys_in(index) {
                     self.touch_if_there(&[first, second], index, &key);
                 }
+            }
+        }
+        for index in [first, second] {
+            let gone = self.db_at(index).map(|db| std::mem::take(&mut db.expired_log));
+            for key in gone.into_iter().flatten() {
+                self.engine.key_changed(index, Event::Expired, &key);
             }
         }
     }

@@ -322,9 +322,22 @@ pub enum Event {
 }
 
 impl Event {
-    /// Whether it makes EXEC refuse where the key is watched: what readers of a stream acknowledge or claim does not.
+    /// Whether it makes EXEC refuse where the key is watched: what happens to the groups
+    /// of a stream does not.
     pub(super) fn modifies(self) -> bool {
-        !matches!(self, Event::XAck | Event::XClaim | Event::XAutoClaim | Event::XReadGroup)
+        !matches!(
+            self,
+            Event::XAck
+                | Event::XClaim
+                | Event::XAutoClaim
+                | Event::XReadGroup
+                | Event::XGroupCreate
+                | Event::XGroupCreateConsumer
+                | Event::XGroupSetId
+                | Event::XGroupDelConsumer
+                | Event::XGroupDestroy
+                | Event::XSetId
+        )
     }
 
     /// Whether the key is gone.
