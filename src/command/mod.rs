@@ -46,6 +46,7 @@ mod nested;
 mod object;
 mod observe;
 mod options;
+mod pubsub;
 pub mod run_jobs;
 mod scan;
 mod scan_options;
@@ -137,6 +138,7 @@ pub(crate) const FAMILIES: &[&[Command]] = &[
     object::COMMANDS,
     dump::COMMANDS,
     database::COMMANDS,
+    pubsub::COMMANDS,
     connection::COMMANDS,
     transaction::COMMANDS,
     client::COMMANDS,

@@ -8,6 +8,7 @@
 //! Buffers are as the network layer last saw them.
 use std::fmt::Write;
 
+use crate::engine::pubsub::Kind;
 use crate::engine::session::{Address, Session, Waiting, restraint};
 use crate::engine::table::CommandTable;
 use crate::proto::reply::Resp;
@@ -46,8 +47,11 @@ pub fn line(
     let queued = session.transaction.as_deref();
     let _ = write!(
         text,
-        " sub=0 psub=0 ssub=0 multi={} qbuf={} qbuf-free={} argv-mem={args_bytes} multi-mem={} \
+        " sub={} psub={} ssub={} multi={} qbuf={} qbuf-free={} argv-mem={args_bytes} multi-mem={} \
          rbs={} rbp={} obl={} oll={} omem={} tot-mem={}",
+        session.subscriptions.count(Kind::Channel),
+        session.subscriptions.count(Kind::Pattern),
+        session.subscriptions.count(Kind::Shard),
         queued.map_or(-1, |queued| queued.commands().len() as i64),
         io.query_bytes,
         io.query_free_bytes,
@@ -85,6 +89,7 @@ fn is_blocked(session: &Session) -> bool {
 fn flags(session: &Session) -> String {
     let properties = [
         ('O', session.is(restraint::MONITOR)),
+        ('P', session.subscriptions.is_any()),
         ('x', session.transaction.is_some()),
         ('b', is_blocked(session)),
         ('c', session.closes_after_reply),

@@ -19,6 +19,7 @@ use crate::engine::host::Host;
 use crate::engine::jobs::Jobs;
 use crate::engine::latency::LatencyMonitor;
 use crate::engine::outbox::Outbox;
+use crate::engine::pubsub::Pubsub;
 use crate::engine::slowlog::SlowLog;
 use crate::engine::stalls::{self, Stalls};
 use crate::engine::stats::Stats;
@@ -73,6 +74,8 @@ pub struct Shared {
     pub jobs: Jobs,
     /// Clients that wait for keys to bring something.
     pub blocking: Blocking,
+    /// Who listens to which channels, and messages on their way.
+    pub pubsub: Pubsub,
     /// Keys that transactions depend on.
     pub watch: Watch,
     /// Who wants to know of changes, as bits of [`listener`]; 0: nobody but blocked clients.
@@ -138,6 +141,8 @@ pub mod restraint {
     pub const NO_ROOM: u32 = 1 << 1;
     /// A script has been running for too long.
     pub const BUSY: u32 = 1 << 2;
+    /// Too many messages are under way for more to be published.
+    pub const FLOODED: u32 = 1 << 3;
 }
 
 /// A script that has been running for longer than `busy-reply-threshold`.
@@ -169,6 +174,7 @@ impl Engine {
         let mut random = Random::from_seed(seed.unwrap_or_else(crate::base::random::os_seed));
         let hasher = KeyHasher::new(random.next_u64());
         let limits = Limits::new(hasher.clone());
+        let pubsub = Pubsub::new(hasher.clone());
         let count = config.int(Opt::Databases).max(1) as usize;
         for rename in &config.renames {
             if let Err(error) = table.rename(&rename.from, &rename.to) {
@@ -197,6 +203,7 @@ impl Engine {
                 pause: None,
                 jobs: Jobs::default(),
                 blocking: Blocking::default(),
+                pubsub,
                 watch: Watch::default(),
                 listeners: 0,
                 restraint: 0,
@@ -312,6 +319,7 @@ impl Shared {
         self.limits = limits_of(&self.config, &self.limits);
         self.configure_eviction();
         self.configure_client_memory();
+        self.minded_topics_changed();
         self.slowlog.shorten(self.config.int(Opt::SlowlogMaxLen).max(0) as usize);
     }
 

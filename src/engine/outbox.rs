@@ -8,6 +8,8 @@ use crate::proto::reply::Output;
 pub struct Outbox {
     /// Bytes for other clients: the client's slot, the encoded message.
     pub messages: Vec<(usize, Arc<[u8]>)>,
+    /// Something was published since the last look: `Shared::pubsub` knows what and to whom.
+    pub has_letters: bool,
     /// Clients to be closed at once (CLIENT KILL), by slot.
     pub kills: Vec<usize>,
     /// Clients whose command waited for a key and may run now, by slot.
@@ -30,6 +32,7 @@ impl Outbox {
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.messages.is_empty()
+            && !self.has_letters
             && self.kills.is_empty()
             && self.wakes.is_empty()
             && self.replies.is_empty()

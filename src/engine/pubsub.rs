@@ -117,6 +117,7 @@ struct Subscriber {
     /// It has got all deliveries below this number.
     caught_up: u64,
     listens: [Listens; KINDS.len()],
+    summary: Subscriptions,
 }
 
 /// Topics of one kind that a client listens to.
@@ -196,13 +197,7 @@ impl Pubsub {
     // --- subscriptions ---
 
     /// The client at `slot` listens to something from now on; false if it did already.
-    pub fn subscribe(
-        &mut self,
-        slot: usize,
-        kind: Kind,
-        name: &[u8],
-        summary: &mut Subscriptions,
-    ) -> Result<bool, OutOfMemory> {
+    pub fn subscribe(&mut self, slot: usize, kind: Kind, name: &[u8]) -> Result<bool, OutOfMemory> {
         let topics = &mut self.topics[kind as usize];
         if self.subscribers.len() <= slot {
             self.subscribers.resize_with(slot + 1, || None);
@@ -210,7 +205,8 @@ impl Pubsub {
         let (since, caught_up) = (self.next_subscription, self.next_delivery);
         let fresh = || Box::new(Subscriber { since, caught_up, ..Subscriber::default() });
         let Some(place) = self.subscribers.get_mut(slot) else { return Ok(false) };
-        let listens = &mut place.get_or_insert_with(fresh).listens[kind as usize];
+        let subscriber = place.get_or_insert_with(fresh);
+        let listens = &mut subscriber.listens[kind as usize];
         if let Some(id) = topics.find(&self.hasher, name)
             && listens.by_topic.contains_key(&id)
         {
@@ -221,18 +217,12 @@ impl Pubsub {
         self.next_subscription += 1;
         listens.by_topic.insert(id, number);
         listens.in_order.insert(number, id);
-        summary.add(kind, name);
+        subscriber.summary.add(kind, name);
         Ok(true)
     }
 
     /// The client at `slot` listens to something no longer; false if it did not.
-    pub fn unsubscribe(
-        &mut self,
-        slot: usize,
-        kind: Kind,
-        name: &[u8],
-        summary: &mut Subscriptions,
-    ) -> bool {
+    pub fn unsubscribe(&mut self, slot: usize, kind: Kind, name: &[u8]) -> bool {
         let topics = &mut self.topics[kind as usize];
         let Some(Some(subscriber)) = self.subscribers.get_mut(slot) else { return false };
         let Some(id) = topics.find(&self.hasher, name) else { return false };
@@ -240,8 +230,14 @@ impl Pubsub {
         let Some(number) = listens.by_topic.remove(&id) else { return false };
         listens.in_order.remove(&number);
         topics.remove(&self.hasher, id, number);
-        summary.remove(kind, name);
+        subscriber.summary.remove(kind, name);
         true
+    }
+
+    /// How much the client at `slot` listens to.
+    pub fn summary(&self, slot: usize) -> Subscriptions {
+        let subscriber = self.subscribers.get(slot).and_then(Option::as_deref);
+        subscriber.map(|subscriber| subscriber.summary).unwrap_or_default()
     }
 
     /// What the client at `slot` listens to longest.
@@ -260,7 +256,9 @@ impl Pubsub {
     /// The client at `slot` is gone, or listens to nothing any more: it gets no message from now on. What it
     /// listened to forgets it at once, or in slices if that is much.
     pub fn leave(&mut self, slot: usize) {
-        let Some(subscriber) = self.subscribers.get_mut(slot).and_then(Option::take) else { return };
+        let Some(subscriber) = self.subscribers.get_mut(slot).and_then(Option::take) else {
+            return;
+        };
         let count: usize = subscriber.listens.iter().map(|listens| listens.in_order.len()).sum();
         self.leaving.push(subscriber);
         if count <= LEAVE_AT_ONCE_MAX {

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::engine::error::CmdError;
+use crate::engine::pubsub::Subscriptions;
 use crate::engine::table::CommandId;
 use crate::engine::transaction::Transaction;
 use crate::proto::reply::{Mark, Output, Resp};
@@ -62,6 +63,10 @@ pub struct Session {
     pub is_blocking_denied: bool,
     /// What MULTI has begun.
     pub transaction: Option<Box<Transaction>>,
+    /// How much it listens to.
+    pub subscriptions: Subscriptions,
+    /// Messages to it from its own command, while CLIENT REPLY holds the reply back.
+    pub pushed: Vec<u8>,
     /// Its command waited and is run again because this key is ready.
     pub woken_by: Option<Arc<[u8]>>,
 }
@@ -248,6 +253,8 @@ impl Session {
             nesting: Nesting::None,
             is_blocking_denied: false,
             transaction: None,
+            subscriptions: Subscriptions::default(),
+            pushed: Vec::new(),
             woken_by: None,
         }
     }
@@ -300,6 +307,7 @@ impl Session {
             + library
             + self.io.total_bytes()
             + self.job_bytes
+            + self.subscriptions.bytes
             + self.transaction.as_ref().map_or(0, |transaction| transaction.memory_bytes())
     }
 
@@ -308,7 +316,7 @@ impl Session {
         self.address.is_local()
     }
 
-    /// CLIENT REPLY OFF and SKIP: takes the reply of the command that just ran back.
+    /// CLIENT REPLY OFF and SKIP: takes the reply of the command that just ran back. Messages stay.
     #[cold]
     pub fn filter_reply(&mut self, mark: Mark, out: &mut Output) {
         match self.replies {
@@ -320,6 +328,7 @@ impl Session {
                 self.replies = Replies::On;
             }
         }
+        out.bytes_mut().append(&mut self.pushed);
     }
 
     /// Whether what it runs now is answered.

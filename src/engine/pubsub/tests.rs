@@ -49,16 +49,15 @@ fn long_letters_are_shared() {
 #[test]
 fn many_leave_in_slices_and_reach_nobody() {
     let mut pubsub = pubsub();
-    let (mut gone, mut stays) = (Subscriptions::default(), Subscriptions::default());
     for index in 0..1000u32 {
         let name = index.to_string();
-        assert!(pubsub.subscribe(3, Kind::Channel, name.as_bytes(), &mut gone).unwrap());
+        assert!(pubsub.subscribe(3, Kind::Channel, name.as_bytes()).unwrap());
     }
-    pubsub.subscribe(5, Kind::Channel, b"7", &mut stays).unwrap();
+    pubsub.subscribe(5, Kind::Channel, b"7").unwrap();
     pubsub.leave(3);
     assert!(pubsub.is_leaving());
     // The slot's next client gets nothing that was meant for the one before.
-    pubsub.subscribe(3, Kind::Channel, b"other", &mut Subscriptions::default()).unwrap();
+    pubsub.subscribe(3, Kind::Channel, b"other").unwrap();
     pubsub.publish(Kind::Channel, b"7", Payload::Bytes(b"m"));
     let mut slots = Vec::new();
     while pubsub.next_batch(1, &mut slots).is_some() {}
@@ -74,13 +73,12 @@ fn many_leave_in_slices_and_reach_nobody() {
 #[test]
 fn a_prefix_leads_to_the_patterns_that_can_match() {
     let mut pubsub = pubsub();
-    let mut summary = Subscriptions::default();
     for index in 0..10_000 {
         let pattern = format!("user:{index}:*");
-        pubsub.subscribe(1, Kind::Pattern, pattern.as_bytes(), &mut summary).unwrap();
+        pubsub.subscribe(1, Kind::Pattern, pattern.as_bytes()).unwrap();
     }
     for pattern in ["*", "user:77*", "[u]ser*", "user:77:x", "\\user:77:x"] {
-        pubsub.subscribe(1, Kind::Pattern, pattern.as_bytes(), &mut summary).unwrap();
+        pubsub.subscribe(1, Kind::Pattern, pattern.as_bytes()).unwrap();
     }
     let mut visited = 0;
     let prefixes = pubsub.topics[Kind::Pattern as usize].prefixes_for_test();
@@ -103,7 +101,8 @@ struct Model {
 
 impl Model {
     fn publish(&mut self, kind: Kind, channel: &str, payload: usize) -> usize {
-        let by_name = self.listens.iter().filter(|(_, other, name)| (*other, &**name) == (kind, channel));
+        let by_name =
+            self.listens.iter().filter(|(_, other, name)| (*other, &**name) == (kind, channel));
         let mut got: Vec<(usize, String)> = by_name
             .map(|(client, ..)| (*client, format!("{kind:?} {channel} {payload}")))
             .collect();
@@ -114,7 +113,8 @@ impl Model {
                     .iter()
                     .filter(|(_, other, name)| (*other, name) == (Kind::Pattern, pattern));
                 got.extend(
-                    of_pattern.map(|(client, ..)| (*client, format!("{pattern} {channel} {payload}"))),
+                    of_pattern
+                        .map(|(client, ..)| (*client, format!("{pattern} {channel} {payload}"))),
                 );
             }
         }
@@ -150,7 +150,6 @@ proptest! {
         steps in proptest::collection::vec((0u8..8, 0..CLIENTS, 0usize..18, 1usize..4), 1..120),
     ) {
         let mut pubsub = pubsub();
-        let mut summaries = [Subscriptions::default(); CLIENTS];
         let mut model = Model::default();
         let mut got: [Vec<String>; CLIENTS] = Default::default();
         for (index, (what, client, which, limit)) in steps.into_iter().enumerate() {
@@ -165,8 +164,7 @@ proptest! {
             match what {
                 0 | 1 => {
                     let is_new = !model.listens.contains(&known);
-                    let summary = &mut summaries[client];
-                    let told = pubsub.subscribe(client, kind, name.as_bytes(), summary).unwrap();
+                    let told = pubsub.subscribe(client, kind, name.as_bytes()).unwrap();
                     prop_assert_eq!(told, is_new);
                     if is_new {
                         model.listens.push(known);
@@ -178,14 +176,12 @@ proptest! {
                 2 => {
                     let was = model.listens.len();
                     model.listens.retain(|other| *other != known);
-                    let summary = &mut summaries[client];
-                    let told = pubsub.unsubscribe(client, kind, name.as_bytes(), summary);
+                    let told = pubsub.unsubscribe(client, kind, name.as_bytes());
                     prop_assert_eq!(told, model.listens.len() < was);
                     model.forget();
                 }
                 3 => {
                     pubsub.leave(client);
-                    summaries[client] = Subscriptions::default();
                     model.listens.retain(|(other, ..)| *other != client);
                     model.forget();
                 }
@@ -213,7 +209,7 @@ proptest! {
                         pubsub.names_of(client, kind).map(|name| name.as_slice()).collect();
                     let wanted: Vec<&[u8]> = of(kind).map(|other| other.2.as_bytes()).collect();
                     prop_assert_eq!(names, wanted);
-                    prop_assert_eq!(summaries[client].count(kind) as usize, of(kind).count());
+                    prop_assert_eq!(pubsub.summary(client).count(kind) as usize, of(kind).count());
                 }
             }
         }

@@ -90,12 +90,7 @@ impl Topics {
         Ok(id)
     }
 
-    fn create(
-        &mut self,
-        hasher: &KeyHasher,
-        name: &[u8],
-        number: u64,
-    ) -> Result<u32, OutOfMemory> {
+    fn create(&mut self, hasher: &KeyHasher, name: &[u8], number: u64) -> Result<u32, OutOfMemory> {
         let id = self.topics.vacant_key() as u32;
         self.names.insert(hasher.hash(name), id + 1, false)?;
         let name = Block::new(name.to_vec());
@@ -131,12 +126,7 @@ impl Topics {
     }
 
     /// Visits topics from id `from` on, `count` ids; where to go on, or `None` after the last.
-    pub fn visit(
-        &self,
-        from: usize,
-        count: usize,
-        mut visit: impl FnMut(&Topic),
-    ) -> Option<usize> {
+    pub fn visit(&self, from: usize, count: usize, mut visit: impl FnMut(&Topic)) -> Option<usize> {
         let end = self.topics.capacity();
         let to = end.min(from + count);
         (from..to).filter_map(|id| self.topics.get(id)).for_each(&mut visit);
