@@ -234,6 +234,7 @@ fn reset(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
         ctx.engine.forget_listener(slot);
         ctx.listening_changed();
     }
+    ctx.engine.end_tracking(ctx.client);
     let client = &mut *ctx.client;
     client.db = 0;
     client.set_resp(Resp::V2);

@@ -11,6 +11,8 @@ const FREED_PER_STEP: usize = 2;
 const BLOCKS_PER_STEP: usize = 2;
 /// Subscriptions of clients that are gone ended between two looks at the clock.
 const SUBSCRIPTIONS_PER_STEP: usize = 32;
+/// Keys that clients have read and that are forgotten between two looks at the clock, if few clients have read each.
+const FORGOTTEN_PER_STEP: usize = 32;
 /// Entries moved between two looks at the clock.
 const MOVES_PER_STEP: usize = 32;
 
@@ -40,6 +42,12 @@ impl Engine {
             return Work::Left;
         }
         while !self.shared.pubsub.free_slice(SUBSCRIPTIONS_PER_STEP) {
+            if is_spent(self) {
+                return Work::Left;
+            }
+        }
+        while self.shared.tracking.is_over_limit() {
+            self.shared.forget_reads(FORGOTTEN_PER_STEP);
             if is_spent(self) {
                 return Work::Left;
             }

@@ -47,6 +47,9 @@ impl Shared {
         if self.listeners & listener::WATCHED != 0 && event.modifies() {
             self.watch.touch(db, key);
         }
+        if self.listeners & listener::TRACKED != 0 && event.modifies() {
+            self.key_is_void(key);
+        }
         if self.listeners & listener::NOTIFIED != 0 {
             self.notify(db, event, key);
         }
@@ -75,8 +78,10 @@ impl Ctx<'_> {
                 engine.tell_news(db, other);
             }
         }
+        self.engine.tracking.maker = self.client.id;
         self.engine.key_changed(db, event, key);
         self.hear();
+        self.engine.tracking.maker = 0;
     }
 
     /// Says that a key changed besides what its event tells: one that [`Event::modifies`] nothing made it.
@@ -93,6 +98,7 @@ impl Ctx<'_> {
                 self.touch_if_there(&[index], index, &key);
             }
         }
+        self.tell_all_void();
     }
 
     /// Two databases are about to change places: keys watched in one that exist in either change, and what has expired
@@ -113,6 +119,15 @@ impl Ctx<'_> {
             for key in gone.into_iter().flatten() {
                 self.engine.key_changed(index, Event::Expired, &key);
             }
+        }
+        self.tell_all_void();
+    }
+
+    fn tell_all_void(&mut self) {
+        if self.engine.listeners & listener::TRACKED != 0 {
+            self.engine.tracking.maker = self.client.id;
+            self.engine.all_is_void();
+            self.engine.tracking.maker = 0;
         }
     }
 

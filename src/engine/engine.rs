@@ -14,16 +14,20 @@ use crate::engine::config::{Config, Opt};
 use crate::engine::config_choice::MaxmemoryPolicy;
 use crate::engine::debug_settings::DebugSettings;
 use crate::engine::evict::Eviction;
+use crate::engine::functions::Functions;
 use crate::engine::graveyard::Graveyard;
 use crate::engine::host::Host;
+use crate::engine::hotkeys::HotKeys;
 use crate::engine::jobs::Jobs;
 use crate::engine::latency::LatencyMonitor;
 use crate::engine::outbox::Outbox;
 use crate::engine::pubsub::Pubsub;
+use crate::engine::scripts::Scripts;
 use crate::engine::slowlog::SlowLog;
 use crate::engine::stalls::{self, Stalls};
 use crate::engine::stats::Stats;
 use crate::engine::table::{CommandId, CommandTable};
+use crate::engine::tracking::Tracking;
 use crate::engine::verbs::VerbIds;
 use crate::engine::watch::Watch;
 use crate::store::Db;
@@ -60,6 +64,8 @@ pub struct Shared {
     pub slowlog: SlowLog,
     /// The latency monitor.
     pub latency: LatencyMonitor,
+    /// The session of HOTKEYS, under way or ended.
+    pub hotkeys: Option<Box<HotKeys>>,
     /// Where the time of the loop goes.
     pub stalls: Stalls,
     /// Time.
@@ -76,6 +82,10 @@ pub struct Shared {
     pub blocking: Blocking,
     /// Who listens to which channels, and messages on their way.
     pub pubsub: Pubsub,
+    /// Libraries of functions.
+    pub functions: Functions,
+    /// Clients that keep copies of keys, and who is to be told what.
+    pub tracking: Tracking,
     /// Keys that transactions depend on.
     pub watch: Watch,
     /// Who wants to know of changes, as bits of [`listener`]; 0: nobody but blocked clients.
@@ -86,6 +96,8 @@ pub struct Shared {
     pub restraint: u32,
     /// A script that runs for so long that it was set aside, while others are told so.
     pub busy: Option<Busy>,
+    /// The scripts of EVAL.
+    pub scripts: Scripts,
     /// Detached databases and values, freed in slices.
     pub graveyard: Graveyard,
     /// What the network layer does for commands at once (ports, limits); absent in process.
@@ -121,7 +133,7 @@ pub struct Thresholds {
     pub spike_ticks: u64,
     /// From here on a command may be to blame for a stall.
     pub culprit_ticks: u64,
-    /// The smallest of these: one comparison for a command that was none of it.
+    /// The smallest of these: one comparison for a command that was none of it. 0 while HOTKEYS counts all.
     pub least_ticks: u64,
     /// `stall-log-slower-than-us`, for whole turns.
     pub stall_ticks: u64,
@@ -175,6 +187,7 @@ impl Engine {
         let hasher = KeyHasher::new(random.next_u64());
         let limits = Limits::new(hasher.clone());
         let pubsub = Pubsub::new(hasher.clone());
+        let tracking = Tracking::new(&hasher);
         let count = config.int(Opt::Databases).max(1) as usize;
         for rename in &config.renames {
             if let Err(error) = table.rename(&rename.from, &rename.to) {
@@ -193,6 +206,7 @@ impl Engine {
                 outbox: Outbox::default(),
                 slowlog: SlowLog::default(),
                 latency: LatencyMonitor::default(),
+                hotkeys: None,
                 stalls: Stalls::default(),
                 started_ms: clock.unix_ms(),
                 clock,
@@ -204,10 +218,13 @@ impl Engine {
                 jobs: Jobs::default(),
                 blocking: Blocking::default(),
                 pubsub,
+                functions: Functions::default(),
+                tracking,
                 watch: Watch::default(),
                 listeners: 0,
                 restraint: 0,
                 busy: None,
+                scripts: Scripts::default(),
                 graveyard: Graveyard::default(),
                 host: None,
                 is_active_expire_on: true,
@@ -306,7 +323,7 @@ impl Shared {
             slow_ticks,
             spike_ticks,
             culprit_ticks,
-            least_ticks: slow_ticks.min(spike_ticks).min(culprit_ticks),
+            least_ticks: u64::MAX,
             stall_ticks,
             is_tracking: config.flag(Opt::LatencyTracking),
             slice_ticks: self.clock.ticks_of(config.size(Opt::MaxStallUs) * 1000),
@@ -317,10 +334,20 @@ impl Shared {
             MaxmemoryPolicy::AllkeysLfu | MaxmemoryPolicy::VolatileLfu
         );
         self.limits = limits_of(&self.config, &self.limits);
+        self.tracking.set_keys_max(self.config.size(Opt::TrackingTableMaxKeys) as usize);
+        self.set_least_ticks();
         self.configure_eviction();
         self.configure_client_memory();
         self.minded_topics_changed();
         self.slowlog.shorten(self.config.int(Opt::SlowlogMaxLen).max(0) as usize);
+    }
+
+    /// Derives from the other thresholds and from HOTKEYS which commands are looked at once they have run.
+    pub(super) fn set_least_ticks(&mut self) {
+        let counts_all = self.counts_hot_keys();
+        let Thresholds { slow_ticks, spike_ticks, culprit_ticks, .. } = self.thresholds;
+        let slow = slow_ticks.min(spike_ticks).min(culprit_ticks);
+        self.thresholds.least_ticks = if counts_all { 0 } else { slow };
     }
 
     /// Whether keys carry what S3-FIFO needs instead of an LRU time, by `maxmemory-policy`.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::engine::error::CmdError;
 use crate::engine::pubsub::Subscriptions;
 use crate::engine::table::CommandId;
+use crate::engine::tracking::mode::ClientTracking;
 use crate::engine::transaction::Transaction;
 use crate::proto::reply::{Mark, Output, Resp};
 
@@ -69,6 +70,8 @@ pub struct Session {
     pub pushed: Vec<u8>,
     /// Its command waited and is run again because this key is ready.
     pub woken_by: Option<Arc<[u8]>>,
+    /// CLIENT TRACKING, while it is on.
+    pub tracking: Option<Box<ClientTracking>>,
 }
 
 /// Bits of [`Session::restraint`].
@@ -256,6 +259,7 @@ impl Session {
             subscriptions: Subscriptions::default(),
             pushed: Vec::new(),
             woken_by: None,
+            tracking: None,
         }
     }
 
@@ -309,6 +313,7 @@ impl Session {
             + self.job_bytes
             + self.subscriptions.bytes
             + self.transaction.as_ref().map_or(0, |transaction| transaction.memory_bytes())
+            + self.tracking.as_ref().map_or(0, |tracking| tracking.memory_bytes())
     }
 
     /// Whether it runs on this machine, for what is allowed to local clients only.

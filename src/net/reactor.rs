@@ -236,6 +236,10 @@ impl Reactor {
         self.run_timers();
         self.end_phase(Phase::Timers);
         self.run_background();
+        if self.engine.shared.tracking.is_broadcast_due() {
+            self.engine.shared.broadcast();
+            self.carry_out();
+        }
         if !self.engine.shared.pubsub.is_idle() {
             self.deliver_slice(self.slice_us);
         }
@@ -476,7 +480,7 @@ impl Reactor {
         if log::log_enabled!(log::Level::Debug)
             && let Some(session) = shared.clients.get(conn.client)
         {
-            let line = client_line::log_line(session, &shared.table, shared.clock.unix_ms());
+            let line = client_line::log_line(session, shared, shared.clock.unix_ms());
             let action = if conn.is_eof { "Client closed connection" } else { "Closed connection" };
             log::debug!("{action} {line}");
         }
@@ -538,6 +542,7 @@ impl Reactor {
             || self.background == Work::Left
             || !shared.graveyard.is_empty()
             || shared.pubsub.is_leaving()
+            || self.engine.shared.tracking.is_over_limit()
             || self.engine.is_evicting();
         if !(has_jobs || has_due || has_dead) {
             return;
