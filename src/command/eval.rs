@@ -20,7 +20,8 @@ pub(super) const COMMANDS: &[Command] = &[EVAL, EVAL_RO, EVALSHA, EVALSHA_RO];
 const COMPLEXITY: &str = "Depends on the script that is executed.";
 const NOTES: &str =
     "We cannot tell how the keys will be used so we assume the worst, RW and UPDATE";
-const NOTES_RO: &str = "We cannot tell how the keys will be used so we assume the worst, RO and ACCESS";
+const NOTES_RO: &str =
+    "We cannot tell how the keys will be used so we assume the worst, RO and ACCESS";
 const KEYS: &[KeySpec] = &[KeySpec {
     notes: NOTES,
     ..KeySpec::counted(access::RW | access::ACCESS | access::UPDATE, 2)

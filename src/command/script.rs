@@ -12,7 +12,12 @@ use crate::proto::args::Args;
 pub(super) const COMMANDS: &[Command] = &[SCRIPT];
 
 const SCRIPT: Command = Command {
-    doc: doc("2.6.0", "Depends on subcommand.", "", "A container for Lua scripts management commands"),
+    doc: doc(
+        "2.6.0",
+        "Depends on subcommand.",
+        "",
+        "A container for Lua scripts management commands",
+    ),
     ..container(
         Group::Scripting,
         "script",
@@ -23,12 +28,7 @@ const SCRIPT: Command = Command {
 const SCRIPT_DEBUG: Command = Command {
     flags: NOSCRIPT,
     categories: category::SCRIPTING,
-    doc: doc(
-        "3.2.0",
-        "O(1)",
-        "mode(YES|SYNC|NO)",
-        "Set the debug mode for executed scripts.",
-    ),
+    doc: doc("3.2.0", "O(1)", "mode(YES|SYNC|NO)", "Set the debug mode for executed scripts."),
     ..command(Group::Scripting, "debug", 3, debug)
 };
 
@@ -161,9 +161,7 @@ fn debug(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
             ctx.reply.ok();
             Ok(())
         }
-        b"yes" | b"sync" => {
-            Err(CmdError::Text("ERR The debugger of scripts is not available yet"))
-        }
+        b"yes" | b"sync" => Err(CmdError::Text("ERR The debugger of scripts is not available yet")),
         _ => Err(CmdError::Text("ERR Use SCRIPT DEBUG YES/SYNC/NO")),
     }
 }

@@ -280,8 +280,8 @@ impl ScriptRun {
             return refuse("ERR Write commands are not allowed from read-only scripts.");
         }
         // What has begun to write is not stopped half-way.
-        let may_exceed = self.has_written
-            || (!self.is_compatible() && self.flags.has(Flags::ALLOW_OOM));
+        let may_exceed =
+            self.has_written || (!self.is_compatible() && self.flags.has(Flags::ALLOW_OOM));
         if self.is_out && !may_exceed && flags & flag::DENYOOM != 0 {
             return Err(CmdError::OutOfMemory);
         }
@@ -460,9 +460,7 @@ fn may_run(engine: &Engine, _session: &Session, exchange: &Exchange) -> Answer {
     let Words { buffer, spans, blocks } = &words;
     let list = ArgList::new(buffer, spans, blocks, &hasher, HashHint::default());
     let answer = match find(&engine.shared.table, list.args()) {
-        None => {
-            Answer::Refused(b"ERR Invalid command passed to redis.acl_check_cmd()".to_vec())
-        }
+        None => Answer::Refused(b"ERR Invalid command passed to redis.acl_check_cmd()".to_vec()),
         Some(_) => Answer::Truth(true),
     };
     exchange.args.replace(words);
