@@ -14,8 +14,8 @@ use crate::command::spec::flag::{DENYOOM, READONLY, WRITE};
 use crate::command::spec::{Command, Group, KeySpec, category, command, doc};
 use crate::engine::ctx::{CmdResult, Ctx};
 use crate::engine::error::CmdError;
-use crate::engine::session::Nesting;
 use crate::engine::jobs::{Budget, Job};
+use crate::engine::session::Nesting;
 use crate::proto::args::Args;
 
 /// The table of contents of this family.
