@@ -1,4 +1,5 @@
 //! Layer 4: all that a command may touch; no socket.
+pub mod acl;
 pub mod background;
 pub mod blocking;
 mod budget;
