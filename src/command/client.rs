@@ -328,14 +328,14 @@ fn client_pause(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
         pause.until_ms = pause.until_ms.max(earlier.until_ms);
         pause.is_writes_only &= earlier.is_writes_only;
     }
-    ctx.engine.pause = (pause.until_ms > ctx.now).then_some(pause);
+    ctx.engine.set_pause((pause.until_ms > ctx.now).then_some(pause));
     keep_expired(ctx);
     ctx.reply.ok();
     Ok(())
 }
 
 fn client_unpause(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
-    ctx.engine.pause = None;
+    ctx.engine.set_pause(None);
     keep_expired(ctx);
     ctx.reply.ok();
     Ok(())

@@ -42,6 +42,7 @@ mod list_inner;
 mod list_value;
 mod lolwut;
 mod memory;
+mod nested;
 mod object;
 mod observe;
 mod options;
@@ -75,6 +76,7 @@ mod string_tests;
 mod string_value;
 mod string_weigh;
 pub mod syntax;
+mod transaction;
 mod zset;
 mod zset_combine;
 mod zset_combine_job;
@@ -136,6 +138,7 @@ pub(crate) const FAMILIES: &[&[Command]] = &[
     dump::COMMANDS,
     database::COMMANDS,
     connection::COMMANDS,
+    transaction::COMMANDS,
     client::COMMANDS,
     server::COMMANDS,
     observe::COMMANDS,

@@ -24,6 +24,13 @@ pub enum Work {
 impl Engine {
     /// One slice of background work of at most about `budget_us` microseconds.
     pub fn background(&mut self, budget_us: u64) -> Work {
+        if self.shared.busy.is_some() {
+            // A script sees the data stand still.
+            return Work::Done;
+        }
+        if self.shared.listeners != 0 {
+            self.note_gone();
+        }
         let start = self.shared.clock.ticks();
         let budget_ticks = self.shared.clock.ticks_of(budget_us.saturating_mul(1000));
         let is_spent = |engine: &Engine| engine.shared.clock.ticks() - start >= budget_ticks;

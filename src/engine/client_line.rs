@@ -8,7 +8,7 @@
 //! Buffers are as the network layer last saw them.
 use std::fmt::Write;
 
-use crate::engine::session::{Address, Session, Waiting};
+use crate::engine::session::{Address, Session, Waiting, restraint};
 use crate::engine::table::CommandTable;
 use crate::proto::reply::Resp;
 
@@ -43,12 +43,15 @@ pub fn line(
         flags(session),
         session.db,
     );
+    let queued = session.transaction.as_deref();
     let _ = write!(
         text,
-        " sub=0 psub=0 ssub=0 multi=-1 qbuf={} qbuf-free={} argv-mem={args_bytes} multi-mem=0 \
+        " sub=0 psub=0 ssub=0 multi={} qbuf={} qbuf-free={} argv-mem={args_bytes} multi-mem={} \
          rbs={} rbp={} obl={} oll={} omem={} tot-mem={}",
+        queued.map_or(-1, |queued| queued.commands().len() as i64),
         io.query_bytes,
         io.query_free_bytes,
+        queued.map_or(0, |queued| queued.memory_bytes()),
         io.reply_buffer_bytes,
         io.reply_peak_bytes,
         io.reply_bytes,
@@ -81,7 +84,8 @@ fn is_blocked(session: &Session) -> bool {
 /// One letter per property, `N` where there is none.
 fn flags(session: &Session) -> String {
     let properties = [
-        ('O', session.is_monitor),
+        ('O', session.is(restraint::MONITOR)),
+        ('x', session.transaction.is_some()),
         ('b', is_blocked(session)),
         ('c', session.closes_after_reply),
         ('A', session.is_killed),

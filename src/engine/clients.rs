@@ -11,7 +11,7 @@ use crate::engine::engine::Shared;
 use crate::engine::session::{IoFigures, Session};
 
 /// The registry.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Clients {
     /// `None` while checked out.
     slots: Slab<Option<Box<Session>>>,

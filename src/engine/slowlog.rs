@@ -90,7 +90,7 @@ impl Shared {
         self.clock.refresh();
         let nanos = self.clock.nanos(ticks);
         let unix_seconds = self.clock.unix_ms() / 1000;
-        if ticks >= self.watch.slow_ticks && command.flags & flag::SKIP_SLOWLOG == 0 {
+        if ticks >= self.thresholds.slow_ticks && command.flags & flag::SKIP_SLOWLOG == 0 {
             let entries_max = self.config.int(Opt::SlowlogMaxLen).max(0) as usize;
             let name = session.last_command.map_or("", |id| self.table.full_name(id));
             self.slowlog.add(name, args, session, unix_seconds, nanos / 1000, entries_max);

@@ -152,7 +152,7 @@ impl Engine {
         if let Err(error) = result {
             shared.stats.count_failure(id, &error.message());
         }
-        if !shared.monitors.is_empty() || ticks >= shared.watch.least_ticks {
+        if !shared.monitors.is_empty() || ticks >= shared.thresholds.least_ticks {
             shared.tell(session, id, arguments, ticks);
         }
     }
@@ -172,7 +172,7 @@ impl Shared {
         if !self.monitors.is_empty() && !is_hidden {
             monitor::feed(self, session, list.args());
         }
-        if ticks >= self.watch.least_ticks {
+        if ticks >= self.thresholds.least_ticks {
             self.note_culprit(session, id, list.args(), ticks);
             self.record_slow(session, list.args(), command, ticks);
             self.note_command_spike(command, ticks);
@@ -197,7 +197,7 @@ impl Shared {
     /// Why this client may not run verbs now, if so: a password is set, and these doors have no way to give it.
     #[inline]
     pub fn refuses_verbs(&self, session: &Session) -> bool {
-        self.watch.needs_password && !session.is_authenticated
+        self.thresholds.needs_password && !session.is_authenticated()
     }
 }
 
