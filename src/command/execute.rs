@@ -13,6 +13,7 @@ use crate::command::serve;
 use crate::command::spec::{Command, flag};
 use crate::command::table::{CommandId, CommandTable, Found};
 use crate::command::transaction;
+use crate::engine::acl;
 use crate::engine::config::{Config, Opt};
 use crate::engine::ctx::{CmdResult, Ctx, OtherDbs};
 use crate::engine::engine::{Engine, Shared};
@@ -256,7 +257,7 @@ fn check(
         ));
     }
     if session.restraint | shared.restraint != 0 {
-        return check_restraints(shared, session, found).or_else(refuse);
+        return check_restraints(shared, session, found, args).or_else(refuse);
     }
     session.waiting = None;
     Ok(Verdict::Run(found))
@@ -275,6 +276,7 @@ fn check_restraints(
     shared: &mut Shared,
     session: &mut Session,
     found: Found,
+    args: Args<'_>,
 ) -> Result<Verdict, CmdError> {
     let command = found.command;
     let flags = match (&session.transaction, command.name) {
@@ -289,6 +291,9 @@ fn check_restraints(
     let is_queueing = session.is(restraint::MULTI);
     if is_queueing && command.flags & flag::NO_MULTI != 0 {
         return Err(CmdError::Text("ERR Command not allowed inside a transaction"));
+    }
+    if session.is(restraint::ACL) {
+        acl::check(shared, session, found, args)?;
     }
     if shared.eviction.room != Room::Enough {
         // What is queued takes memory, too.

@@ -1,4 +1,5 @@
 //! Layer 5: the commands of Redis, declared and handled. No family imports another.
+mod acl;
 mod bit_edit;
 mod bitfield;
 mod bitmap;
@@ -33,7 +34,6 @@ mod hyperloglog;
 pub mod introspect;
 mod items;
 mod key;
-pub mod keys;
 mod latency_report;
 mod lcs;
 mod list;
@@ -88,7 +88,7 @@ mod zset_value;
 
 use std::sync::LazyLock;
 
-pub use crate::engine::{spec, table};
+pub use crate::engine::{keys, spec, table};
 use spec::Command;
 use table::{Catalogue, CommandTable};
 
@@ -138,6 +138,7 @@ pub(crate) const FAMILIES: &[&[Command]] = &[
     dump::COMMANDS,
     database::COMMANDS,
     connection::COMMANDS,
+    acl::COMMANDS,
     transaction::COMMANDS,
     client::COMMANDS,
     server::COMMANDS,

@@ -453,6 +453,7 @@ const NO_SHUTDOWN: &str = "ERR an engine in process ends by being dropped, not b
 /// The one client of an engine. It stays checked out.
 fn open_session(inner: &mut Inner) -> (usize, Box<Session>) {
     let mut session = Session::new(Address::InProcess, inner.shared.clock.unix_ms());
+    inner.shared.admit(&mut session);
     session.set_authenticated(true);
     session.resp = Resp::V3;
     let spare = session.clone();

@@ -6,6 +6,7 @@ use crate::boot::config_file::{Directives, Loader};
 use crate::boot::error::BootError;
 use crate::command::table::CommandTable;
 use crate::embed::error::Error;
+use crate::engine::acl::file::UserLines;
 use crate::engine::config::{Config, Opt};
 use crate::engine::engine::Engine;
 
@@ -31,7 +32,9 @@ impl Settings {
     pub(super) fn config(&self) -> Result<Config, Error> {
         let dir = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
         let mut config = Config::new(dir);
-        let mut checks = Checks { table: CommandTable::new() };
+        let table = CommandTable::new();
+        let users = UserLines::new(&table);
+        let mut checks = Checks { table, users };
         for (name, value) in &self.options {
             let failed = |reason: String| Error::Config { option: name.clone(), reason };
             if let Some((opt, _)) = Opt::find(name.as_bytes()) {
@@ -66,6 +69,7 @@ impl Settings {
 /// Checks what only the command table knows.
 struct Checks {
     table: CommandTable,
+    users: UserLines,
 }
 
 impl Directives for Checks {
@@ -73,7 +77,7 @@ impl Directives for Checks {
         self.table.rename(from, to).map_err(|error| error.to_string())
     }
 
-    fn user(&mut self, _words: &[Vec<u8>]) -> Result<(), String> {
-        Ok(())
+    fn user(&mut self, words: &[Vec<u8>]) -> Result<(), String> {
+        self.users.check(words)
     }
 }

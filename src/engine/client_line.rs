@@ -64,8 +64,9 @@ pub fn line(
     let library = session.library.as_deref();
     let _ = writeln!(
         text,
-        " events={} cmd={command} user=default redir=-1 resp={} lib-name={} lib-ver={}",
+        " events={} cmd={command} user={} redir=-1 resp={} lib-name={} lib-ver={}",
         if is_sending { "rw" } else { "r" },
+        String::from_utf8_lossy(session.user_name()),
         match session.resp {
             Resp::V2 => 2,
             Resp::V3 => 3,

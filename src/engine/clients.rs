@@ -117,6 +117,11 @@ impl Clients {
         self.slots.get(slot)?.as_deref()
     }
 
+    /// Every client but the one checked out. O(n).
+    pub fn each(&mut self) -> impl Iterator<Item = (usize, &mut Session)> {
+        self.slots.iter_mut().filter_map(|(slot, session)| Some((slot, session.as_deref_mut()?)))
+    }
+
     /// The client with this id, unless it is out. O(log n).
     pub fn by_id(&mut self, id: u64) -> Option<&mut Session> {
         let slot = *self.by_id.get(&id)?;

@@ -34,6 +34,7 @@ mod info_load;
 pub mod info_memory;
 mod job_keys;
 pub mod jobs;
+pub mod keys;
 pub mod latency;
 pub mod listen;
 pub mod monitor;

@@ -1,6 +1,6 @@
 //! Which arguments of a command are secrets: MONITOR and the slow log print `(redacted)` in their place.
 //!
-//! Promise: no password given by AUTH, HELLO or CONFIG SET leaves the server. Cost: one comparison of a
+//! Promise: no password given by AUTH, HELLO, CONFIG SET or ACL SETUSER leaves the server. Cost: one comparison of a
 //! short name for a command without secrets.
 use crate::engine::config::Opt;
 use crate::engine::config_spec::SENSITIVE;
@@ -20,6 +20,8 @@ pub fn is_secret(full_name: &str, args: Args<'_>, index: usize) -> bool {
             let names_auth = |at: usize| args.at(at).eq_ignore_ascii_case(b"auth");
             (index >= 3 && names_auth(index - 1)) || (index >= 4 && names_auth(index - 2))
         }
+        // Names too: who may do what is nobody's business.
+        "acl|setuser" => index > 1,
         "config|set" => {
             index >= 3
                 && index % 2 == 1
@@ -51,6 +53,7 @@ mod tests {
         assert_eq!(secrets("hello", "hello 2 auth u p setname x"), [3, 4]);
         assert_eq!(secrets("config|set", "config set maxmemory 1 REQUIREPASS p"), [5]);
         assert_eq!(secrets("config|set", "config set requirepass p hz 10"), [3]);
+        assert_eq!(secrets("acl|setuser", "ACL SETUSER u on >p"), [2, 3, 4]);
         assert!(secrets("set", "set auth p").is_empty());
     }
 }

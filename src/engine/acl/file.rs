@@ -5,9 +5,11 @@
 //! ```
 //!
 //! A file is taken as a whole or not at all, and what is wrong with it is told for all of its lines at once.
+use super::commands::Commands;
 use super::rule::{RuleError, Rulebook, is_word, merge_selectors};
 use super::user::User;
 use super::users::DEFAULT;
+use crate::engine::table::CommandTable;
 
 /// The users of an ACL file, or all that is wrong with it. `shown` is the file's name as it is configured.
 pub fn parse_file(
@@ -95,35 +97,46 @@ fn trim<'t>(mut text: &'t [u8], blanks: &[u8]) -> &'t [u8] {
     text
 }
 
-/// Why a `user` line is refused while a configuration is read, in the words after `Error in user declaration`. `words`
-/// are the user's name and the rules, `earlier` the names that were declared before. Unknown commands are told later,
-/// by [`configured_users`].
-pub fn check_user_line(
-    words: &[Vec<u8>],
-    earlier: &[Vec<u8>],
-    book: Rulebook<'_>,
-) -> Result<(), String> {
-    let Some((name, rules)) = words.split_first() else { return Ok(()) };
-    // DIFFERS: Redis names the word two places before the one that is wrong.
-    let refused = |word: &[u8], error: RuleError| {
-        Err(format!("Error in user declaration '{}': {error}", String::from_utf8_lossy(word)))
-    };
-    if earlier.contains(name) {
-        return refused(name, RuleError::Duplicate);
+/// Checks `user` lines while a configuration is read, before all of it is known.
+pub struct UserLines {
+    commands: Commands,
+    /// Users that were declared.
+    names: Vec<Vec<u8>>,
+}
+
+impl UserLines {
+    /// For servers with these commands.
+    pub fn new(table: &CommandTable) -> UserLines {
+        UserLines { commands: Commands::of(table), names: Vec::new() }
     }
-    let rules: Vec<&[u8]> = rules.iter().map(Vec::as_slice).collect();
-    let rules = match merge_selectors(&rules) {
-        Ok(rules) => rules,
-        Err(opener) => return refused(opener, RuleError::Syntax),
-    };
-    let mut user = User::new(book.allows_channels);
-    for rule in rules {
-        match user.apply(&rule, book) {
-            Ok(()) | Err(RuleError::UnknownCommand) => {}
-            Err(error) => return refused(&rule, error),
+
+    /// Why a line is refused, if so; `words` are the user's name and the rules. Unknown commands are told later, by
+    /// [`configured_users`].
+    pub fn check(&mut self, words: &[Vec<u8>]) -> Result<(), String> {
+        let Some((name, rules)) = words.split_first() else { return Ok(()) };
+        // DIFFERS: Redis names the word two places before the one that is wrong.
+        let refused = |word: &[u8], error: RuleError| {
+            Err(format!("Error in user declaration '{}': {error}", String::from_utf8_lossy(word)))
+        };
+        if self.names.contains(name) {
+            return refused(name, RuleError::Duplicate);
         }
+        let rules: Vec<&[u8]> = rules.iter().map(Vec::as_slice).collect();
+        let rules = match merge_selectors(&rules) {
+            Ok(rules) => rules,
+            Err(opener) => return refused(opener, RuleError::Syntax),
+        };
+        let book = Rulebook { commands: &self.commands, allows_channels: false };
+        let mut user = User::new(book.allows_channels);
+        for rule in rules {
+            match user.apply(&rule, book) {
+                Ok(()) | Err(RuleError::UnknownCommand) => {}
+                Err(error) => return refused(&rule, error),
+            }
+        }
+        self.names.push(name.clone());
+        Ok(())
     }
-    Ok(())
 }
 
 /// The users of the `user` lines of a configuration, each with the name first; or the line for the log.

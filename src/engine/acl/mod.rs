@@ -12,10 +12,12 @@
 //!
 //! Promise: a client whose user may do everything pays nothing: the bit `ACL` of its session is only set for others.
 //! Nothing of a password is kept but its hash.
+pub mod check;
 pub mod commands;
 pub mod denials;
 mod describe;
 pub mod file;
+mod manage;
 pub mod rule;
 pub mod selector;
 #[cfg(test)]
@@ -23,6 +25,7 @@ mod tests;
 pub mod user;
 pub mod users;
 
+pub use check::{check, check_channels, dry_run, may_read_all_keys};
 pub use denials::{AclLog, Context, Reason};
-pub use user::{Denial, User};
+pub use user::User;
 pub use users::{Acl, Identity};

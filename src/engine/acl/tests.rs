@@ -3,7 +3,7 @@ use proptest::prelude::*;
 
 use super::commands::Commands;
 use super::denials::{AclLog, Context, Entry, Reason};
-use super::file::{check_user_line, configured_users, parse_file};
+use super::file::{UserLines, configured_users, parse_file};
 use super::rule::{RuleError, Rulebook, merge_selectors};
 use super::user::{Asked, Channels, Denial, PasswordHash, User};
 use super::users::Acl;
@@ -305,7 +305,9 @@ fn lines_of_a_configuration() {
     let line = |text: &str| -> Vec<Vec<u8>> {
         text.split(' ').map(|word| word.as_bytes().to_vec()).collect()
     };
-    let check = |text: &str| check_user_line(&line(text), &[b"known".to_vec()], book(&commands));
+    let mut lines = UserLines::new(&table());
+    let mut check = |text: &str| lines.check(&line(text));
+    assert_eq!(check("known on"), Ok(()));
     assert_eq!(
         check("a on +nosuch (+get"),
         Err("Error in user declaration '(+get': Syntax error".to_owned())
