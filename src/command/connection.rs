@@ -210,6 +210,7 @@ fn reset(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
         ctx.engine.graveyard.bury_garbage(Box::new(transaction.into_commands()));
     }
     ctx.engine.unwatch(ctx.client.id);
+    ctx.engine.end_tracking(ctx.client);
     let client = &mut *ctx.client;
     client.db = 0;
     client.resp = Resp::V2;

@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use crate::base::block::Block;
 use crate::base::clock::Clock;
 use crate::base::probes;
+use crate::command::client_tracking;
 use crate::command::run_jobs::{self, Parked};
 use crate::command::serve;
 use crate::command::spec::{Command, flag};
@@ -19,6 +20,7 @@ use crate::engine::ctx::{CmdResult, Ctx, OtherDbs};
 use crate::engine::engine::{Engine, Shared};
 use crate::engine::error::CmdError;
 use crate::engine::evict::Room;
+use crate::engine::hotkeys::Usage;
 use crate::engine::monitor;
 use crate::engine::session::{Nesting, Replies, Session, Waiting, restraint};
 use crate::proto::args::{ArgList, Args, HashHint, Span};
@@ -72,6 +74,10 @@ impl Engine {
     ) -> Outcome {
         let Request { buffer, spans, blocks, command, hint } = request;
         if self.make_room(session.db) {
+            if !self.shared.outbox.pending.is_empty() {
+                // A copy of what was just evicted is void before the command says so.
+                self.shared.settle_pending(session, out);
+            }
             // Not the command's time.
             *started = self.shared.clock.ticks();
         }
@@ -115,6 +121,9 @@ impl Engine {
         probes::command_begin(|| ctx.engine.table.full_name(id));
         let result = (command.handler)(&mut ctx, args);
         if matches!(result, Err(CmdError::Compound)) {
+            if session.is(restraint::TRACKING) {
+                client_tracking::note_script(session, command, args);
+            }
             let begun = (mark, &mut *started);
             let outcome = self.execute_compound(session, request, resolved, out, begun);
             self.after_command(started);
@@ -201,6 +210,9 @@ pub(super) fn account(
     if session.replies != Replies::On && session.nesting == Nesting::None {
         session.filter_reply(ran.mark, out);
     }
+    if session.is(restraint::TRACKING) {
+        client_tracking::after_command(shared, session, (ran.id, ran.command), args);
+    }
     // After the command, as in Redis: a SELECT shows the database it chose, a RESET no longer sees itself.
     let is_hidden = ran.command.flags & (flag::SKIP_MONITOR | flag::ADMIN) != 0;
     if !shared.monitors.is_empty() && !is_hidden && !ran.has_waited {
@@ -209,6 +221,11 @@ pub(super) fn account(
     if ran.ticks >= shared.thresholds.least_ticks {
         shared.note_culprit(session, ran.id, args, ran.turn_ticks);
         shared.record_slow(session, args, ran.command, ran.ticks);
+        // Of a script, its own keys count.
+        if shared.hotkeys.is_some() && session.nesting != Nesting::Script {
+            let bytes = (args.wire_bytes() + out.len_since(ran.mark)) as u64;
+            shared.note_hot_keys(ran.command, args, Usage { ticks: ran.ticks, bytes });
+        }
         if !ran.has_waited {
             shared.note_command_spike(ran.command, ran.ticks);
         }
@@ -372,6 +389,10 @@ fn refuse(shared: &mut Shared, session: &mut Session, refusal: Refusal, out: &mu
         let reason = message.strip_prefix(b"ERR ").unwrap_or(&message);
         let reason = [b"EXECABORT Transaction discarded because of: ", reason].concat();
         message = Cow::Owned(reason);
+    }
+    if session.is(restraint::TRACKING) {
+        let name = refusal.id.map_or("", |id| shared.table.full_name(id));
+        client_tracking::end_caching(session, name.starts_with("client"));
     }
     shared.stats.count_error(&message);
     Reply::new(out, session.resp).error(&message);

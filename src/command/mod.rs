@@ -6,7 +6,9 @@ mod bitmap;
 mod bitop;
 mod client;
 mod client_list;
+mod client_tracking;
 mod clock;
+mod cluster;
 pub mod config;
 mod connection;
 mod copy;
@@ -17,8 +19,10 @@ mod debug_object;
 pub mod direct;
 mod distribution;
 mod dump;
+mod eval;
 pub mod execute;
 mod expire;
+mod function;
 mod geo;
 mod geo_search;
 mod geo_search_job;
@@ -30,6 +34,7 @@ mod hash_timed;
 mod hash_value;
 mod hash_walk;
 mod help;
+mod hotkeys;
 mod hyperloglog;
 pub mod introspect;
 mod items;
@@ -42,6 +47,7 @@ mod list_inner;
 mod list_value;
 mod lolwut;
 mod memory;
+mod module;
 mod nested;
 mod object;
 mod observe;
@@ -49,6 +55,8 @@ mod options;
 pub mod run_jobs;
 mod scan;
 mod scan_options;
+mod script;
+mod script_run;
 pub mod serve;
 mod server;
 mod set;
@@ -94,6 +102,8 @@ use table::{Catalogue, CommandTable};
 
 /// All commands by family. A family not listed here is dead code, which the compiler refuses.
 pub(crate) const FAMILIES: &[&[Command]] = &[
+    eval::COMMANDS,
+    script::COMMANDS,
     string::COMMANDS,
     string_set::COMMANDS,
     string_number::COMMANDS,
@@ -136,6 +146,7 @@ pub(crate) const FAMILIES: &[&[Command]] = &[
     sort::COMMANDS,
     object::COMMANDS,
     dump::COMMANDS,
+    function::COMMANDS,
     database::COMMANDS,
     connection::COMMANDS,
     acl::COMMANDS,
@@ -144,6 +155,9 @@ pub(crate) const FAMILIES: &[&[Command]] = &[
     server::COMMANDS,
     observe::COMMANDS,
     stalls::COMMANDS,
+    hotkeys::COMMANDS,
+    cluster::COMMANDS,
+    module::COMMANDS,
     memory::COMMANDS,
     debug::COMMANDS,
     clock::COMMANDS,

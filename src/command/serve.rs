@@ -228,6 +228,9 @@ impl Engine {
             return shared.jobs.give_args(args);
         }
         execute::account(shared, &mut session, lent.args(), ran, &mut out);
+        if !shared.outbox.pending.is_empty() {
+            shared.settle_pending(&mut session, &mut out);
+        }
         session.waiting = None;
         session.job_bytes = 0;
         shared.clients.recount(&session);

@@ -429,6 +429,14 @@ impl Engine {
     /// What commands asked of a network layer; whether it was the end of the server.
     fn carry_out(&mut self) -> bool {
         let shared = &mut self.inner.shared;
+        if shared.tracking.is_broadcast_due() {
+            shared.broadcast();
+        }
+        if !shared.outbox.pending.is_empty() {
+            let mut told = Output::default();
+            shared.settle_pending(&mut self.session, &mut told);
+            shared.outbox.messages.push((self.slot, told.to_bytes().into()));
+        }
         for (slot, message) in shared.outbox.messages.drain(..) {
             if slot == self.slot {
                 self.messages.push_back(message);

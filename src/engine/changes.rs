@@ -47,6 +47,9 @@ impl Shared {
         if self.listeners & listener::WATCHED != 0 && event.modifies() {
             self.watch.touch(db, key);
         }
+        if self.listeners & listener::TRACKED != 0 && event.modifies() {
+            self.key_is_void(key);
+        }
     }
 
     /// A key of database `db` went without a command.
@@ -68,7 +71,9 @@ impl Ctx<'_> {
                 self.engine.key_changed(index, Event::Expired, &gone);
             }
         }
+        self.engine.tracking.maker = self.client.id;
         self.engine.key_changed(db, event, key);
+        self.engine.tracking.maker = 0;
     }
 
     /// Says that a key changed besides what its event tells: one that [`Event::modifies`] nothing made it.
@@ -85,6 +90,7 @@ impl Ctx<'_> {
                 self.touch_if_there(&[index], index, &key);
             }
         }
+        self.tell_all_void();
     }
 
     /// Two databases are about to change places: keys watched in one that exist in either change, and what has expired
@@ -105,6 +111,15 @@ impl Ctx<'_> {
             for key in gone.into_iter().flatten() {
                 self.engine.key_changed(index, Event::Expired, &key);
             }
+        }
+        self.tell_all_void();
+    }
+
+    fn tell_all_void(&mut self) {
+        if self.engine.listeners & listener::TRACKED != 0 {
+            self.engine.tracking.maker = self.client.id;
+            self.engine.all_is_void();
+            self.engine.tracking.maker = 0;
         }
     }
 

@@ -122,6 +122,11 @@ impl Clients {
         self.slots.iter_mut().filter_map(|(slot, session)| Some((slot, session.as_deref_mut()?)))
     }
 
+    /// Whether there is a client at `slot`, and its commands run.
+    pub fn is_out(&self, slot: usize) -> bool {
+        self.slots.get(slot).is_some_and(Option::is_none)
+    }
+
     /// The client with this id, unless it is out. O(log n).
     pub fn by_id(&mut self, id: u64) -> Option<&mut Session> {
         let slot = *self.by_id.get(&id)?;

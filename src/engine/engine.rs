@@ -16,15 +16,19 @@ use crate::engine::config::{Config, Opt};
 use crate::engine::config_choice::MaxmemoryPolicy;
 use crate::engine::debug_settings::DebugSettings;
 use crate::engine::evict::Eviction;
+use crate::engine::functions::Functions;
 use crate::engine::graveyard::Graveyard;
 use crate::engine::host::Host;
+use crate::engine::hotkeys::HotKeys;
 use crate::engine::jobs::Jobs;
 use crate::engine::latency::LatencyMonitor;
 use crate::engine::outbox::Outbox;
+use crate::engine::scripts::Scripts;
 use crate::engine::slowlog::SlowLog;
 use crate::engine::stalls::{self, Stalls};
 use crate::engine::stats::Stats;
 use crate::engine::table::{CommandId, CommandTable};
+use crate::engine::tracking::Tracking;
 use crate::engine::verbs::VerbIds;
 use crate::engine::watch::Watch;
 use crate::store::Db;
@@ -63,6 +67,8 @@ pub struct Shared {
     pub slowlog: SlowLog,
     /// The latency monitor.
     pub latency: LatencyMonitor,
+    /// The session of HOTKEYS, under way or ended.
+    pub hotkeys: Option<Box<HotKeys>>,
     /// Where the time of the loop goes.
     pub stalls: Stalls,
     /// Time.
@@ -77,6 +83,10 @@ pub struct Shared {
     pub jobs: Jobs,
     /// Clients that wait for keys to bring something.
     pub blocking: Blocking,
+    /// Libraries of functions.
+    pub functions: Functions,
+    /// Clients that keep copies of keys, and who is to be told what.
+    pub tracking: Tracking,
     /// Keys that transactions depend on.
     pub watch: Watch,
     /// Who wants to know of changes, as bits of [`listener`]; 0: nobody but blocked clients.
@@ -87,6 +97,8 @@ pub struct Shared {
     pub restraint: u32,
     /// A script that runs for so long that it was set aside, while others are told so.
     pub busy: Option<Busy>,
+    /// The scripts of EVAL.
+    pub scripts: Scripts,
     /// Detached databases and values, freed in slices.
     pub graveyard: Graveyard,
     /// What the network layer does for commands at once (ports, limits); absent in process.
@@ -122,7 +134,7 @@ pub struct Thresholds {
     pub spike_ticks: u64,
     /// From here on a command may be to blame for a stall.
     pub culprit_ticks: u64,
-    /// The smallest of these: one comparison for a command that was none of it.
+    /// The smallest of these: one comparison for a command that was none of it. 0 while HOTKEYS counts all.
     pub least_ticks: u64,
     /// `stall-log-slower-than-us`, for whole turns.
     pub stall_ticks: u64,
@@ -173,6 +185,7 @@ impl Engine {
         let mut random = Random::from_seed(seed.unwrap_or_else(crate::base::random::os_seed));
         let hasher = KeyHasher::new(random.next_u64());
         let limits = Limits::new(hasher.clone());
+        let tracking = Tracking::new(&hasher);
         let count = config.int(Opt::Databases).max(1) as usize;
         for rename in &config.renames {
             if let Err(error) = table.rename(&rename.from, &rename.to) {
@@ -192,6 +205,7 @@ impl Engine {
                 outbox: Outbox::default(),
                 slowlog: SlowLog::default(),
                 latency: LatencyMonitor::default(),
+                hotkeys: None,
                 stalls: Stalls::default(),
                 started_ms: clock.unix_ms(),
                 clock,
@@ -202,10 +216,13 @@ impl Engine {
                 pause: None,
                 jobs: Jobs::default(),
                 blocking: Blocking::default(),
+                functions: Functions::default(),
+                tracking,
                 watch: Watch::default(),
                 listeners: 0,
                 restraint: 0,
                 busy: None,
+                scripts: Scripts::default(),
                 graveyard: Graveyard::default(),
                 host: None,
                 is_active_expire_on: true,
@@ -305,7 +322,7 @@ impl Shared {
             slow_ticks,
             spike_ticks,
             culprit_ticks,
-            least_ticks: slow_ticks.min(spike_ticks).min(culprit_ticks),
+            least_ticks: u64::MAX,
             stall_ticks,
             is_tracking: config.flag(Opt::LatencyTracking),
             slice_ticks: self.clock.ticks_of(config.size(Opt::MaxStallUs) * 1000),
@@ -316,9 +333,19 @@ impl Shared {
             MaxmemoryPolicy::AllkeysLfu | MaxmemoryPolicy::VolatileLfu
         );
         self.limits = limits_of(&self.config, &self.limits);
+        self.tracking.set_keys_max(self.config.size(Opt::TrackingTableMaxKeys) as usize);
+        self.set_least_ticks();
         self.configure_eviction();
         self.configure_client_memory();
         self.slowlog.shorten(self.config.int(Opt::SlowlogMaxLen).max(0) as usize);
+    }
+
+    /// Derives from the other thresholds and from HOTKEYS which commands are looked at once they have run.
+    pub(super) fn set_least_ticks(&mut self) {
+        let counts_all = self.counts_hot_keys();
+        let Thresholds { slow_ticks, spike_ticks, culprit_ticks, .. } = self.thresholds;
+        let slow = slow_ticks.min(spike_ticks).min(culprit_ticks);
+        self.thresholds.least_ticks = if counts_all { 0 } else { slow };
     }
 
     /// Whether keys carry what S3-FIFO needs instead of an LRU time, by `maxmemory-policy`.

@@ -8,6 +8,7 @@ use crate::engine::acl::Identity;
 use crate::engine::acl::users::DEFAULT as DEFAULT_USER;
 use crate::engine::error::CmdError;
 use crate::engine::table::CommandId;
+use crate::engine::tracking::mode::ClientTracking;
 use crate::engine::transaction::Transaction;
 use crate::proto::reply::{Mark, Output, Resp};
 
@@ -68,6 +69,8 @@ pub struct Session {
     pub transaction: Option<Box<Transaction>>,
     /// Its command waited and is run again because this key is ready.
     pub woken_by: Option<Arc<[u8]>>,
+    /// CLIENT TRACKING, while it is on.
+    pub tracking: Option<Box<ClientTracking>>,
 }
 
 /// Bits of [`Session::restraint`].
@@ -254,6 +257,7 @@ impl Session {
             is_blocking_denied: false,
             transaction: None,
             woken_by: None,
+            tracking: None,
         }
     }
 
@@ -311,6 +315,7 @@ impl Session {
             + self.io.total_bytes()
             + self.job_bytes
             + self.transaction.as_ref().map_or(0, |transaction| transaction.memory_bytes())
+            + self.tracking.as_ref().map_or(0, |tracking| tracking.memory_bytes())
     }
 
     /// Whether it runs on this machine, for what is allowed to local clients only.

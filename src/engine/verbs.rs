@@ -16,6 +16,7 @@ use crate::engine::ctx::{CmdResult, Ctx, Event, OtherDbs};
 use crate::engine::engine::{Engine, Shared};
 use crate::engine::error::CmdError;
 use crate::engine::evict::Room;
+use crate::engine::hotkeys::Usage;
 use crate::engine::monitor;
 use crate::engine::session::Session;
 use crate::engine::spec::flag;
@@ -113,7 +114,8 @@ impl Engine {
         if result.is_err() {
             out.rewind(mark);
         }
-        self.account_verb(session, id, arguments, ticks, &result);
+        let reply_bytes = out.len_since(mark);
+        self.account_verb(session, id, arguments, (ticks, reply_bytes), &result);
         result
     }
 
@@ -144,7 +146,7 @@ impl Engine {
         session: &Session,
         id: CommandId,
         arguments: &[&[u8]],
-        ticks: u64,
+        (ticks, reply_bytes): (u64, usize),
         result: &CmdResult,
     ) {
         let shared = &mut self.shared;
@@ -153,15 +155,22 @@ impl Engine {
             shared.stats.count_failure(id, &error.message());
         }
         if !shared.monitors.is_empty() || ticks >= shared.thresholds.least_ticks {
-            shared.tell(session, id, arguments, ticks);
+            shared.tell(session, id, arguments, ticks, reply_bytes);
         }
     }
 }
 
 impl Shared {
-    /// MONITOR and the slow log: the only ones that need what ran as a list of arguments.
+    /// MONITOR, the slow log and HOTKEYS: the only ones that need what ran as a list of arguments.
     #[cold]
-    pub fn tell(&mut self, session: &Session, id: CommandId, arguments: &[&[u8]], ticks: u64) {
+    pub fn tell(
+        &mut self,
+        session: &Session,
+        id: CommandId,
+        arguments: &[&[u8]],
+        ticks: u64,
+        reply_bytes: usize,
+    ) {
         let command = self.table.command(id);
         let name = self.table.full_name(id).as_bytes();
         let owned = OwnedArgs::from_parts(std::iter::once(name).chain(arguments.iter().copied()));
@@ -176,6 +185,8 @@ impl Shared {
             self.note_culprit(session, id, list.args(), ticks);
             self.record_slow(session, list.args(), command, ticks);
             self.note_command_spike(command, ticks);
+            let bytes = (list.args().wire_bytes() + reply_bytes) as u64;
+            self.note_hot_keys(command, list.args(), Usage { ticks, bytes });
         }
     }
 

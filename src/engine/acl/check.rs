@@ -180,7 +180,7 @@ pub(super) fn note_denial(
         object,
         username,
         last_ms: now_ms,
-        client: client_line::log_line(session, &shared.table, now_ms),
+        client: client_line::log_line(session, shared, now_ms),
     };
     shared.acl.log.add(entry, entries_max);
 }
