@@ -59,10 +59,13 @@ impl Settings {
         Ok(config)
     }
 
-    /// An engine of this configuration.
-    pub(super) fn engine(self, config: Config) -> Engine {
+    /// An engine of this configuration; the error is about its users.
+    pub(super) fn engine(self, config: Config) -> Result<Engine, Error> {
         let seed = self.seed.or(config.seed());
-        Engine::new(config, self.clock.unwrap_or_else(Clock::real), seed)
+        let mut engine = Engine::new(config, self.clock.unwrap_or_else(Clock::real), seed);
+        let failed = |reason| Error::Config { option: "user".to_owned(), reason };
+        engine.shared.load_users().map_err(failed)?;
+        Ok(engine)
     }
 }
 

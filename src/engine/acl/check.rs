@@ -4,7 +4,6 @@
 //! for the command; to find the keys, and one glob match per key and pattern where not all are allowed.
 use super::denials::{Context, Entry, Reason};
 use super::user::{Asked, Channels, Denial, User};
-use super::users::Acl;
 use crate::engine::client_line;
 use crate::engine::config::Opt;
 use crate::engine::engine::Shared;
@@ -26,7 +25,7 @@ pub fn check(
     found: Found,
     args: Args<'_>,
 ) -> Result<(), CmdError> {
-    let Err(denial) = may_run(&shared.acl, session, found, args) else { return Ok(()) };
+    let Err(denial) = may_run(shared, session, found, args) else { return Ok(()) };
     let full_name = shared.table.full_name(found.id);
     let (reason, object) = match denial {
         Denial::Command => (Reason::Command, full_name.as_bytes()),
@@ -39,8 +38,17 @@ pub fn check(
     Err(words_of(denial, session.nesting, full_name))
 }
 
-fn may_run(acl: &Acl, session: &Session, found: Found, args: Args<'_>) -> Result<(), Denial> {
-    let Some(user) = acl.user_of(session.user.as_ref()) else { return Err(Denial::Command) };
+/// As [`check`], without a log: for who only wants to know.
+pub fn may_run(
+    shared: &Shared,
+    session: &Session,
+    found: Found,
+    args: Args<'_>,
+) -> Result<(), Denial> {
+    if !session.is(restraint::ACL) {
+        return Ok(());
+    }
+    let user = shared.acl.user_of(session.user.as_ref()).ok_or(Denial::Command)?;
     with_request(found, args, |asked| user.check(asked))
 }
 
@@ -84,12 +92,7 @@ pub fn dry_run(user: &User, found: Found, full_name: &str, args: Args<'_>) -> Op
 }
 
 /// Whether a client may read whatever key in a request that it may run (SORT BY and GET).
-pub fn may_read_all_keys(
-    shared: &Shared,
-    session: &Session,
-    found: Found,
-    args: Args<'_>,
-) -> bool {
+pub fn may_read_all_keys(shared: &Shared, session: &Session, found: Found, args: Args<'_>) -> bool {
     if !session.is(restraint::ACL) {
         return true;
     }

@@ -37,7 +37,8 @@ impl Acl {
 /// DIFFERS: Redis quotes nothing, and does not start any more with a rule that has quotes in it.
 fn quoted_for_config(line: Vec<u8>) -> Vec<u8> {
     let words: Vec<&[u8]> = line.split(|&byte| byte == b' ').collect();
-    let is_read_back = |read: Vec<Vec<u8>>| read.iter().map(Vec::as_slice).eq(words.iter().copied());
+    let is_read_back =
+        |read: Vec<Vec<u8>>| read.iter().map(Vec::as_slice).eq(words.iter().copied());
     if split_args(&line).is_some_and(is_read_back) {
         return line;
     }
@@ -142,7 +143,8 @@ impl Shared {
 
     /// Closes all clients whose user, not `default`, is gone. The one that asked for it gets its reply before.
     fn close_clients(&mut self, session: &mut Session, is_gone: impl Fn(&Identity) -> bool) {
-        let is_gone = |user: &Option<Arc<Identity>>| user.as_ref().is_some_and(|user| is_gone(user));
+        let is_gone =
+            |user: &Option<Arc<Identity>>| user.as_ref().is_some_and(|user| is_gone(user));
         let slots: Vec<usize> = self
             .clients
             .iter()
@@ -212,11 +214,13 @@ impl Shared {
     pub fn load_users(&mut self) -> Result<(), String> {
         let has_file = !self.config.text(Opt::AclFile).is_empty();
         if has_file && !self.config.users.is_empty() {
-            return Err("Configuring Redis with users defined in redis.conf and at the same setting \
+            return Err(
+                "Configuring Redis with users defined in redis.conf and at the same setting \
                         an ACL file path is invalid. This setup is very likely to lead to \
                         configuration errors and security holes, please define either an ACL file \
                         or declare users directly in your redis.conf, but not both."
-                .to_owned());
+                    .to_owned(),
+            );
         }
         let configured = file::configured_users(&self.config.users, self.rulebook());
         let configured = configured.map_err(|line| {

@@ -64,7 +64,7 @@ fn descriptions_are_those_of_redis() {
         ("reset", "off sanitize-payload resetchannels -@all"),
         ("on nopass ~* &* +@all", "on nopass ~* &* +@all"),
         ("%R~foo %W~foo %RW~bar %w~a %rW~b", "off ~foo ~bar %W~a ~b resetchannels -@all"),
-        ("%R & ~", "off %R~ ~ resetchannels & -@all"),
+        ("%R & ~", "off ~ resetchannels & -@all"),
         ("&foo +@all", "off resetchannels &foo +@all"),
         ("+@all -client|kill", "off resetchannels +@all -client|kill"),
         ("+@all -client +client|id", "off resetchannels +@all -client +client|id"),
@@ -96,7 +96,10 @@ fn descriptions_are_those_of_redis() {
 
 #[test]
 fn each_category_is_described_by_itself() {
-    for (_, name) in category::NAMES {
+    for (bit, name) in category::NAMES {
+        if !table().declared().iter().any(|entry| entry.categories & bit != 0) {
+            continue;
+        }
         assert_eq!(described(&format!("+@{name}")), format!("off resetchannels -@all +@{name}"));
         assert_eq!(
             described(&format!("+@all -@{name}")),
