@@ -17,8 +17,10 @@ mod debug_object;
 pub mod direct;
 mod distribution;
 mod dump;
+mod eval;
 pub mod execute;
 mod expire;
+mod function;
 mod geo;
 mod geo_search;
 mod geo_search_job;
@@ -52,6 +54,8 @@ mod options;
 pub mod run_jobs;
 mod scan;
 mod scan_options;
+mod script;
+mod script_run;
 pub mod serve;
 mod server;
 mod set;
@@ -97,6 +101,8 @@ use table::{Catalogue, CommandTable};
 
 /// All commands by family. A family not listed here is dead code, which the compiler refuses.
 pub(crate) const FAMILIES: &[&[Command]] = &[
+    eval::COMMANDS,
+    script::COMMANDS,
     string::COMMANDS,
     string_set::COMMANDS,
     string_number::COMMANDS,
@@ -139,6 +145,7 @@ pub(crate) const FAMILIES: &[&[Command]] = &[
     sort::COMMANDS,
     object::COMMANDS,
     dump::COMMANDS,
+    function::COMMANDS,
     database::COMMANDS,
     connection::COMMANDS,
     transaction::COMMANDS,

@@ -5,25 +5,24 @@
 //! comes back as an [`Inner`], which a transaction steps in slices and a script runs to its end.
 //!
 //! Jobs of other clients may be under way. What a transaction names it has for itself before it begins. What it cannot
-//! name (keys found by SORT's patterns, keys a script does not declare) may be held by one of them: those jobs are run
-//! to their end first, which takes as long as it takes.
-use crate::base::hash::KeyHasher;
+//! name (keys found by SORT's patterns, keys a script does not declare) may be held by one of them: such jobs are run to
+//! their end first, which takes as long as it takes.
 use crate::base::time::UnixMillis;
 use crate::command::execute::{self, Outcome, Ran, Request};
 use crate::command::run_jobs::{self, Parked};
 use crate::command::spec::Begin;
 use crate::engine::ctx::{Ctx, OtherDbs};
-use crate::engine::engine::{Busy, Engine, Shared};
+use crate::engine::engine::{Busy, Engine};
 use crate::engine::error::CmdError;
-use crate::engine::jobs::{
-    Budget, INDEX, Parking, Place, Running, Step, Taking, Task, UNITS_AT_ONCE, WHOLE,
-};
+use crate::engine::jobs::{Budget, Parking, Running, Step, Taking, Task, UNITS_AT_ONCE};
 use crate::engine::session::{Nesting, Session};
 use crate::engine::table::Found;
-use crate::engine::transaction::Queued;
 use crate::proto::args::{ArgList, Args, OwnedArgs};
 use crate::proto::reply::{Mark, Output, Reply};
 use crate::store::Hold;
+
+/// Number of the job that a command is before it is one.
+const NO_JOB: u32 = 0;
 
 /// A nested command that has not ended yet.
 pub struct Inner {
@@ -34,6 +33,8 @@ pub struct Inner {
     pub out: Output,
     ticks: u64,
     now: UnixMillis,
+    /// It has to find keys that it does not name before it may begin.
+    is_finding: bool,
 }
 
 impl Inner {
@@ -72,25 +73,19 @@ impl Engine {
         let mut ctx = Ctx { db, others, reply, client: session, engine: shared, now };
         let result = (command.handler)(&mut ctx, args);
         let ticks = self.shared.clock.ticks().saturating_sub(started);
+        let jobs = &mut self.shared.jobs;
         let going_on = match &result {
             Err(CmdError::Compound) => {
-                self.shared.jobs.take_compound().map(|compound| Task::Compound(Some(compound)))
+                jobs.take_compound().map(|compound| (Task::Compound(Some(compound)), false))
             }
-            Err(CmdError::Parked) => {
-                self.shared.jobs.take_parking().map(|Parking { task, .. }| task)
-            }
+            Err(CmdError::Parked) => jobs
+                .take_parking()
+                .map(|Parking { task, taking }| (task, taking == Taking::InSlicesAndFurther)),
             _ => None,
         };
-        if let Some(task) = going_on {
-            let (args, inner_out) = (OwnedArgs::copy_of(args), out.split_off(mark));
-            let mut inner = Box::new(Inner { task, found, args, out: inner_out, ticks, now });
-            if !finds_further_keys(found) {
-                return Some(inner);
-            }
-            // Nobody holds them for it, so nobody may come between.
-            self.step_inner(session, &mut inner, &mut Budget::unlimited());
-            out.append(inner.out);
-            return None;
+        if let Some((task, is_finding)) = going_on {
+            let (args, out) = (OwnedArgs::copy_of(args), out.split_off(mark));
+            return Some(Box::new(Inner { task, found, args, out, ticks, now, is_finding }));
         }
         let ran = Ran { id, command, ticks, turn_ticks: ticks, result, mark, has_waited: false };
         execute::account(&mut self.shared, session, args, ran, out);
@@ -120,7 +115,15 @@ impl Engine {
                 let reply = Reply::new(&mut inner.out, session.resp);
                 let mut ctx =
                     Ctx { db, others, reply, client: session, engine: shared, now: inner.now };
-                job.step(&mut ctx, args, budget)
+                if inner.is_finding {
+                    let mut hashes = Vec::new();
+                    let step = job.find_further_keys(&mut ctx, args, &mut hashes, budget);
+                    inner.is_finding = step == Step::More;
+                    self.need_further(session.db, &hashes);
+                    Ok(Step::More)
+                } else {
+                    job.step(&mut ctx, args, budget)
+                }
             }
             Task::Compound(place) => match place.take() {
                 None => Ok(Step::Done),
@@ -145,15 +148,29 @@ impl Engine {
         Step::Done
     }
 
-    /// Runs jobs of others to their end, if they hold what a nested command may look at.
+    /// Runs jobs of others to their end, if they hold what a command of a script may look at.
     #[cold]
     fn clear_the_way(&mut self, session: &Session, found: Found, args: Args<'_>) {
-        let is_in_the_way = match session.nesting {
-            Nesting::Script => !run_jobs::are_free(&self.dbs, &self.shared, session, found, args),
-            _ => finds_further_keys(found),
-        };
-        if is_in_the_way {
+        let finds_further_keys =
+            found.command.keys.iter().any(|spec| matches!(spec.begin, Begin::Unknown));
+        if session.nesting == Nesting::Script
+            && (finds_further_keys || !run_jobs::are_free(self, session, found, args))
+        {
             self.finish_jobs();
+        }
+    }
+
+    /// A command of a transaction will read these keys, which its request does not name. Jobs that change one are run to
+    /// their end; those that still take their keys wait for the transaction, once it holds these, too.
+    fn need_further(&mut self, db: usize, hashes: &[u64]) {
+        for &hash in hashes {
+            let is_free = |engine: &Engine| {
+                engine.dbs.get(db).is_none_or(|db| db.holds.is_free_for(hash, Hold::Read, NO_JOB))
+            };
+            if self.shared.jobs.is_active() && !is_free(self) {
+                self.finish_jobs();
+            }
+            self.shared.jobs.need_further((db, hash));
         }
     }
 
@@ -194,10 +211,17 @@ impl Engine {
         let result = step.map(|_| ());
         let ran = Ran { id, command, ticks, turn_ticks: ticks, result, mark, has_waited: false };
         if is_over {
+            self.shared.jobs.take_further();
             execute::account(&mut self.shared, session, args, ran, out);
             return Outcome::Done;
         }
-        let places = Some(compound.places(self, session));
+        let mut places = Vec::new();
+        if taking == Taking::AtOnce {
+            while compound.find_places(self, &mut places, &mut Budget::unlimited()) == Step::More {}
+            let further = self.shared.jobs.take_further();
+            places.extend(further.into_iter().map(|place| (place, Hold::Read)));
+        }
+        let places = Some(places);
         self.shared.jobs.park_compound(compound, taking);
         let parked = Parked { ran, now, out, places };
         run_jobs::park(&mut self.dbs, &mut self.shared, session, args, parked);
@@ -228,42 +252,7 @@ impl Engine {
             false => running.session = session,
         }
         running.task = Task::Compound(Some(compound));
+        run_jobs::hold_further(&mut self.dbs, &mut self.shared, running);
         result
     }
-}
-
-/// Whether a command reads keys that its request does not name (SORT).
-fn finds_further_keys(Found { command, .. }: Found) -> bool {
-    command.keys.iter().any(|spec| matches!(spec.begin, Begin::Unknown))
-}
-
-/// What EXEC needs: all that its commands name, in the databases that SELECT among them chooses, and that these do not
-/// change places or get empty meanwhile.
-pub(super) fn places_of_transaction(
-    shared: &Shared,
-    db_count: usize,
-    session: &Session,
-    commands: &[Queued],
-    hasher: &KeyHasher,
-) -> Vec<(Place, Hold)> {
-    let mut places = Vec::new();
-    let mut db = session.db;
-    let mut dbs = vec![db];
-    for Queued { found, args } in commands {
-        let list = args.lend(hasher);
-        if found.command.name == "select" {
-            let index =
-                std::str::from_utf8(list.args().at(1)).ok().and_then(|text| text.parse().ok());
-            db = index.filter(|&index| index < db_count).unwrap_or(db);
-            dbs.push(db);
-        }
-        places.extend(run_jobs::places_of(shared, db_count, db, *found, list.args()));
-    }
-    dbs.sort_unstable();
-    dbs.dedup();
-    for db in dbs {
-        places.push(((db, INDEX), Hold::Read));
-        places.push(((db, WHOLE), Hold::Read));
-    }
-    places
 }

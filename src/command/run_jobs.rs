@@ -7,8 +7,8 @@
 use crate::base::probes;
 use crate::command::execute::{self, Ran};
 use crate::command::keys::ranges_of;
-use crate::command::nested;
 use crate::command::spec::{Begin, flag};
+use crate::command::transaction;
 use crate::engine::background::Work;
 use crate::engine::ctx::{CmdResult, Ctx, OtherDbs};
 use crate::engine::engine::{Busy, Engine, Shared};
@@ -40,8 +40,28 @@ pub(super) fn claim(
     found: Found,
     args: Args<'_>,
 ) -> bool {
-    let places = places_of_request(shared, dbs.len(), session, found, args);
+    let around = Around::of(dbs, shared);
+    let places = match found.command.name {
+        "exec" => transaction::places_of_exec(around, session, args.hasher()),
+        _ => places_of(around, session.db, found, args),
+    };
     claim_places(dbs, shared, session, places)
+}
+
+/// What the places of a command depend on besides itself.
+#[derive(Clone, Copy)]
+pub(super) struct Around {
+    /// How many databases there are.
+    pub(super) db_count: usize,
+    /// A transaction is on its way.
+    has_compound: bool,
+}
+
+impl Around {
+    /// As it is now.
+    pub(super) fn of(dbs: &[Db], shared: &Shared) -> Around {
+        Around { db_count: dbs.len(), has_compound: shared.jobs.has_compound() }
+    }
 }
 
 /// As [`claim`], for what needs these places.
@@ -80,46 +100,39 @@ pub fn unqueue(shared: &mut Shared, session: &mut Session) {
 }
 
 /// Whether no job holds what a command needs.
-pub(super) fn are_free(
-    dbs: &[Db],
-    shared: &Shared,
-    session: &Session,
-    found: Found,
-    args: Args<'_>,
-) -> bool {
-    places_of(shared, dbs.len(), session.db, found, args).into_iter().all(|((db, hash), hold)| {
-        dbs.get(db).is_none_or(|db| db.holds.is_free_for(hash, hold, NO_JOB))
+pub(super) fn are_free(engine: &Engine, session: &Session, found: Found, args: Args<'_>) -> bool {
+    let around = Around::of(&engine.dbs, &engine.shared);
+    all_places_of(around, session.db, found, args).into_iter().all(|((db, hash), hold)| {
+        engine.dbs.get(db).is_none_or(|db| db.holds.is_free_for(hash, hold, NO_JOB))
     })
 }
 
-/// What a command of a client needs, and how: of EXEC all that its commands need.
-fn places_of_request(
-    shared: &Shared,
-    db_count: usize,
-    session: &Session,
+/// As [`places_of`], of very many keys all.
+pub(super) fn all_places_of(
+    around: Around,
+    selected: usize,
     found: Found,
     args: Args<'_>,
 ) -> Vec<(Place, Hold)> {
-    match &session.transaction {
-        Some(transaction) if found.command.name == "exec" => {
-            let commands = transaction.commands();
-            nested::places_of_transaction(shared, db_count, session, commands, args.hasher())
-        }
-        _ => places_of(shared, db_count, session.db, found, args),
+    let keys = KeySource::Ranges(ranges_of(found.command, args));
+    let mut places = places_of(around, selected, found, args);
+    if keys.len() > UNITS_AT_ONCE {
+        places.extend(places_in(&keys, selected, args, 0));
     }
+    places
 }
 
 /// What a command needs, and how, in database `selected`. Of one with very many keys only the whole: as a job it takes
 /// them itself.
 pub(super) fn places_of(
-    shared: &Shared,
-    db_count: usize,
+    around: Around,
     selected: usize,
     Found { command, .. }: Found,
     args: Args<'_>,
 ) -> Vec<(Place, Hold)> {
+    let db_count = around.db_count;
     let mut places = Vec::new();
-    if command.flags & flag::EMPTIES != 0 && shared.jobs.has_compound() {
+    if command.flags & flag::EMPTIES != 0 && around.has_compound {
         // A database that a transaction works in is emptied before it or after it.
         places.extend((0..db_count).map(|db| ((db, INDEX), Hold::Write)));
     }
@@ -178,6 +191,7 @@ pub(super) fn park(
 ) {
     let Some(Parking { task, taking }) = shared.jobs.take_parking() else { return };
     shared.note_culprit(session, ran.id, args, ran.turn_ticks);
+    let has_places = places.is_some();
     let keys = match (places, taking) {
         (Some(places), _) => KeySource::Places(places),
         (None, Taking::InSlicesAndFurther) => {
@@ -189,7 +203,11 @@ pub(super) fn park(
         task,
         found: Found { id: ran.id, command: ran.command, first_key: 0 },
         keys,
-        phase: if taking == Taking::AtOnce { Phase::Work } else { Phase::Take(0) },
+        phase: match (has_places, taking) {
+            (_, Taking::AtOnce) => Phase::Work,
+            (true, _) => Phase::Find,
+            (false, _) => Phase::Take(0),
+        },
         now,
         ticks: ran.ticks,
         out: out.split_off(ran.mark),
@@ -451,6 +469,11 @@ impl Engine {
 
     /// Has the job find the next of its keys.
     fn find_keys(&mut self, running: &mut Running, budget: &mut Budget) -> Result<Step, CmdError> {
+        if let (Task::Compound(Some(compound)), KeySource::Places(places)) =
+            (&mut running.task, &mut running.keys)
+        {
+            return Ok(compound.find_places(self, places, budget));
+        }
         let KeySource::Found { hashes, .. } = &mut running.keys else { return Ok(Step::Done) };
         let list = running.args.lend(&self.hasher);
         let Some(job) = running.task.job() else { return Ok(Step::Done) };
@@ -703,6 +726,16 @@ fn places_in<'a>(
     let hashed = named.chain(found.iter().map(move |&hash| (hash, hold)));
     let elsewhere = places.get(from..).unwrap_or(&[]).iter().copied();
     hashed.map(move |(hash, hold)| ((db, hash), hold)).chain(elsewhere)
+}
+
+/// Holds for a compound what its parts have just found that they will read.
+pub(super) fn hold_further(dbs: &mut [Db], shared: &mut Shared, running: &mut Running) {
+    for place in shared.jobs.take_further() {
+        hold(dbs, running.id, place, Hold::Read);
+        if let KeySource::Places(places) = &mut running.keys {
+            places.push((place, Hold::Read));
+        }
+    }
 }
 
 /// Holds one place for a job. Where there is no memory for that, others are not kept away; the process is about to end

@@ -4,9 +4,12 @@
 //! nobody in between. A short one runs at once. One that has not ended in its first slice goes on as a job that holds
 //! every key its commands name, so others go on beside it and none of them can see it half done; one that names very
 //! many keys takes them in slices before it begins.
+use crate::base::hash::KeyHasher;
+use crate::base::number::parse_i64;
 use crate::base::time::UnixMillis;
 use crate::command::keys::ranges_of;
-use crate::command::nested::{self, Inner};
+use crate::command::nested::Inner;
+use crate::command::run_jobs::{self, Around};
 use crate::command::spec::flag::{ALLOW_BUSY, FAST, LOADING, NOSCRIPT, SKIP_SLOWLOG, STALE};
 use crate::command::spec::{Command, Group, KeySpec, access, category, command, doc};
 use crate::engine::changes::listener;
@@ -14,7 +17,7 @@ use crate::engine::compound::Compound;
 use crate::engine::ctx::{CmdResult, Ctx, Event};
 use crate::engine::engine::{Engine, Shared};
 use crate::engine::error::CmdError;
-use crate::engine::jobs::{Budget, KeySource, Place, Step};
+use crate::engine::jobs::{Budget, INDEX, KeySource, Place, Step, UNITS_AT_ONCE, WHOLE};
 use crate::engine::session::{Nesting, Replies, Session};
 use crate::engine::table::Found;
 use crate::engine::transaction::Queued;
@@ -104,6 +107,9 @@ pub(super) fn queue(
         && !transaction.is_aborted()
     {
         let keys = KeySource::Ranges(ranges_of(found.command, args)).len();
+        if let Some(db) = selected_by(&found, args) {
+            transaction.note_db(db);
+        }
         transaction.push(found, OwnedArgs::copy_of(args), keys);
     }
     session.last_command = Some(found.id);
@@ -112,6 +118,12 @@ pub(super) fn queue(
     if session.replies != Replies::On {
         session.filter_reply(mark, out);
     }
+}
+
+/// The database that a command selects, if it is SELECT and there may be one of that index.
+fn selected_by(found: &Found, args: Args<'_>) -> Option<usize> {
+    let is_select = found.command.name == "select" && found.command.group == Group::Connection;
+    parse_i64(is_select.then(|| args.at(1))?).and_then(|index| usize::try_from(index).ok())
 }
 
 fn multi(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
@@ -190,10 +202,10 @@ fn exec(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
         ctx.reply.null_array();
         return Ok(());
     }
-    let keys = transaction.keys();
-    let now = ctx.now;
+    let (now, db) = (ctx.now, ctx.db_index());
+    let units = transaction.units();
     let commands = transaction.into_commands();
-    ctx.run_compound(Exec { commands, next: 0, inner: None, keys, now })
+    ctx.run_compound(Exec { commands, next: 0, inner: None, units, looked_at: 0, db, now })
 }
 
 /// Keys that the client watches and whose time is over are gone now, and those who watch them learn of it.
@@ -206,6 +218,32 @@ fn expire_watched(ctx: &mut Ctx<'_>) {
     }
 }
 
+/// What keeps a database from changing places, and from being looked at as a whole while things are half done.
+fn places_of_db(db: usize) -> [(Place, Hold); 2] {
+    [((db, INDEX), Hold::Read), ((db, WHOLE), Hold::Read)]
+}
+
+/// What EXEC needs before it begins: all that its commands name, or, of very many keys, that it may begin to take them.
+pub(super) fn places_of_exec(
+    around: Around,
+    session: &Session,
+    hasher: &KeyHasher,
+) -> Vec<(Place, Hold)> {
+    let Some(transaction) = &session.transaction else { return Vec::new() };
+    let dbs = std::iter::once(session.db).chain(transaction.dbs().iter().copied());
+    let mut places: Vec<_> = dbs.flat_map(places_of_db).collect();
+    if transaction.units() > UNITS_AT_ONCE {
+        return places;
+    }
+    let mut db = session.db;
+    for Queued { found, args } in transaction.commands() {
+        let list = args.lend(hasher);
+        db = selected_by(found, list.args()).filter(|&db| db < around.db_count).unwrap_or(db);
+        places.extend(run_jobs::all_places_of(around, db, *found, list.args()));
+    }
+    places
+}
+
 /// EXEC on its way.
 struct Exec {
     commands: Vec<Queued>,
@@ -213,8 +251,12 @@ struct Exec {
     next: usize,
     /// The one that has not ended.
     inner: Option<Box<Inner>>,
-    /// How many keys they name.
-    keys: usize,
+    /// How many keys they name, or how many they are.
+    units: usize,
+    /// So many of them have been asked for their keys.
+    looked_at: usize,
+    /// The database that the next of those works in.
+    db: usize,
     /// All of them see this instant.
     now: UnixMillis,
 }
@@ -243,15 +285,30 @@ impl Compound for Exec {
         Ok(step)
     }
 
-    fn places(&self, engine: &Engine, session: &Session) -> Vec<(Place, Hold)> {
-        let count = engine.dbs.len();
-        nested::places_of_transaction(
-            &engine.shared,
-            count,
-            session,
-            &self.commands,
-            &engine.hasher,
-        )
+    fn find_places(
+        &mut self,
+        engine: &Engine,
+        places: &mut Vec<(Place, Hold)>,
+        budget: &mut Budget,
+    ) -> Step {
+        let around = Around::of(&engine.dbs, &engine.shared);
+        if self.looked_at == 0 {
+            places.extend(places_of_db(self.db));
+        }
+        while let Some(Queued { found, args }) = self.commands.get(self.looked_at) {
+            self.looked_at += 1;
+            let list = args.lend(&engine.hasher);
+            let before = places.len();
+            if let Some(db) = selected_by(found, list.args()).filter(|&db| db < engine.dbs.len()) {
+                self.db = db;
+                places.extend(places_of_db(db));
+            }
+            places.extend(run_jobs::all_places_of(around, self.db, *found, list.args()));
+            if budget.spend((places.len() - before).max(1) as u64) {
+                return Step::More;
+            }
+        }
+        Step::Done
     }
 
     fn busy(&self) -> Option<&'static str> {
@@ -259,7 +316,7 @@ impl Compound for Exec {
     }
 
     fn places_len(&self) -> usize {
-        self.keys
+        self.units
     }
 }
 

@@ -28,10 +28,16 @@ pub trait Compound: Send {
         budget: &mut Budget,
     ) -> Result<Step, CmdError>;
 
-    /// What nobody else may change, or see, between its steps; asked for when the first one has not ended it.
-    fn places(&self, engine: &Engine, session: &Session) -> Vec<(Place, Hold)> {
-        let _ = (engine, session);
-        Vec::new()
+    /// Adds what nobody else may change, or see, between its steps. Called until it says [`Step::Done`]: when the first
+    /// step has not ended it, or, where there is much of it, before that.
+    fn find_places(
+        &mut self,
+        engine: &Engine,
+        places: &mut Vec<(Place, Hold)>,
+        budget: &mut Budget,
+    ) -> Step {
+        let _ = (engine, places, budget);
+        Step::Done
     }
 
     /// What other clients are told between its steps, if none of their commands may run meanwhile.
@@ -39,8 +45,8 @@ pub trait Compound: Send {
         None
     }
 
-    /// About how many places these are, before the first step. Where they are many it takes them in slices, and has its
-    /// first step once it holds them all.
+    /// How much there is to look through for these places. Where it is much the compound finds and takes them in
+    /// slices, and has its first step once it holds them all.
     fn places_len(&self) -> usize {
         0
     }

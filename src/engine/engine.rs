@@ -14,12 +14,14 @@ use crate::engine::config::{Config, Opt};
 use crate::engine::config_choice::MaxmemoryPolicy;
 use crate::engine::debug_settings::DebugSettings;
 use crate::engine::evict::Eviction;
+use crate::engine::functions::Functions;
 use crate::engine::graveyard::Graveyard;
 use crate::engine::host::Host;
 use crate::engine::hotkeys::HotKeys;
 use crate::engine::jobs::Jobs;
 use crate::engine::latency::LatencyMonitor;
 use crate::engine::outbox::Outbox;
+use crate::engine::scripts::Scripts;
 use crate::engine::slowlog::SlowLog;
 use crate::engine::stalls::{self, Stalls};
 use crate::engine::stats::Stats;
@@ -76,6 +78,8 @@ pub struct Shared {
     pub jobs: Jobs,
     /// Clients that wait for keys to bring something.
     pub blocking: Blocking,
+    /// Libraries of functions.
+    pub functions: Functions,
     /// Keys that transactions depend on.
     pub watch: Watch,
     /// Who wants to know of changes, as bits of [`listener`]; 0: nobody but blocked clients.
@@ -86,6 +90,8 @@ pub struct Shared {
     pub restraint: u32,
     /// A script that runs for so long that it was set aside, while others are told so.
     pub busy: Option<Busy>,
+    /// The scripts of EVAL.
+    pub scripts: Scripts,
     /// Detached databases and values, freed in slices.
     pub graveyard: Graveyard,
     /// What the network layer does for commands at once (ports, limits); absent in process.
@@ -201,10 +207,12 @@ impl Engine {
                 pause: None,
                 jobs: Jobs::default(),
                 blocking: Blocking::default(),
+                functions: Functions::default(),
                 watch: Watch::default(),
                 listeners: 0,
                 restraint: 0,
                 busy: None,
+                scripts: Scripts::default(),
                 graveyard: Graveyard::default(),
                 host: None,
                 is_active_expire_on: true,

@@ -280,6 +280,8 @@ pub struct Jobs {
     parking: Option<Parking>,
     /// What [`Ctx::run_compound`] has just left, likewise.
     compound: Option<Box<dyn Compound>>,
+    /// What a part of the compound that runs now needs beside what that holds.
+    further: Vec<Place>,
     waiters: HashMap<Place, VecDeque<Waiter>>,
     /// The places of each client that waits, by its ticket.
     waiting: HashMap<u64, Vec<(Place, Hold)>>,
@@ -382,6 +384,16 @@ impl Jobs {
     /// What [`Ctx::run_compound`] has just left.
     pub fn take_compound(&mut self) -> Option<Box<dyn Compound>> {
         self.compound.take()
+    }
+
+    /// A part of the compound that runs now will read this key, which its request does not name.
+    pub fn need_further(&mut self, place: Place) {
+        self.further.push(place);
+    }
+
+    /// What parts of the compound that ran just now will read besides.
+    pub fn take_further(&mut self) -> Vec<Place> {
+        std::mem::take(&mut self.further)
     }
 
     /// A compound goes on as a job: [`Jobs::take_parking`] is to find it.

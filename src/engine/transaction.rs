@@ -36,6 +36,8 @@ pub struct Transaction {
     /// The flags of all of them together.
     flags: u32,
     keys: usize,
+    /// The databases that its commands select.
+    dbs: Vec<usize>,
     bytes: usize,
     /// A command could not be queued, so EXEC will refuse.
     is_aborted: bool,
@@ -65,9 +67,19 @@ impl Transaction {
         self.flags
     }
 
-    /// How many keys they name together.
-    pub fn keys(&self) -> usize {
-        self.keys
+    /// How many keys they name together, or, where that is more, how many they are.
+    pub fn units(&self) -> usize {
+        self.keys.max(self.commands.len())
+    }
+
+    /// A command selects this database.
+    pub fn note_db(&mut self, db: usize) {
+        self.dbs.push(db);
+    }
+
+    /// The databases that commands select, in their order.
+    pub fn dbs(&self) -> &[usize] {
+        &self.dbs
     }
 
     /// Memory they take (CLIENT LIST `multi-mem`).

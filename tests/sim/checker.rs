@@ -92,6 +92,19 @@ fn may_write(call: &Call) -> bool {
         b"TYPE",
         b"RANDOMKEY",
         b"DUMP",
+        b"LRANGE",
+        b"LLEN",
+        b"SMEMBERS",
+        b"SCARD",
+        b"SINTER",
+        b"HGET",
+        b"HGETALL",
+        b"HLEN",
+        b"ZCARD",
+        b"ZRANGE",
+        b"XLEN",
+        b"XRANGE",
+        b"XREAD",
         b"PING",
         b"ECHO",
         b"SELECT",
@@ -147,21 +160,21 @@ impl<'c> Search<'c> {
         candidates.sort_by_key(|(_, _, deadline)| *deadline);
         let mut stuck = String::new();
         for (row, call, _) in candidates {
-            let mut after = model.clone();
-            let expect = after.apply(call.db, &call.words);
-            if let Some(reply) = &call.reply
-                && !expect.accepts(reply)
-            {
-                stuck += &format!("    {call}\n        right would be {expect}\n");
-                continue;
+            for (after, expect) in model.outcomes(call) {
+                if let Some(reply) = &call.reply
+                    && !expect.accepts(reply)
+                {
+                    stuck += &format!("    {call}\n        right would be {expect}\n");
+                    continue;
+                }
+                at[row] += 1;
+                self.order.push(call);
+                if self.descend(at, &after) {
+                    return true;
+                }
+                self.order.pop();
+                at[row] -= 1;
             }
-            at[row] += 1;
-            self.order.push(call);
-            if self.descend(at, &after) {
-                return true;
-            }
-            self.order.pop();
-            at[row] -= 1;
         }
         if self.order.len() > self.longest.len() || self.stuck.is_empty() {
             self.longest.clone_from(&self.order);

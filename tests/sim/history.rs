@@ -36,6 +36,8 @@ pub struct Call {
     pub words: Words,
     /// When its last byte arrived at the server; `None`: it never did, so it cannot have happened.
     pub invoked: Option<u64>,
+    /// Unix time in milliseconds that it was at least when it arrived.
+    pub since_ms: i64,
     /// When the last byte of its answer had left the server.
     pub returned: Option<u64>,
     /// The answer.
@@ -45,7 +47,15 @@ pub struct Call {
 impl Call {
     /// A call that was sent.
     pub fn new(connection: usize, db: usize, words: Words) -> Call {
-        Call { connection, db, words, invoked: None, returned: None, reply: None }
+        let (invoked, returned, reply) = (None, None, None);
+        Call { connection, db, words, invoked, since_ms: 0, returned, reply }
+    }
+}
+
+impl Call {
+    /// Whether it is one that may wait for a key.
+    pub fn may_wait(&self) -> bool {
+        self.words[0].starts_with(b"B") || self.words.iter().any(|word| word == b"BLOCK")
     }
 }
 
@@ -88,7 +98,7 @@ impl fmt::Display for Reply {
 impl fmt::Display for Call {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let time = |time: Option<u64>| time.map_or("-".to_owned(), |time| time.to_string());
-        let Call { connection, db, words, invoked, returned, reply } = self;
+        let Call { connection, db, words, invoked, returned, reply, .. } = self;
         let reply = reply.as_ref().map_or("(no answer)".to_owned(), Reply::to_string);
         write!(
             out,

@@ -7,6 +7,7 @@
 //! A failure prints its seed and a history made as short as it gets. `SIM_SEED=n cargo test --test sim` plays one seed,
 //! `SIM_SEEDS=100000 cargo test --test sim` more of them, from `SIM_FROM` on.
 mod checker;
+mod collections;
 mod history;
 mod model;
 mod payload;
@@ -24,6 +25,8 @@ use world::{DATABASES, Run, START_MS, run};
 
 /// Seeds of a normal run.
 const SEEDS: u64 = 2_000;
+/// Seeds with collections and commands that wait, beside them.
+const SEEDS_OF_COLLECTIONS: u64 = 600;
 
 fn model(fault: Option<Fault>) -> Model {
     Model::new(START_MS, DATABASES, fault)
@@ -45,28 +48,45 @@ fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
 }
 
+/// Plans by seed.
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Strings,
+    Collections,
+}
+
+impl Kind {
+    fn plan(self, seed: u64) -> Plan {
+        match self {
+            Kind::Strings => Plan::of(seed),
+            Kind::Collections => Plan::of_collections(seed),
+        }
+    }
+}
+
 /// Plays seeds `from..to`; panics with a short history of the first that fails.
-fn play(from: u64, to: u64) {
+fn play(kind: Kind, from: u64, to: u64) {
     let (mut undecided, mut calls, mut answers, mut turns) = (Vec::new(), 0, 0, 0);
     for seed in from..to {
-        let run = run(&Plan::of(seed));
+        let run = run(&kind.plan(seed));
         calls += run.calls.len();
         answers += world::answered(&run).count();
         turns += run.turns;
         match judge(&run) {
             Ok(true) => {}
             Ok(false) => undecided.push(seed),
-            Err(text) => fail(seed, &text),
+            Err(text) => fail(kind, seed, &text),
         }
     }
-    eprintln!("seeds {from}..{to}: {calls} calls, {answers} answers, {turns} turns");
+    eprintln!("{kind:?}: seeds {from}..{to}: {calls} calls, {answers} answers, {turns} turns");
     assert!(undecided.len() as u64 * 100 <= to - from, "too many undecided: {undecided:?}");
 }
 
-fn fail(seed: u64, text: &str) -> ! {
-    let plan = shrink::shrink(Plan::of(seed), |plan| judge(&run(plan)).is_err());
+fn fail(kind: Kind, seed: u64, text: &str) -> ! {
+    let plan = shrink::shrink(kind.plan(seed), |plan| judge(&run(plan)).is_err());
     let short = run(&plan);
-    let mut report = format!("seed {seed} fails: {text}\n\nShortened:\n{}", plan.describe());
+    let mut report =
+        format!("seed {seed} of {kind:?} fails: {text}\n\nShortened:\n{}", plan.describe());
     if short.broken.is_some() {
         let shown = short.calls.iter().filter(|call| call.words[0] != b"ADVANCE");
         shown.for_each(|call| report += &format!("    {call}\n"));
@@ -77,15 +97,20 @@ fn fail(seed: u64, text: &str) -> ! {
     panic!("{report}\nReplay: SIM_SEED={seed} cargo test --test sim");
 }
 
-/// A quarter of the seeds; the harness runs the quarters side by side.
-fn quarter(index: u64) {
+/// A part of the seeds; the harness runs the parts side by side.
+fn part(kind: Kind, index: u64, parts: u64) {
     if let Some(seed) = number("SIM_SEED") {
         return if index == 0 {
-            play(seed, seed + 1)
+            play(kind, seed, seed + 1)
         };
     }
-    let (from, each) = (number("SIM_FROM").unwrap_or(0), number("SIM_SEEDS").unwrap_or(SEEDS) / 4);
-    play(from + index * each, from + (index + 1) * each);
+    let seeds = match kind {
+        Kind::Strings => SEEDS,
+        Kind::Collections => SEEDS_OF_COLLECTIONS,
+    };
+    let (from, each) =
+        (number("SIM_FROM").unwrap_or(0), number("SIM_SEEDS").unwrap_or(seeds) / parts);
+    play(kind, from + index * each, from + (index + 1) * each);
 }
 
 /// A plan of one client that sends these, each answered before the next.
@@ -103,20 +128,30 @@ fn script(lines: &[&str]) -> Plan {
 
 #[test]
 fn histories_are_linearizable_1() {
-    quarter(0);
+    part(Kind::Strings, 0, 4);
 }
 
 #[test]
 fn histories_are_linearizable_2() {
-    quarter(1);
+    part(Kind::Strings, 1, 4);
 }
 
 #[test]
 fn histories_are_linearizable_3() {
-    quarter(2);
+    part(Kind::Strings, 2, 4);
 }
 
 #[test]
 fn histories_are_linearizable_4() {
-    quarter(3);
+    part(Kind::Strings, 3, 4);
+}
+
+#[test]
+fn histories_of_collections_are_linearizable_1() {
+    part(Kind::Collections, 0, 2);
+}
+
+#[test]
+fn histories_of_collections_are_linearizable_2() {
+    part(Kind::Collections, 1, 2);
 }

@@ -1,19 +1,20 @@
-//! What the server should be: a map from keys to strings, in which commands run one after the other.
+//! What the server should be: a map from keys to values, in which commands run one after the other.
 //!
-//! [`Model::apply`] changes the state and says which answers are right. Written from Redis's documentation, not from our
+//! [`Model::outcomes`] says what a call may come to: the state after it and the answers that are right. Written from Redis's documentation, not from our
 //! code. Time is part of the state: a key is dead once it is later than its expiry. Dead keys stay in the map until
 //! they are written over, since DBSIZE may or may not count them.
 use std::collections::BTreeMap;
 use std::fmt;
 use std::rc::Rc;
 
-use super::history::{Reply, Words, show};
+use super::collections::{Asked, Value};
+use super::history::{Call, Reply, Words, show};
 
 /// One key.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Entry {
-    value: Rc<[u8]>,
-    expiry: Option<i64>,
+pub(super) struct Entry {
+    pub(super) value: Value,
+    pub(super) expiry: Option<i64>,
 }
 
 type Db = BTreeMap<Vec<u8>, Entry>;
@@ -21,9 +22,9 @@ type Db = BTreeMap<Vec<u8>, Entry>;
 /// The whole server.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Model {
-    now_ms: i64,
+    pub(super) now_ms: i64,
     dbs: Vec<Db>,
-    fault: Option<Fault>,
+    pub(super) fault: Option<Fault>,
 }
 
 impl fmt::Display for Model {
@@ -32,7 +33,7 @@ impl fmt::Display for Model {
         for (index, db) in self.dbs.iter().enumerate() {
             write!(out, ", db{index}:")?;
             for (key, entry) in db {
-                write!(out, " {}={}", show(key), show(&entry.value))?;
+                write!(out, " {}={}", show(key), entry.value)?;
                 if let Some(expiry) = entry.expiry {
                     write!(out, " (dies {:+} ms)", expiry - self.now_ms)?;
                 }
@@ -65,6 +66,16 @@ pub enum Fault {
     SwapForgotten,
     /// FLUSHALL leaves the second database.
     FlushesOne,
+    /// BLPOP and its like take from the other end.
+    PopsOtherEnd,
+    /// LMOVE and its like push nothing.
+    MoveLoses,
+    /// ZPOPMIN and its like take the largest.
+    PopsLargest,
+    /// SINTERSTORE unites.
+    InterUnites,
+    /// XREAD answers with the entry it was told as well.
+    ReadsInclusive,
 }
 
 /// The answers that are right.
@@ -74,6 +85,8 @@ pub enum Expect {
     Exactly(Reply),
     /// Some error.
     Error,
+    /// Names and values in any order of the pairs, each name once.
+    Pairs(Vec<(Vec<u8>, Vec<u8>)>),
     /// A number in this range.
     Between(i64, i64),
     /// One of these.
@@ -93,6 +106,10 @@ impl fmt::Display for Expect {
         match self {
             Expect::Exactly(reply) => write!(out, "{reply}"),
             Expect::Error => write!(out, "an error"),
+            Expect::Pairs(wanted) => {
+                let names: Vec<Vec<u8>> = wanted.iter().map(|(name, _)| name.clone()).collect();
+                write!(out, "pairs of these names: {}", keys(&names))
+            }
             Expect::Between(least, most) => write!(out, "{least} to {most}"),
             Expect::OneOf(replies) => write!(out, "one of {}", Reply::Array(replies.clone())),
             Expect::Keys(wanted) => write!(out, "these keys: {}", keys(wanted)),
@@ -113,6 +130,15 @@ impl Expect {
             (Expect::Keys(wanted), Reply::Array(keys)) => {
                 let keys = sorted(keys);
                 keys.as_ref() == Some(wanted)
+            }
+            (Expect::Pairs(wanted), Reply::Array(items)) => {
+                let pairs = items.chunks(2).map(|pair| match pair {
+                    [Reply::Bulk(name), Reply::Bulk(value)] => Some((name.clone(), value.clone())),
+                    _ => None,
+                });
+                let mut pairs: Option<Vec<(Vec<u8>, Vec<u8>)>> = pairs.collect();
+                pairs.iter_mut().for_each(|pairs| pairs.sort());
+                pairs.as_ref() == Some(wanted)
             }
             (Expect::Scan(live), Reply::Array(parts)) => match &parts[..] {
                 [Reply::Bulk(cursor), Reply::Array(keys)] => sorted(keys).is_some_and(|keys| {
@@ -137,15 +163,15 @@ fn sorted(keys: &[Reply]) -> Option<Vec<Vec<u8>>> {
     Some(keys)
 }
 
-fn int(number: usize) -> Expect {
+pub(super) fn int(number: usize) -> Expect {
     Expect::Exactly(Reply::Int(number as i64))
 }
 
-fn ok() -> Expect {
+pub(super) fn ok() -> Expect {
     Expect::Exactly(Reply::Status("OK".to_owned()))
 }
 
-fn null() -> Expect {
+pub(super) fn null() -> Expect {
     Expect::Exactly(Reply::Null)
 }
 
@@ -153,7 +179,7 @@ fn bulk(value: Option<Rc<[u8]>>) -> Reply {
     value.map_or(Reply::Null, |value| Reply::Bulk(value.to_vec()))
 }
 
-fn number(text: &[u8]) -> i64 {
+pub(super) fn number(text: &[u8]) -> i64 {
     std::str::from_utf8(text).ok().and_then(|text| text.parse().ok()).expect("a number")
 }
 
@@ -162,6 +188,12 @@ fn integer(text: &[u8]) -> Option<i64> {
     let number: i64 = std::str::from_utf8(text).ok()?.parse().ok()?;
     (number.to_string().as_bytes() == text).then_some(number)
 }
+
+/// Commands that have no use for a key that holds something else than a string.
+const READS_STRING: &[&str] = &[
+    "GET", "STRLEN", "GETSET", "GETDEL", "APPEND", "INCR", "DECR", "INCRBY", "DECRBY", "SETRANGE",
+    "GETRANGE",
+];
 
 impl Model {
     /// Empty databases at this time.
@@ -174,20 +206,24 @@ impl Model {
         entry.expiry.is_none_or(|expiry| self.now_ms + early <= expiry)
     }
 
-    fn get(&self, db: usize, key: &[u8]) -> Option<&Entry> {
+    pub(super) fn get(&self, db: usize, key: &[u8]) -> Option<&Entry> {
         self.dbs[db].get(key).filter(|entry| self.is_live(entry))
     }
 
     fn value(&self, db: usize, key: &[u8]) -> Option<Rc<[u8]>> {
-        self.get(db, key).map(|entry| entry.value.clone())
+        self.get(db, key).and_then(|entry| entry.value.text())
     }
 
     fn put(&mut self, db: usize, key: &[u8], value: impl Into<Rc<[u8]>>, expiry: Option<i64>) {
-        self.dbs[db].insert(key.to_vec(), Entry { value: value.into(), expiry });
+        self.put_value(db, key, Value::Text(value.into()), expiry);
+    }
+
+    pub(super) fn put_value(&mut self, db: usize, key: &[u8], value: Value, expiry: Option<i64>) {
+        self.dbs[db].insert(key.to_vec(), Entry { value, expiry });
     }
 
     /// Takes a key out; dead ones are not there.
-    fn take(&mut self, db: usize, key: &[u8]) -> Option<Entry> {
+    pub(super) fn take(&mut self, db: usize, key: &[u8]) -> Option<Entry> {
         self.get(db, key)?;
         self.dbs[db].remove(key)
     }
@@ -197,8 +233,18 @@ impl Model {
         live.map(|(key, _)| key.clone()).collect()
     }
 
-    /// Runs a command: which answers are right.
-    pub fn apply(&mut self, db: usize, words: &Words) -> Expect {
+    /// What a call may come to, run in this state.
+    pub fn outcomes(&self, call: &Call) -> Vec<(Model, Expect)> {
+        let asked = Asked { db: call.db, since_ms: call.since_ms, words: &call.words };
+        self.outcomes_of_collections(&asked).unwrap_or_else(|| {
+            let mut after = self.clone();
+            let expect = after.apply(call.db, &call.words);
+            vec![(after, expect)]
+        })
+    }
+
+    /// Runs a command that can come to one thing only: which answers are right.
+    fn apply(&mut self, db: usize, words: &Words) -> Expect {
         let name = String::from_utf8_lossy(&words[0]).into_owned();
         let args: Vec<&[u8]> = words[1..].iter().map(Vec::as_slice).collect();
         let expect = self.apply_string(db, &name, &args);
@@ -212,7 +258,11 @@ impl Model {
         let key = *args.first().unwrap_or(&&b""[..]);
         let old = self.get(db, key).cloned();
         let old_expiry = old.as_ref().and_then(|entry| entry.expiry);
-        let value = old.as_ref().map(|entry| entry.value.clone());
+        let value = old.as_ref().and_then(|entry| entry.value.text());
+        let is_other = old.is_some() && value.is_none();
+        if is_other && READS_STRING.contains(&name) {
+            return Some(Expect::Error);
+        }
         let len = value.as_ref().map_or(0, |value| value.len());
         Some(match (name, args) {
             ("GET", _) => Expect::Exactly(bulk(value)),
@@ -293,6 +343,10 @@ impl Model {
 
     fn set(&mut self, db: usize, key: &[u8], new: &[u8], options: &[&[u8]]) -> Expect {
         let old = self.get(db, key).cloned();
+        let is_other = old.as_ref().is_some_and(|entry| entry.value.text().is_none());
+        if is_other && options.contains(&&b"GET"[..]) {
+            return Expect::Error;
+        }
         let (mut expiry, mut is_refused, mut wants_old) = (None, false, false);
         if self.fault == Some(Fault::SetKeepsTtl) {
             expiry = old.as_ref().and_then(|entry| entry.expiry);
@@ -315,7 +369,7 @@ impl Model {
             self.put(db, key, new, expiry);
         }
         match (wants_old, is_refused) {
-            (true, _) => Expect::Exactly(bulk(old.map(|entry| entry.value))),
+            (true, _) => Expect::Exactly(bulk(old.and_then(|entry| entry.value.text()))),
             (false, true) => null(),
             (false, false) => ok(),
         }
@@ -360,7 +414,7 @@ impl Model {
             "MPOP" => {
                 let values: Vec<Reply> = args
                     .iter()
-                    .map(|key| bulk(self.take(db, key).map(|entry| entry.value)))
+                    .map(|key| bulk(self.take(db, key).and_then(|entry| entry.value.text())))
                     .collect();
                 Expect::Exactly(Reply::Array(values))
             }
@@ -399,12 +453,15 @@ impl Model {
                 let entry = self.get(db, key).cloned().filter(|entry| entry.expiry.is_some());
                 let has_expiry = entry.is_some();
                 if let Some(entry) = entry {
-                    self.put(db, key, entry.value, None);
+                    self.put_value(db, key, entry.value, None);
                 }
                 int(has_expiry.into())
             }
             "GETEX" => {
                 let value = self.value(db, key);
+                if value.is_none() && self.get(db, key).is_some() {
+                    return Some(Expect::Error);
+                }
                 if let Some(value) = value.clone() {
                     let at = match args[1] {
                         b"PERSIST" => None,
@@ -443,7 +500,7 @@ impl Model {
         if at <= self.now_ms {
             self.take(db, key);
         } else {
-            self.put(db, key, entry.value, Some(at));
+            self.put_value(db, key, entry.value, Some(at));
         }
         int(1)
     }
@@ -504,7 +561,7 @@ impl Model {
                 }
             }
             ("TYPE", [key]) => {
-                let kind = if self.get(db, key).is_some() { "string" } else { "none" };
+                let kind = self.get(db, key).map_or("none", |entry| entry.value.kind());
                 Expect::Exactly(Reply::Status(kind.to_owned()))
             }
             ("PING", []) => Expect::Exactly(Reply::Status("PONG".to_owned())),

@@ -1,5 +1,8 @@
 //! What a run is to do, made from a seed alone: a list of steps, each of which makes sense after any others, so that
 //! any of them can be left out and the rest played again.
+mod collections;
+
+use collections::Kinds;
 use rufous::base::random::Random;
 
 use super::history::{Words, show_words};
@@ -37,6 +40,8 @@ pub struct Plan {
     pub ticks_per_reading: u64,
     /// Units of work in a slice of a job; `None`: as much as time allows.
     pub units: Option<u64>,
+    /// It is about collections and commands that wait.
+    pub has_collections: bool,
     /// Options of the server.
     pub options: Vec<(&'static str, &'static str)>,
     /// What happens.
@@ -53,50 +58,21 @@ struct Dice {
     is_mortal: bool,
     /// Which commands there are, by a hash of their names: few of them meet each other more often.
     allowed: u64,
+    /// Which collections there are, if any.
+    kinds: Option<Kinds>,
 }
 
 impl Plan {
-    /// The plan of a seed.
+    /// The plan of a seed, with strings only.
     pub fn of(seed: u64) -> Plan {
-        let random = Random::from_seed(seed ^ 0x5eed);
-        let mut dice =
-            Dice { random, counter: 0, is_big: false, is_mortal: false, allowed: u64::MAX };
-        dice.is_big = dice.one_in(20);
-        dice.is_mortal = dice.one_in(3);
-        if !dice.one_in(3) {
-            dice.allowed = dice.random.next_u64() & dice.random.next_u64();
-        }
-        let clients = 2 + dice.below(4);
-        let mixes_doors = dice.one_in(2);
-        let doors = (0..clients).map(|_| dice.door(mixes_doors)).collect();
-        let ticks_per_reading = dice.pick(&[0, 0, 100, 20_000, 400_000, 3_000_000]);
-        let mut options = vec![("hz", dice.pick(&["1", "10", "500"])), ("test-mode", "yes")];
-        if dice.one_in(3) {
-            options.push(("max-stall-us", dice.pick(&["50", "1000"])));
-        }
-        if dice.one_in(10) {
-            options.push(("client-output-buffer-limit", "normal 2000 500 1"));
-        }
-        if dice.one_in(10) {
-            options.push(("timeout", "1"));
-        }
-        if dice.one_in(10) {
-            options.push(("maxclients", "3"));
-        }
-        let units = dice.pick(&[None, Some(1), Some(1), Some(2), Some(3), Some(1000)]);
-        let mut plan = Plan { seed, doors, ticks_per_reading, units, options, steps: Vec::new() };
-        let sends = 20 + dice.below(40);
-        let eagerness = dice.pick(&[20, 50, 90]);
-        for _ in 0..sends {
-            let client = dice.below(clients);
-            let words = dice.allowed_command(plan.doors[client], clients);
-            plan.steps.push(Step::Send(client, words));
-            while dice.below(100) < eagerness {
-                let step = dice.other_step(clients);
-                plan.steps.push(step);
-            }
-        }
-        plan
+        Dice::new(seed ^ 0x5eed).plan(seed)
+    }
+
+    /// The plan of a seed with collections.
+    pub fn of_collections(seed: u64) -> Plan {
+        let mut dice = Dice::new(seed ^ 0xc011);
+        dice.kinds = Some(dice.kinds());
+        dice.plan(seed)
     }
 
     /// For a report.
@@ -116,6 +92,54 @@ impl Plan {
 }
 
 impl Dice {
+    fn new(seed: u64) -> Dice {
+        let random = Random::from_seed(seed);
+        let (is_big, is_mortal) = (false, false);
+        Dice { random, counter: 0, is_big, is_mortal, allowed: u64::MAX, kinds: None }
+    }
+
+    fn plan(&mut self, seed: u64) -> Plan {
+        let dice = self;
+        dice.is_big = dice.one_in(20) && dice.kinds.is_none();
+        dice.is_mortal = dice.one_in(3);
+        if !dice.one_in(3) {
+            dice.allowed = dice.random.next_u64() & dice.random.next_u64();
+        }
+        let clients = 2 + dice.below(4);
+        let mixes_doors = dice.one_in(2) && dice.kinds.is_none();
+        let doors = (0..clients).map(|_| dice.door(mixes_doors)).collect();
+        let ticks_per_reading = dice.pick(&[0, 0, 100, 20_000, 400_000, 3_000_000]);
+        let mut options = vec![("hz", dice.pick(&["1", "10", "500"])), ("test-mode", "yes")];
+        if dice.one_in(3) {
+            options.push(("max-stall-us", dice.pick(&["50", "1000"])));
+        }
+        if dice.one_in(10) {
+            options.push(("client-output-buffer-limit", "normal 2000 500 1"));
+        }
+        if dice.one_in(10) {
+            options.push(("timeout", "1"));
+        }
+        if dice.one_in(10) {
+            options.push(("maxclients", "3"));
+        }
+        let units = dice.pick(&[None, Some(1), Some(1), Some(2), Some(3), Some(1000)]);
+        let (has_collections, steps) = (dice.kinds.is_some(), Vec::new());
+        let mut plan =
+            Plan { seed, doors, ticks_per_reading, units, has_collections, options, steps };
+        let sends = 20 + dice.below(40);
+        let eagerness = dice.pick(&[20, 50, 90]);
+        for _ in 0..sends {
+            let client = dice.below(clients);
+            let words = dice.allowed_command(plan.doors[client], clients);
+            plan.steps.push(Step::Send(client, words));
+            while dice.below(100) < eagerness {
+                let step = dice.other_step(clients);
+                plan.steps.push(step);
+            }
+        }
+        plan
+    }
+
     fn below(&mut self, n: usize) -> usize {
         self.random.below(n as u64) as usize
     }
@@ -192,6 +216,7 @@ impl Dice {
 
     fn command(&mut self, door: Door, clients: usize) -> Words {
         let line = match door {
+            Door::Resp2 | Door::Resp3 if self.kinds.is_some() => self.with_collections(clients),
             Door::Resp2 | Door::Resp3 => match self.below(20) {
                 0..9 => self.simple(),
                 9..13 => self.of_many(),

@@ -6,7 +6,7 @@ use super::model::Fault;
 use super::plan::Plan;
 use super::shrink::shrink;
 use super::world::run;
-use super::{judge, model, script};
+use super::{Kind, judge, model, script};
 
 /// Seeds among which each wrong model must be caught.
 const SEEDS_PER_FAULT: u64 = 300;
@@ -29,7 +29,7 @@ type Line = (usize, u64, u64, &'static str, &'static str);
 fn verdict(lines: &[Line]) -> Verdict {
     let call = |&(connection, invoked, returned, command, answer): &Line| {
         let mut call = Call::new(connection, 0, words(command));
-        call.invoked = Some(invoked);
+        (call.invoked, call.since_ms) = (Some(invoked), super::world::START_MS);
         if answer != "-" {
             call.returned = Some(returned);
             let is_array = answer.contains(',') || command.starts_with("KEYS");
@@ -124,10 +124,35 @@ fn time_is_part_of_the_order() {
     assert_accepted("meanwhile it may be either", &[set, passed(six), (2, 3, 6, "GET k", "1")]);
 }
 
+#[test]
+fn who_waits_gets_what_comes() {
+    // Time is part of it: an answer of nothing is right once the wait is over and nothing is there.
+    let wait = |answered, answer| (1, 1, answered, "BLPOP k 0.005", answer);
+    let push = (2, 3, 4, "RPUSH k a", ":1");
+    let passed = (0, 5, 6, "ADVANCE 6", "OK");
+    assert_accepted("what was pushed", &[wait(9, "k,a"), push, passed]);
+    assert_accepted("nothing, and nothing came", &[wait(9, "nil"), passed]);
+    assert_refused("nothing, though it came", &[wait(9, "nil"), push, passed]);
+    assert_refused("nothing, too early", &[wait(9, "nil"), (0, 5, 6, "ADVANCE 5", "OK")]);
+    assert_refused("what was pushed later", &[wait(2, "k,a"), push]);
+    let rival = (3, 2, 8, "LPOP k", "a");
+    assert_accepted("nothing, as another took it", &[wait(9, "nil"), push, rival, passed]);
+    assert_refused("what another took", &[wait(9, "k,a"), push, rival]);
+    assert_refused(
+        "what was pushed half",
+        &[(1, 1, 9, "BLPOP k 1", "k,a"), (2, 2, 3, "RPUSH k b a", ":2")],
+    );
+    let moved = (1, 1, 9, "BLMOVE k l LEFT RIGHT 1", "a");
+    assert_refused("lost on its way", &[moved, push, (3, 10, 11, "LLEN l", ":0")]);
+    assert_accepted("moved", &[moved, push, (3, 10, 11, "LLEN l", ":1")]);
+    let typed = (2, 3, 4, "SET k a", "OK");
+    assert_accepted("another type is passed by", &[wait(9, "nil"), typed, passed]);
+}
+
 /// Plays seeds against a model with this fault until one of them is caught.
-fn assert_caught(fault: Fault) {
+fn assert_caught(kind: Kind, fault: Fault) {
     for seed in 0..SEEDS_PER_FAULT {
-        let run = run(&Plan::of(seed));
+        let run = run(&kind.plan(seed));
         if matches!(check(&run.calls, &model(Some(fault))), Verdict::Violation(_)) {
             eprintln!("{fault:?}: caught by seed {seed}");
             return;
@@ -145,7 +170,7 @@ fn wrong_models_of_values_are_caught() {
         Fault::DelMissesLast,
         Fault::AppendNeedsKey,
     ] {
-        assert_caught(fault);
+        assert_caught(Kind::Strings, fault);
     }
 }
 
@@ -158,14 +183,28 @@ fn wrong_models_of_the_keyspace_are_caught() {
         Fault::SwapForgotten,
         Fault::FlushesOne,
     ] {
-        assert_caught(fault);
+        assert_caught(Kind::Strings, fault);
+    }
+}
+
+#[test]
+fn wrong_models_of_collections_are_caught() {
+    for fault in [
+        Fault::PopsOtherEnd,
+        Fault::MoveLoses,
+        Fault::PopsLargest,
+        Fault::InterUnites,
+        Fault::ReadsInclusive,
+    ] {
+        assert_caught(Kind::Collections, fault);
     }
 }
 
 #[test]
 fn the_same_seed_is_the_same_run() {
     for seed in 0..200 {
-        let (first, second) = (run(&Plan::of(seed)), run(&Plan::of(seed)));
+        let plan = || if seed % 2 == 0 { Plan::of(seed) } else { Plan::of_collections(seed) };
+        let (first, second) = (run(&plan()), run(&plan()));
         assert_eq!(first.trace, second.trace, "seed {seed}");
         let calls = |run: &super::world::Run| format!("{:?}", run.calls);
         assert_eq!(calls(&first), calls(&second), "seed {seed}");

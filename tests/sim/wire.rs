@@ -183,6 +183,7 @@ fn lines(bytes: &[u8]) -> Option<(Reply, usize)> {
         b'-' => (Reply::Error(text), body),
         b':' => (Reply::Int(text.parse().expect("an integer")), body),
         b'_' => (Reply::Null, body),
+        b',' => (Reply::Bulk(text.into_bytes()), body),
         b'$' | b'*' if count() < 0 => (Reply::Null, body),
         b'$' | b'^' | b'@' => {
             let stop = body + count() as usize;
@@ -206,8 +207,24 @@ fn lines(bytes: &[u8]) -> Option<(Reply, usize)> {
 fn resp_meaning(name: &str, reply: Reply) -> Reply {
     match (name, reply) {
         ("DUMP", Reply::Bulk(bytes)) => Reply::Bulk(payload::value_of(&bytes)),
+        // RESP3 has pairs of a member and its score, and a map of the streams.
+        ("ZRANGE", Reply::Array(items)) => Reply::Array(items.into_iter().flat_map(flat).collect()),
+        ("XREAD" | "XREADGROUP", Reply::Array(items)) if is_flat(&items) => {
+            Reply::Array(items.chunks(2).map(|pair| Reply::Array(pair.to_vec())).collect())
+        }
         (_, reply) => reply,
     }
+}
+
+fn flat(item: Reply) -> Vec<Reply> {
+    match item {
+        Reply::Array(items) => items,
+        other => vec![other],
+    }
+}
+
+fn is_flat(items: &[Reply]) -> bool {
+    matches!(items.first(), Some(Reply::Bulk(_)))
 }
 
 fn simpledb_meaning(name: &str, reply: Reply) -> Reply {

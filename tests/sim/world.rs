@@ -104,6 +104,10 @@ impl Link {
 struct World {
     reactor: Reactor,
     time: Arc<SimulatedTime>,
+    /// What keys hold at the end is more than strings.
+    has_collections: bool,
+    /// What time has been at least.
+    least_ms: i64,
     /// Some option has the server close clients of its own accord.
     closes_clients: bool,
     doors: Vec<Door>,
@@ -151,6 +155,8 @@ impl World {
         World {
             reactor,
             time,
+            has_collections: plan.has_collections,
+            least_ms: START_MS,
             closes_clients: plan.options.iter().any(|(name, _)| CLOSING.contains(name)),
             doors: plan.doors.clone(),
             links: Vec::new(),
@@ -284,6 +290,7 @@ impl World {
         {
             link.undelivered.pop_front();
             self.calls[index].invoked = Some(now);
+            self.calls[index].since_ms = self.least_ms;
         }
         count
     }
@@ -306,6 +313,7 @@ impl World {
         let now = self.tick();
         let ms = by.as_millis() as u64;
         self.time.advance(Duration::from_millis(ms));
+        self.least_ms += ms as i64;
         let words = vec![b"ADVANCE".to_vec(), ms.to_string().into_bytes()];
         let mut call = Call::new(TIME, 0, words);
         (call.invoked, call.returned) = (Some(now), Some(now + 1));
@@ -340,6 +348,9 @@ impl World {
             let Some((reply, len)) = link.door.decode(&link.written, &call.words) else { break };
             link.written.drain(..len);
             link.unanswered.pop_front();
+            if let (b"CLOCK", Reply::Int(now_ms)) = (&call.words[0][..], &reply) {
+                self.least_ms = self.least_ms.max(*now_ms);
+            }
             (call.returned, call.reply) = (Some(now), Some(reply));
             if call.invoked.is_none() {
                 let text = format!("an answer before the request had arrived: {call}");
@@ -348,7 +359,10 @@ impl World {
         }
         if link.peer.is_closed_by_server() {
             link.is_gone = true;
-            let is_cut_short = !link.unanswered.is_empty() && !link.may_end;
+            let waits = link.unanswered.front().is_some_and(|&call| self.calls[call].may_wait());
+            // As in Redis: who waits and sends nothing more is gone.
+            let may_end = link.may_end || (link.is_shut && waits);
+            let is_cut_short = !link.unanswered.is_empty() && !may_end;
             if is_cut_short {
                 self.fail(format!("the server has closed c{} for no reason", index + 1));
             }
@@ -384,8 +398,9 @@ impl World {
             if self.links.iter().all(|link| link.is_gone || link.unanswered.is_empty()) {
                 return;
             }
-            // Only time can help now: a pause has to end.
-            self.advance(wait.max(Duration::from_millis(1)));
+            // Only time can help now: a pause has to end, or a row of waits.
+            let least_ms = if self.has_collections { 100 } else { 1 };
+            self.advance(wait.max(Duration::from_millis(least_ms)));
         }
         let mut text = "these were never answered:\n".to_owned();
         for link in self.links.iter().filter(|link| !link.is_gone) {
@@ -450,6 +465,13 @@ impl World {
             self.call(reader, words("KEYS *"));
             for key in 1..=4 {
                 self.call(reader, words(&format!("PEXPIRETIME k{key}")));
+                if self.has_collections {
+                    self.call(reader, words(&format!("LRANGE k{key} 0 -1")));
+                    self.call(reader, words(&format!("SMEMBERS k{key}")));
+                    self.call(reader, words(&format!("HGETALL k{key}")));
+                    self.call(reader, words(&format!("ZRANGE k{key} 0 -1 WITHSCORES")));
+                    self.call(reader, words(&format!("XRANGE k{key} - +")));
+                }
             }
         }
         self.drain();
