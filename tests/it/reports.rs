@@ -351,16 +351,15 @@ fn essence(request: &Request, reply: &Reply) -> Vec<String> {
         ("slowlog", "get") => slow_commands(reply),
         ("memory", "stats" | "usage") | ("hello" | "time", _) => vec![shape(reply)],
         ("object", "refcount") => vec![shape(reply)],
-        ("command", "list") => {
-            let mut names = lines(&Reply::Array(sorted_names(reply)));
-            names.sort();
-            names
-        }
+        ("command", "list") => common_names(reply),
         // What there is, is compared elsewhere (`command::introspect::tests`).
         ("command", "" | "docs" | "info" | "count") => Vec::new(),
         // In the order of a table that Redis shuffles.
         ("config", "get") => sorted_lines(reply),
-        ("exec", _) => vec![shape(reply)],
+        ("exec", _) => match reply {
+            Reply::Array(replies) => vec![format!("{} replies", replies.len())],
+            other => lines(other),
+        },
         _ => lines(reply),
     }
 }
@@ -375,18 +374,15 @@ fn sorted_lines(reply: &Reply) -> Vec<String> {
     pairs
 }
 
-/// Names that both have: what is newer than 7.0 is ours alone, and what is not built yet theirs.
-fn sorted_names(reply: &Reply) -> Vec<Reply> {
+/// Names that both have, sorted: what is newer than 7.0 is ours alone, and what is not built yet theirs.
+fn common_names(reply: &Reply) -> Vec<String> {
     const THEIRS_OR_OURS: &[&str] =
         &["client|caching", "client|tracking", "client|setinfo", "client|no-touch"];
-    let Reply::Array(names) = reply else { return Vec::new() };
-    let is_common = |name: &&Reply| match name {
-        Reply::Bulk(name) | Reply::Status(name) => {
-            !THEIRS_OR_OURS.contains(&String::from_utf8_lossy(name).as_ref())
-        }
-        _ => true,
-    };
-    names.iter().filter(is_common).cloned().collect()
+    let Reply::Array(names) = reply else { return lines(reply) };
+    let mut names: Vec<String> = names.iter().map(text_of).collect();
+    names.retain(|name| !THEIRS_OR_OURS.contains(&&name[..]));
+    names.sort();
+    names
 }
 
 fn text_of(reply: &Reply) -> String {
@@ -405,7 +401,6 @@ fn shape(reply: &Reply) -> String {
         Reply::Integer(_) => "int".into(),
         Reply::Double(_) => "double".into(),
         Reply::Bulk(text) if is_number(text) => "number".into(),
-        Reply::Bulk(text) if text.len() > 40 => "text".into(),
         Reply::Array(items) => format!("[{}]", list(items)),
         Reply::Set(items) => format!("~[{}]", list(items)),
         Reply::Map(pairs) => {
