@@ -21,6 +21,7 @@ mod dump;
 mod eval;
 pub mod execute;
 mod expire;
+mod fcall;
 mod function;
 mod geo;
 mod geo_search;
@@ -52,6 +53,7 @@ mod nested;
 mod object;
 mod observe;
 mod options;
+mod pubsub;
 pub mod run_jobs;
 mod scan;
 mod scan_options;
@@ -146,8 +148,10 @@ pub(crate) const FAMILIES: &[&[Command]] = &[
     sort::COMMANDS,
     object::COMMANDS,
     dump::COMMANDS,
+    fcall::COMMANDS,
     function::COMMANDS,
     database::COMMANDS,
+    pubsub::COMMANDS,
     connection::COMMANDS,
     transaction::COMMANDS,
     client::COMMANDS,

@@ -15,6 +15,7 @@ use crate::command::spec::{Command, Group, KeySpec, category, command, doc};
 use crate::engine::ctx::{CmdResult, Ctx};
 use crate::engine::error::CmdError;
 use crate::engine::jobs::{Budget, Job};
+use crate::engine::session::Nesting;
 use crate::proto::args::Args;
 
 /// The table of contents of this family.
@@ -72,11 +73,13 @@ const SORT_RO: Command = Command {
 };
 
 fn sort(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
-    run(ctx, args, Plan::parse(args, true)?)
+    let orders_sets = ctx.client.nesting == Nesting::Script;
+    run(ctx, args, Plan { orders_sets, ..Plan::parse(args, true)? })
 }
 
 fn sort_ro(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
-    run(ctx, args, Plan::parse(args, false)?)
+    let orders_sets = ctx.client.nesting == Nesting::Script;
+    run(ctx, args, Plan { orders_sets, ..Plan::parse(args, false)? })
 }
 
 fn run(ctx: &mut Ctx<'_>, args: Args<'_>, plan: Plan) -> CmdResult {
@@ -112,6 +115,8 @@ pub(super) struct Plan {
     pub(super) gets: Vec<Template>,
     /// Argument that names the list to be made of the results.
     pub(super) store: Option<usize>,
+    /// Sets have an order: what a script does with the results should not depend on chance.
+    pub(super) orders_sets: bool,
 }
 
 /// What elements are sorted by.
@@ -136,6 +141,7 @@ impl Plan {
             wanted: usize::MAX,
             gets: Vec::new(),
             store: None,
+            orders_sets: false,
         };
         let mut index = 2;
         while index < args.len() {
