@@ -96,6 +96,8 @@ pub mod store;
 
 pub mod persist;
 
+pub mod script;
+
 pub mod engine;
 
 pub mod command;

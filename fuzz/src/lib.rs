@@ -1,5 +1,6 @@
-//! What the fuzz targets share: a reader of RESP replies that accepts nothing malformed, and the doors.
+//! What the fuzz targets share: a reader of RESP replies that accepts nothing malformed, the doors, and Lua.
 pub mod door;
+pub mod lua;
 
 /// Nesting no reply of ours comes near.
 const DEPTH_MAX: usize = 32;

@@ -1,5 +1,6 @@
 //! Layer 0: what could be another project's. Imports std and crates only.
 pub mod block;
+pub mod c_number;
 pub mod clock;
 pub mod crc;
 pub mod glob;

@@ -1,9 +1,12 @@
-//! CLIENT, but for LIST, INFO and KILL, which are in `client_list`.
+//! CLIENT, but for LIST, INFO and KILL, which are in `client_list`, and for what `client_tracking` has.
 //!
 //! What a subcommand sets is a field of the client's session; what follows from it happens where that field
 //! is read: in `execute` (CLIENT REPLY, CLIENT PAUSE), in the keyspace (NO-TOUCH), in the network layer.
 use crate::base::number;
 use crate::command::client_list::{client_info, client_kill, client_list};
+use crate::command::client_tracking::{
+    CLIENT_CACHING, CLIENT_GETREDIR, CLIENT_TRACKING, CLIENT_TRACKINGINFO,
+};
 use crate::command::help;
 use crate::command::spec::flag::{ADMIN, LOADING, NOSCRIPT, STALE};
 use crate::command::spec::{Command, Doc, Group, command, container, doc};
@@ -23,6 +26,7 @@ const CLIENT: Command = Command {
         Group::Connection,
         "client",
         &[
+            CLIENT_CACHING,
             CLIENT_GETNAME,
             CLIENT_GETREDIR,
             CLIENT_HELP,
@@ -36,6 +40,7 @@ const CLIENT: Command = Command {
             CLIENT_REPLY,
             CLIENT_SETINFO,
             CLIENT_SETNAME,
+            CLIENT_TRACKING,
             CLIENT_TRACKINGINFO,
             CLIENT_UNBLOCK,
             CLIENT_UNPAUSE,
@@ -47,12 +52,6 @@ const CLIENT_GETNAME: Command = Command {
     flags: NOSCRIPT | LOADING | STALE,
     doc: doc("2.6.9", "O(1)", "", "Get the current connection name"),
     ..command(Group::Connection, "getname", 2, client_getname)
-};
-
-const CLIENT_GETREDIR: Command = Command {
-    flags: NOSCRIPT | LOADING | STALE,
-    doc: doc("6.0.0", "O(1)", "", "Get tracking notifications redirection client ID if any"),
-    ..command(Group::Connection, "getredir", 2, client_getredir)
 };
 
 const CLIENT_HELP: Command = Command {
@@ -193,17 +192,6 @@ const CLIENT_SETNAME: Command = Command {
     ..command(Group::Connection, "setname", 3, client_setname)
 };
 
-const CLIENT_TRACKINGINFO: Command = Command {
-    flags: NOSCRIPT | LOADING | STALE,
-    doc: doc(
-        "6.2.0",
-        "O(1)",
-        "",
-        "Return information about server assisted client side caching for the current connection",
-    ),
-    ..command(Group::Connection, "trackinginfo", 2, client_trackinginfo)
-};
-
 const CLIENT_UNBLOCK: Command = Command {
     flags: ADMIN | NOSCRIPT | LOADING | STALE,
     doc: doc(
@@ -328,14 +316,14 @@ fn client_pause(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
         pause.until_ms = pause.until_ms.max(earlier.until_ms);
         pause.is_writes_only &= earlier.is_writes_only;
     }
-    ctx.engine.pause = (pause.until_ms > ctx.now).then_some(pause);
+    ctx.engine.set_pause((pause.until_ms > ctx.now).then_some(pause));
     keep_expired(ctx);
     ctx.reply.ok();
     Ok(())
 }
 
 fn client_unpause(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
-    ctx.engine.pause = None;
+    ctx.engine.set_pause(None);
     keep_expired(ctx);
     ctx.reply.ok();
     Ok(())
@@ -366,30 +354,14 @@ fn client_unblock(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     Ok(())
 }
 
-/// Redirection of tracking messages, which nobody can switch on yet.
-fn client_getredir(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
-    ctx.reply.int(-1);
-    Ok(())
-}
-
-fn client_trackinginfo(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
-    ctx.reply.map(3);
-    ctx.reply.bulk(b"flags");
-    ctx.reply.set(1);
-    ctx.reply.bulk(b"off");
-    ctx.reply.bulk(b"redirect");
-    ctx.reply.int(-1);
-    ctx.reply.bulk(b"prefixes");
-    ctx.reply.array(0);
-    Ok(())
-}
-
 fn client_help(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     help::reply(ctx, args, HELP)
 }
 
-/// DIFFERS: without CACHING and TRACKING, which do not exist yet; with the subcommands of Redis 7.2.
+/// DIFFERS: with the subcommands of Redis 7.2.
 const HELP: &[&str] = &[
+    "CACHING (YES|NO)",
+    "    Enable/disable tracking of the keys for next command in OPTIN/OPTOUT modes.",
     "GETREDIR",
     "    Return the client ID we are redirecting to when tracking is enabled.",
     "GETNAME",
@@ -430,6 +402,9 @@ const HELP: &[&str] = &[
     "    * LIB-VER: the client lib version.",
     "UNBLOCK <clientid> [TIMEOUT|ERROR]",
     "    Unblock the specified blocked client.",
+    "TRACKING (ON|OFF) [REDIRECT <id>] [BCAST] [PREFIX <prefix> [...]]",
+    "         [OPTIN] [OPTOUT] [NOLOOP]",
+    "    Control server assisted client side caching.",
     "TRACKINGINFO",
     "    Report tracking status for the current connection.",
     "NO-EVICT (ON|OFF)",

@@ -80,7 +80,7 @@ fn all_lines(
             is_own_due = false;
         }
         if !session.is_killed && is_wanted(session) {
-            line(session, session.io.args_bytes, &ctx.engine.table, ctx.now, text);
+            line(session, session.io.args_bytes, ctx.engine, ctx.now, text);
         }
     }
     if is_own_due {
@@ -96,22 +96,15 @@ fn line_of(ctx: &Ctx<'_>, args: Args<'_>, id: u64, text: &mut String) {
     let slot = ctx.engine.clients.slot_of(id);
     let session = slot.and_then(|slot| ctx.engine.clients.get(slot));
     if let Some(session) = session.filter(|session| !session.is_killed) {
-        line(session, session.io.args_bytes, &ctx.engine.table, ctx.now, text);
+        line(session, session.io.args_bytes, ctx.engine, ctx.now, text);
     }
 }
 
 /// The client whose command runs: that command is still in its query buffer.
 fn own_line(ctx: &Ctx<'_>, args: Args<'_>, text: &mut String) {
     let mut own = ctx.client.clone();
-    own.io.query_bytes += request_bytes(args);
-    line(&own, args.bytes_total(), &ctx.engine.table, ctx.now, text);
-}
-
-/// Bytes of a request as clients send it: `*2 $6 client $4 list`, with a line end after each part.
-fn request_bytes(args: Args<'_>) -> usize {
-    let digits = |number: usize| number.checked_ilog10().unwrap_or(0) as usize + 1;
-    let header = |number: usize| 1 + digits(number) + 2;
-    header(args.len()) + args.from(0).map(|arg| header(arg.len()) + arg.len() + 2).sum::<usize>()
+    own.io.query_bytes += args.wire_bytes();
+    line(&own, args.bytes_total(), ctx.engine, ctx.now, text);
 }
 
 /// Whom CLIENT KILL means; what is `None` is not looked at.
@@ -191,25 +184,4 @@ pub(super) fn client_kill(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
         _ => ctx.reply.count(killed),
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::request_bytes;
-    use crate::base::hash::KeyHasher;
-    use crate::proto::args::OwnedArgs;
-
-    #[test]
-    fn a_request_is_as_long_as_it_was_sent() {
-        let long = vec![b'x'; 100];
-        for parts in [vec![&b"client"[..], b"list"], vec![b"echo", b""], vec![b"set", b"k", &long]]
-        {
-            let owned = OwnedArgs::from_parts(parts.iter().copied());
-            let mut sent = format!("*{}\r\n", parts.len());
-            for part in &parts {
-                sent += &format!("${}\r\n{}\r\n", part.len(), String::from_utf8_lossy(part));
-            }
-            assert_eq!(request_bytes(owned.lend(&KeyHasher::new(1)).args()), sent.len());
-        }
-    }
 }

@@ -148,6 +148,7 @@ fn config_rewrite(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
 fn config_resetstat(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
     ctx.engine.stats.reset();
     ctx.engine.stalls.reset_durations();
+    ctx.engine.graveyard.freed = 0;
     for db in ctx.dbs() {
         db.stats = Default::default();
     }

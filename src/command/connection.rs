@@ -8,7 +8,7 @@ use crate::command::spec::{Command, Doc, Group, command, doc};
 use crate::engine::config::Opt;
 use crate::engine::ctx::{CmdResult, Ctx};
 use crate::engine::error::CmdError;
-use crate::engine::session::Replies;
+use crate::engine::session::{Replies, restraint};
 use crate::proto::args::Args;
 use crate::proto::reply::Resp;
 
@@ -107,7 +107,7 @@ fn hello(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
         _ => Some(protocol_version(args.at(1))?),
     };
     hello_options(ctx, args)?;
-    if ctx.engine.watch.needs_password && !ctx.client.is_authenticated {
+    if ctx.engine.thresholds.needs_password && !ctx.client.is_authenticated() {
         return Err(CmdError::Text(
             "NOAUTH HELLO must be called with the client already authenticated, otherwise the \
              HELLO AUTH <user> <pass> option can be used to authenticate the client and select \
@@ -172,7 +172,7 @@ fn hello_options(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
 
 fn auth(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     match args.len() {
-        2 if !ctx.engine.watch.needs_password => {
+        2 if !ctx.engine.thresholds.needs_password => {
             return Err(CmdError::Text(
                 "ERR AUTH <password> called without any password configured for the default \
                  user. Are you sure your configuration is correct?",
@@ -192,7 +192,7 @@ fn authenticate(ctx: &mut Ctx<'_>, user: &[u8], password: &[u8]) -> CmdResult {
     if user != b"default" || !(wanted.is_empty() || is_same_secret(password, wanted)) {
         return Err(WRONG_PASSWORD);
     }
-    ctx.client.is_authenticated = true;
+    ctx.client.set_authenticated(true);
     Ok(())
 }
 
@@ -214,17 +214,22 @@ fn quit(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
 
 /// Everything as it was when the client came, but for its id, its age, CLIENT NO-EVICT and CLIENT SETINFO.
 fn reset(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
-    if std::mem::take(&mut ctx.client.is_monitor)
+    if ctx.client.restrain(restraint::MONITOR, false)
         && let Some(slot) = ctx.engine.clients.slot_of(ctx.client.id)
     {
         ctx.engine.monitors.retain(|monitor| *monitor != slot);
     }
+    if let Some(transaction) = ctx.client.end_transaction() {
+        ctx.engine.graveyard.bury_garbage(Box::new(transaction.into_commands()));
+    }
+    ctx.engine.unwatch(ctx.client.id);
+    ctx.engine.end_tracking(ctx.client);
     let client = &mut *ctx.client;
     client.db = 0;
     client.resp = Resp::V2;
     client.name = Box::default();
     client.is_no_touch = false;
-    client.is_authenticated = !ctx.engine.watch.needs_password;
+    client.set_authenticated(!ctx.engine.thresholds.needs_password);
     // The reply to RESET itself stays away after CLIENT REPLY SKIP.
     if client.replies != Replies::Skip {
         client.replies = Replies::On;

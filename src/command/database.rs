@@ -3,7 +3,9 @@
 //! A flush detaches what the database held in O(1); the graveyard frees it in slices between turns. So SYNC
 //! and ASYNC are the same here: neither makes anybody wait. Cost: O(1), FLUSHALL and SWAPDB O(databases).
 use crate::base::number;
-use crate::command::spec::flag::{FAST, LOADING, OTHER_DB, READONLY, READS_ALL, STALE, WRITE};
+use crate::command::spec::flag::{
+    EMPTIES, FAST, LOADING, OTHER_DB, READONLY, READS_ALL, STALE, WRITE,
+};
 use crate::command::spec::{Command, Doc, Group, category, command, doc};
 use crate::engine::ctx::{CmdResult, Ctx, Event};
 use crate::engine::engine::Shared;
@@ -45,7 +47,7 @@ const DBSIZE: Command = Command {
 };
 
 const FLUSHDB: Command = Command {
-    flags: WRITE,
+    flags: WRITE | EMPTIES,
     categories: category::DANGEROUS | category::KEYSPACE,
     tips: &["request_policy:all_shards", "response_policy:all_succeeded"],
     doc: Doc {
@@ -64,7 +66,7 @@ const FLUSHDB: Command = Command {
 };
 
 const FLUSHALL: Command = Command {
-    flags: WRITE,
+    flags: WRITE | EMPTIES,
     categories: category::DANGEROUS | category::KEYSPACE,
     tips: &["request_policy:all_shards", "response_policy:all_succeeded"],
     doc: Doc {
@@ -96,6 +98,7 @@ fn swapdb(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     let (Some(first), Some(second)) = (in_range(first), in_range(second)) else {
         return Err(CmdError::Text("ERR DB index is out of range"));
     };
+    ctx.tell_swap(first, second);
     let mut chosen = ctx
         .dbs()
         .enumerate()

@@ -3,20 +3,25 @@
 //! lookup → arity → protected → authentication → memory → pause → run → error → statistics → MONITOR → slow log.
 //! The order is Redis's (`processCommand`), since clients see which error comes first.
 //! The time of a command is read from the processor's counter once: its end is the next one's beginning.
+use std::borrow::Cow;
+
 use crate::base::block::Block;
 use crate::base::clock::Clock;
 use crate::base::probes;
+use crate::command::client_tracking;
 use crate::command::run_jobs::{self, Parked};
 use crate::command::serve;
 use crate::command::spec::{Command, flag};
 use crate::command::table::{CommandId, CommandTable, Found};
+use crate::command::transaction;
 use crate::engine::config::{Config, Opt};
 use crate::engine::ctx::{CmdResult, Ctx, OtherDbs};
 use crate::engine::engine::{Engine, Shared};
 use crate::engine::error::CmdError;
 use crate::engine::evict::Room;
+use crate::engine::hotkeys::Usage;
 use crate::engine::monitor;
-use crate::engine::session::{Replies, Session, Waiting};
+use crate::engine::session::{Nesting, Replies, Session, Waiting, restraint};
 use crate::proto::args::{ArgList, Args, HashHint, Span};
 use crate::proto::reply::{Mark, Output, Reply};
 
@@ -68,6 +73,10 @@ impl Engine {
     ) -> Outcome {
         let Request { buffer, spans, blocks, command, hint } = request;
         if self.make_room(session.db) {
+            if !self.shared.outbox.pending.is_empty() {
+                // A copy of what was just evicted is void before the command says so.
+                self.shared.settle_pending(session, out);
+            }
             // Not the command's time.
             *started = self.shared.clock.ticks();
         }
@@ -77,10 +86,15 @@ impl Engine {
         let looked_up = command.or_else(|| shared.table.find(args.at(0)));
         let mark = out.mark();
         let resolved = match check(shared, session, args, looked_up) {
-            Ok(Some(resolved)) => resolved,
-            Ok(None) => {
+            Ok(Verdict::Run(resolved)) => resolved,
+            Ok(Verdict::Wait) => {
                 run_jobs::unqueue(shared, session);
                 return Outcome::Postponed;
+            }
+            Ok(Verdict::Queue(resolved)) => {
+                transaction::queue(shared, session, resolved, args, out);
+                *started = shared.clock.ticks();
+                return Outcome::Done;
             }
             Err(refusal) => {
                 refuse(shared, session, refusal, out);
@@ -105,6 +119,15 @@ impl Engine {
         let mut ctx = Ctx { db, others, reply, client: session, engine: shared, now };
         probes::command_begin(|| ctx.engine.table.full_name(id));
         let result = (command.handler)(&mut ctx, args);
+        if matches!(result, Err(CmdError::Compound)) {
+            if session.is(restraint::TRACKING) {
+                client_tracking::note_script(session, command, args);
+            }
+            let begun = (mark, &mut *started);
+            let outcome = self.execute_compound(session, request, resolved, out, begun);
+            self.after_command(started);
+            return outcome;
+        }
         let shared = &mut self.shared;
         let ended = shared.clock.ticks();
         let ticks = ended.saturating_sub(*started);
@@ -113,7 +136,8 @@ impl Engine {
         let ran = Ran { id, command, ticks, turn_ticks: ticks, result, mark, has_waited: false };
         let outcome = match ran.result {
             Err(CmdError::Parked) => {
-                run_jobs::park(&mut self.dbs, shared, session, args, Parked { ran, now, out });
+                let parked = Parked { ran, now, out, places: None };
+                run_jobs::park(&mut self.dbs, shared, session, args, parked);
                 Outcome::Running
             }
             Err(CmdError::Blocked) => {
@@ -125,12 +149,25 @@ impl Engine {
                 Outcome::Done
             }
         };
-        if !self.shared.blocking.is_empty() && self.has_ready_keys() {
-            self.serve_after_command();
-            // Not the next command's time.
-            *started = self.shared.clock.ticks();
+        if self.shared.listeners != 0 || !self.shared.blocking.is_empty() {
+            self.after_command(started);
         }
         outcome
+    }
+
+    /// A command has ended, and somebody listens to changes: those who can be served are.
+    #[cold]
+    pub fn after_command(&mut self, started: &mut u64) {
+        if self.shared.busy.is_some() {
+            // It has not ended.
+            return;
+        }
+        self.note_gone();
+        if !self.shared.blocking.is_empty() && self.has_ready_keys() {
+            self.serve_after_command();
+        }
+        // Not the next command's time.
+        *started = self.shared.clock.ticks();
     }
 }
 
@@ -169,17 +206,25 @@ pub(super) fn account(
         shared.stats.count_failure(ran.id, &message);
         Reply::new(out, session.resp).error(&message);
     }
-    if session.replies != Replies::On {
+    if session.replies != Replies::On && session.nesting == Nesting::None {
         session.filter_reply(ran.mark, out);
+    }
+    if session.is(restraint::TRACKING) {
+        client_tracking::after_command(shared, session, (ran.id, ran.command), args);
     }
     // After the command, as in Redis: a SELECT shows the database it chose, a RESET no longer sees itself.
     let is_hidden = ran.command.flags & (flag::SKIP_MONITOR | flag::ADMIN) != 0;
     if !shared.monitors.is_empty() && !is_hidden && !ran.has_waited {
         monitor::feed(shared, session, args);
     }
-    if ran.ticks >= shared.watch.least_ticks {
+    if ran.ticks >= shared.thresholds.least_ticks {
         shared.note_culprit(session, ran.id, args, ran.turn_ticks);
         shared.record_slow(session, args, ran.command, ran.ticks);
+        // Of a script, its own keys count.
+        if shared.hotkeys.is_some() && session.nesting != Nesting::Script {
+            let bytes = (args.wire_bytes() + out.len_since(ran.mark)) as u64;
+            shared.note_hot_keys(ran.command, args, Usage { ticks: ran.ticks, bytes });
+        }
         if !ran.has_waited {
             shared.note_command_spike(ran.command, ran.ticks);
         }
@@ -192,20 +237,28 @@ struct Refusal {
     error: CmdError,
 }
 
-/// Everything that can keep a command from running; `None`: it has to wait.
+/// What becomes of a command that nothing is wrong with.
+enum Verdict {
+    /// It runs.
+    Run(Found),
+    /// It has to wait.
+    Wait,
+    /// EXEC will run it.
+    Queue(Found),
+}
+
+/// Everything that can keep a command from running.
 #[inline(always)]
 fn check(
     shared: &mut Shared,
     session: &mut Session,
     args: Args<'_>,
     looked_up: Option<Found>,
-) -> Result<Option<Found>, Refusal> {
+) -> Result<Verdict, Refusal> {
     let found = resolve(shared, args, looked_up)?;
     let Found { id, command, .. } = found;
     let refuse = |error| Err(Refusal { id: Some(id), error });
-    let wanted = i64::from(command.arity);
-    let given = args.len() as i64;
-    if (wanted > 0 && given != wanted) || given < -wanted {
+    if !is_arity_right(command, args) {
         return refuse(CmdError::owned(&[
             b"ERR wrong number of arguments for '",
             shared.table.full_name(id).as_bytes(),
@@ -219,35 +272,73 @@ fn check(
              configuration file, and then restart the server.",
         ));
     }
-    if shared.watch.needs_password
-        && !session.is_authenticated
-        && command.flags & flag::NO_AUTH == 0
-    {
-        return refuse(CmdError::Text("NOAUTH Authentication required."));
-    }
-    if shared.eviction.room != Room::Enough && command.flags & flag::DENYOOM != 0 {
-        match shared.eviction.room {
-            Room::Out => return refuse(CmdError::OutOfMemory),
-            Room::Wait => {
-                session.waiting = Some(Waiting::Room);
-                return Ok(None);
-            }
-            Room::Enough | Room::Running => {}
-        }
-    }
-    let touches_keys = command.flags & (flag::WRITE | flag::READONLY | flag::MAY_REPLICATE) != 0;
-    if session.is_monitor && touches_keys {
-        return refuse(CmdError::Text("ERR Replica can't interact with the keyspace"));
-    }
-    if shared.pause.is_some() {
-        let may_write = command.flags & (flag::WRITE | flag::MAY_REPLICATE) != 0;
-        if shared.is_paused(may_write) {
-            session.waiting = Some(Waiting::Pause);
-            return Ok(None);
-        }
+    if session.restraint | shared.restraint != 0 {
+        return check_restraints(shared, session, found).or_else(refuse);
     }
     session.waiting = None;
-    Ok(Some(found))
+    Ok(Verdict::Run(found))
+}
+
+/// Whether a request has as many arguments as its command takes.
+#[inline]
+pub(super) fn is_arity_right(command: &Command, args: Args<'_>) -> bool {
+    let (wanted, given) = (i64::from(command.arity), args.len() as i64);
+    !((wanted > 0 && given != wanted) || given < -wanted)
+}
+
+/// The long part of the checklist, for a client or at a time that is not like most.
+#[inline(never)]
+fn check_restraints(
+    shared: &mut Shared,
+    session: &mut Session,
+    found: Found,
+) -> Result<Verdict, CmdError> {
+    let command = found.command;
+    let flags = match (&session.transaction, command.name) {
+        // It does what they do.
+        (Some(transaction), "exec") => command.flags | transaction.flags(),
+        _ => command.flags,
+    };
+    let may_be_anybody = command.flags & flag::NO_AUTH != 0;
+    if shared.thresholds.needs_password && !session.is_authenticated() && !may_be_anybody {
+        return Err(CmdError::Text("NOAUTH Authentication required."));
+    }
+    let is_queueing = session.is(restraint::MULTI);
+    if is_queueing && command.flags & flag::NO_MULTI != 0 {
+        return Err(CmdError::Text("ERR Command not allowed inside a transaction"));
+    }
+    if shared.eviction.room != Room::Enough {
+        // What is queued takes memory, too.
+        let is_growing = is_queueing && !transaction::may_end(command);
+        if is_growing || flags & flag::DENYOOM != 0 {
+            match shared.eviction.room {
+                Room::Out => return Err(CmdError::OutOfMemory),
+                Room::Wait => {
+                    session.waiting = Some(Waiting::Room);
+                    return Ok(Verdict::Wait);
+                }
+                Room::Enough | Room::Running => {}
+            }
+        }
+    }
+    if let Some(busy) = &shared.busy
+        && command.flags & flag::ALLOW_BUSY == 0
+    {
+        return Err(CmdError::Text(busy.error));
+    }
+    let touches_keys = command.flags & (flag::WRITE | flag::READONLY | flag::MAY_REPLICATE) != 0;
+    if session.is(restraint::MONITOR) && touches_keys {
+        return Err(CmdError::Text("ERR Replica can't interact with the keyspace"));
+    }
+    if shared.is_paused(flags & (flag::WRITE | flag::MAY_REPLICATE) != 0) {
+        session.waiting = Some(Waiting::Pause);
+        return Ok(Verdict::Wait);
+    }
+    session.waiting = None;
+    if is_queueing && !transaction::is_control(command) {
+        return Ok(Verdict::Queue(found));
+    }
+    Ok(Verdict::Run(found))
 }
 
 /// The command or, for a container, the subcommand that is meant.
@@ -284,7 +375,20 @@ fn refuse(shared: &mut Shared, session: &mut Session, refusal: Refusal, out: &mu
     if let Some(stats) = refusal.id.and_then(|id| shared.stats.commands.get_mut(id.index())) {
         stats.rejected += 1;
     }
-    let message = refusal.error.message();
+    let mut message = refusal.error.message();
+    session.abort_transaction();
+    let is_exec = refusal.id.is_some_and(|id| shared.table.command(id).name == "exec");
+    if is_exec {
+        session.end_transaction();
+        shared.unwatch(session.id);
+        let reason = message.strip_prefix(b"ERR ").unwrap_or(&message);
+        let reason = [b"EXECABORT Transaction discarded because of: ", reason].concat();
+        message = Cow::Owned(reason);
+    }
+    if session.is(restraint::TRACKING) {
+        let name = refusal.id.map_or("", |id| shared.table.full_name(id));
+        client_tracking::end_caching(session, name.starts_with("client"));
+    }
     shared.stats.count_error(&message);
     Reply::new(out, session.resp).error(&message);
     session.active_ms = shared.clock.unix_ms();

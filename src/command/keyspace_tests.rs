@@ -23,7 +23,7 @@ impl Server {
     fn new() -> Server {
         let engine = Engine::new(Config::new("/".into()), Clock::manual(START_MS), Some(7));
         let mut session = Session::new(Address::InProcess, START_MS);
-        session.is_authenticated = true;
+        session.set_authenticated(true);
         Server { engine, session }
     }
 

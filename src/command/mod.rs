@@ -5,7 +5,9 @@ mod bitmap;
 mod bitop;
 mod client;
 mod client_list;
+mod client_tracking;
 mod clock;
+mod cluster;
 pub mod config;
 mod connection;
 mod copy;
@@ -16,8 +18,10 @@ mod debug_object;
 pub mod direct;
 mod distribution;
 mod dump;
+mod eval;
 pub mod execute;
 mod expire;
+mod function;
 mod geo;
 mod geo_search;
 mod geo_search_job;
@@ -29,6 +33,7 @@ mod hash_timed;
 mod hash_value;
 mod hash_walk;
 mod help;
+mod hotkeys;
 mod hyperloglog;
 pub mod introspect;
 mod items;
@@ -42,12 +47,16 @@ mod list_inner;
 mod list_value;
 mod lolwut;
 mod memory;
+mod module;
+mod nested;
 mod object;
 mod observe;
 mod options;
 pub mod run_jobs;
 mod scan;
 mod scan_options;
+mod script;
+mod script_run;
 pub mod serve;
 mod server;
 mod set;
@@ -75,6 +84,7 @@ mod string_tests;
 mod string_value;
 mod string_weigh;
 pub mod syntax;
+mod transaction;
 mod zset;
 mod zset_combine;
 mod zset_combine_job;
@@ -92,6 +102,8 @@ use table::{Catalogue, CommandTable};
 
 /// All commands by family. A family not listed here is dead code, which the compiler refuses.
 pub(crate) const FAMILIES: &[&[Command]] = &[
+    eval::COMMANDS,
+    script::COMMANDS,
     string::COMMANDS,
     string_set::COMMANDS,
     string_number::COMMANDS,
@@ -134,12 +146,17 @@ pub(crate) const FAMILIES: &[&[Command]] = &[
     sort::COMMANDS,
     object::COMMANDS,
     dump::COMMANDS,
+    function::COMMANDS,
     database::COMMANDS,
     connection::COMMANDS,
+    transaction::COMMANDS,
     client::COMMANDS,
     server::COMMANDS,
     observe::COMMANDS,
     stalls::COMMANDS,
+    hotkeys::COMMANDS,
+    cluster::COMMANDS,
+    module::COMMANDS,
     memory::COMMANDS,
     debug::COMMANDS,
     clock::COMMANDS,

@@ -10,6 +10,7 @@ use crate::command::{distribution, help, latency_report};
 use crate::engine::ctx::{CmdResult, Ctx};
 use crate::engine::error::CmdError;
 use crate::engine::latency::Series;
+use crate::engine::session::restraint;
 use crate::proto::args::Args;
 
 /// The table of contents of this family.
@@ -302,7 +303,7 @@ fn latency_help(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
 
 /// A client that monitors already gets no second OK, as in Redis.
 fn monitor(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
-    if std::mem::replace(&mut ctx.client.is_monitor, true) {
+    if ctx.client.restrain(restraint::MONITOR, true) {
         return Ok(());
     }
     // Embedded, a client may be in no registry; nobody could be sent the feed then.

@@ -8,12 +8,14 @@ use crate::base::probes;
 use crate::command::execute::{self, Ran};
 use crate::command::keys::ranges_of;
 use crate::command::spec::{Begin, flag};
+use crate::command::transaction;
 use crate::engine::background::Work;
+use crate::engine::changes::listener;
 use crate::engine::ctx::{CmdResult, Ctx, OtherDbs};
-use crate::engine::engine::{Engine, Shared};
+use crate::engine::engine::{Busy, Engine, Shared};
 use crate::engine::error::CmdError;
 use crate::engine::jobs::{
-    Budget, INDEX, Job, KeyRange, KeySource, Parking, Phase, Place, Running, Step, Taking,
+    Budget, INDEX, Job, KeyRange, KeySource, Parking, Phase, Place, Running, Step, Taking, Task,
     UNITS_AT_ONCE, WHOLE, places_of_taker,
 };
 use crate::engine::session::{Session, Waiting};
@@ -39,8 +41,28 @@ pub(super) fn claim(
     found: Found,
     args: Args<'_>,
 ) -> bool {
-    let places = places_of(dbs.len(), session, found, args);
+    let around = Around::of(dbs, shared);
+    let places = match found.command.name {
+        "exec" => transaction::places_of_exec(around, session, args.hasher()),
+        _ => places_of(around, session.db, found, args),
+    };
     claim_places(dbs, shared, session, places)
+}
+
+/// What the places of a command depend on besides itself.
+#[derive(Clone, Copy)]
+pub(super) struct Around {
+    /// How many databases there are.
+    pub(super) db_count: usize,
+    /// A transaction is on its way.
+    has_compound: bool,
+}
+
+impl Around {
+    /// As it is now.
+    pub(super) fn of(dbs: &[Db], shared: &Shared) -> Around {
+        Around { db_count: dbs.len(), has_compound: shared.jobs.has_compound() }
+    }
 }
 
 /// As [`claim`], for what needs these places.
@@ -78,38 +100,67 @@ pub fn unqueue(shared: &mut Shared, session: &mut Session) {
     }
 }
 
-/// What a command needs, and how. Of one with very many keys only the whole: as a job it takes them itself.
-fn places_of(
-    db_count: usize,
-    session: &Session,
+/// Whether no job holds what a command needs.
+pub(super) fn are_free(engine: &Engine, session: &Session, found: Found, args: Args<'_>) -> bool {
+    let around = Around::of(&engine.dbs, &engine.shared);
+    all_places_of(around, session.db, found, args).into_iter().all(|((db, hash), hold)| {
+        engine.dbs.get(db).is_none_or(|db| db.holds.is_free_for(hash, hold, NO_JOB))
+    })
+}
+
+/// As [`places_of`], of very many keys all.
+pub(super) fn all_places_of(
+    around: Around,
+    selected: usize,
+    found: Found,
+    args: Args<'_>,
+) -> Vec<(Place, Hold)> {
+    let keys = KeySource::Ranges(ranges_of(found.command, args));
+    let mut places = places_of(around, selected, found, args);
+    if keys.len() > UNITS_AT_ONCE {
+        places.extend(places_in(&keys, selected, args, 0));
+    }
+    places
+}
+
+/// What a command needs, and how, in database `selected`. Of one with very many keys only the whole: as a job it takes
+/// them itself.
+pub(super) fn places_of(
+    around: Around,
+    selected: usize,
     Found { command, .. }: Found,
     args: Args<'_>,
 ) -> Vec<(Place, Hold)> {
+    let db_count = around.db_count;
     let mut places = Vec::new();
+    if command.flags & flag::EMPTIES != 0 && around.has_compound {
+        // A database that a transaction works in is emptied before it or after it.
+        places.extend((0..db_count).map(|db| ((db, INDEX), Hold::Write)));
+    }
     if command.flags & flag::READS_ALL != 0 {
         // Against what is half done, which holds the whole as a reader among its like.
-        places.push(((session.db, WHOLE), Hold::Write));
+        places.push(((selected, WHOLE), Hold::Write));
     }
     let keys = KeySource::Ranges(ranges_of(command, args));
     let count = keys.len();
     if command.keys.iter().any(|spec| matches!(spec.begin, Begin::Unknown)) {
         // It may find further keys, and takes all of them in slices then.
-        places.extend(places_of_taker(session.db, false));
+        places.extend(places_of_taker(selected, false));
     }
     if count == 0 && command.flags & flag::OTHER_DB != 0 {
         // SWAPDB.
         places.extend((0..db_count).map(|db| ((db, INDEX), Hold::Write)));
     }
     if count > UNITS_AT_ONCE {
-        places.extend(places_of_taker(session.db, keys.is_written()));
+        places.extend(places_of_taker(selected, keys.is_written()));
         return places;
     }
     let reaches_others = command.flags & flag::OTHER_DB != 0;
-    for (hash, hold) in hashes_in(&keys, args, 0) {
+    for (place, hold) in places_in(&keys, selected, args, 0) {
         if reaches_others {
-            places.extend((0..db_count).map(|db| ((db, hash), hold)));
+            places.extend((0..db_count).map(|db| ((db, place.1), hold)));
         } else {
-            places.push(((session.db, hash), hold));
+            places.push((place, hold));
         }
     }
     places
@@ -123,6 +174,8 @@ pub(super) struct Parked<'o> {
     pub(super) now: i64,
     /// The client's output; what the command wrote there moves to the job.
     pub(super) out: &'o mut Output,
+    /// What it holds, where that is not its own keys.
+    pub(super) places: Option<Vec<(Place, Hold)>>,
 }
 
 /// Makes a job of the command whose handler has just returned [`CmdError::Parked`]. The caller of the command gives
@@ -135,27 +188,34 @@ pub(super) fn park(
     shared: &mut Shared,
     session: &mut Session,
     args: Args<'_>,
-    Parked { ran, now, out }: Parked<'_>,
+    Parked { ran, now, out, places }: Parked<'_>,
 ) {
-    let Some(Parking { job, taking }) = shared.jobs.take_parking() else { return };
+    let Some(Parking { task, taking }) = shared.jobs.take_parking() else { return };
     shared.note_culprit(session, ran.id, args, ran.turn_ticks);
+    let has_places = places.is_some();
+    let keys = match (places, taking) {
+        (Some(places), _) => KeySource::Places(places),
+        (None, Taking::InSlicesAndFurther) => {
+            KeySource::Further { ranges: ranges_of(ran.command, args), hashes: Vec::new() }
+        }
+        (None, _) => KeySource::Ranges(ranges_of(ran.command, args)),
+    };
     let start = Start {
-        job,
+        task,
         found: Found { id: ran.id, command: ran.command, first_key: 0 },
-        keys: match taking {
-            Taking::InSlicesAndFurther => {
-                KeySource::Further { ranges: ranges_of(ran.command, args), hashes: Vec::new() }
-            }
-            _ => KeySource::Ranges(ranges_of(ran.command, args)),
+        keys,
+        phase: match (has_places, taking) {
+            (_, Taking::AtOnce) => Phase::Work,
+            (true, _) => Phase::Find,
+            (false, _) => Phase::Take(0),
         },
-        phase: if taking == Taking::AtOnce { Phase::Work } else { Phase::Take(0) },
         now,
         ticks: ran.ticks,
         out: out.split_off(ran.mark),
         has_waited: ran.has_waited,
     };
     let mut running = begin(dbs, shared, session, start);
-    if let Some((db, hash)) = running.job.elsewhere(args)
+    if let Some((db, hash)) = running.task.elsewhere(args)
         && let Some(other) = dbs.get_mut(db)
         && other.holds.hold(hash, Hold::Write, running.id).is_ok()
     {
@@ -163,16 +223,19 @@ pub(super) fn park(
     }
     if taking == Taking::AtOnce {
         // Nobody else has run since the claim: all of them are free.
-        for (hash, how) in hashes_in(&running.keys, args, 0) {
-            hold(dbs, &running, hash, how);
+        for (place, how) in places_in(&running.keys, running.db, args, 0) {
+            hold(dbs, running.id, place, how);
         }
+    }
+    if let Task::Compound(Some(compound)) = &running.task {
+        shared.set_busy(compound.busy().map(|error| Busy { job: running.id, error }));
     }
     shared.jobs.add(running);
 }
 
 /// What is not the same for every job that begins.
 struct Start {
-    job: Box<dyn Job>,
+    task: Task,
     found: Found,
     keys: KeySource,
     phase: Phase,
@@ -184,20 +247,22 @@ struct Start {
 
 /// A job of this client, whose request is still to come. It holds what stands for the database, not its keys.
 fn begin(dbs: &mut [Db], shared: &mut Shared, session: &mut Session, start: Start) -> Box<Running> {
-    let Start { job, found, keys, phase, now, ticks, out, has_waited } = start;
+    let Start { task, found, keys, phase, now, ticks, out, has_waited } = start;
     session.waiting = Some(Waiting::Job);
     let is_taker = phase != Phase::Work;
     let finds_further_keys = matches!(keys, KeySource::Further { .. });
+    let is_compound = matches!(task, Task::Compound(_));
     let running = Box::new(Running {
         id: shared.jobs.new_id(),
         ticket: shared.jobs.new_ticket(),
-        job,
+        task,
         args: OwnedArgs::default(),
         args_bytes: 0,
         found,
         session: Box::new(session.clone()),
         client: shared.clients.slot_of(session.id).unwrap_or(usize::MAX),
-        db: session.db,
+        // One that runs others is at home in no database: what it holds says where it works.
+        db: if is_compound { usize::MAX } else { session.db },
         limbo: None,
         // What is found further is only read.
         is_partial: is_taker && keys.is_written() && !finds_further_keys,
@@ -214,10 +279,10 @@ fn begin(dbs: &mut [Db], shared: &mut Shared, session: &mut Session, start: Star
         has_waited,
     });
     if running.is_partial {
-        hold(dbs, &running, WHOLE, Hold::Read);
+        hold(dbs, running.id, (running.db, WHOLE), Hold::Read);
     }
     if is_taker || running.writes() {
-        hold(dbs, &running, INDEX, Hold::Read);
+        hold(dbs, running.id, (running.db, INDEX), Hold::Read);
     }
     running
 }
@@ -235,7 +300,7 @@ impl Engine {
     ) -> CmdResult {
         let (id, now) = self.begin_verb(session, verb)?;
         let start = Start {
-            job,
+            task: Task::Job(job),
             found: self.shared.table.found(id),
             keys: KeySource::Found { hashes: Vec::new(), hold: how },
             phase: Phase::Find,
@@ -267,7 +332,8 @@ impl Engine {
         let clock = &self.shared.clock;
         let until = clock.ticks().saturating_add(clock.ticks_of(budget_us.saturating_mul(1000)));
         loop {
-            if self.has_ready_keys() && !self.shared.jobs.is_stopped() {
+            let is_free = self.shared.busy.is_none() && !self.shared.jobs.is_stopped();
+            if is_free && self.has_ready_keys() {
                 self.shared.jobs.count_slice();
                 let mut budget = self.shared.jobs.budget(until, &self.shared.clock);
                 if self.serve(&mut budget) == Work::Left || self.shared.jobs.is_forced() {
@@ -299,6 +365,21 @@ impl Engine {
         if self.has_work_for_jobs() { Work::Left } else { Work::Done }
     }
 
+    /// Goes on with all jobs until none can go on, however long that takes: for a command that is in the middle of its
+    /// work, and finds a key held that it could not name before.
+    pub(super) fn finish_jobs(&mut self) {
+        while let Some(mut running) = self.shared.jobs.take_next() {
+            running.slice_ticks = self.shared.clock.ticks();
+            self.shared.jobs.exchange(&running, &mut self.dbs);
+            let is_over = self.advance(&mut running, &mut Budget::unlimited());
+            self.shared.jobs.exchange(&running, &mut self.dbs);
+            match is_over {
+                true => self.forget_job(*running),
+                false => self.shared.jobs.add(running),
+            }
+        }
+    }
+
     /// Whether [`Engine::run_jobs`] has something to go on with.
     pub fn has_work_for_jobs(&self) -> bool {
         self.shared.jobs.is_runnable() || (self.has_ready_keys() && !self.shared.jobs.is_stopped())
@@ -309,8 +390,8 @@ impl Engine {
         let shared = &mut self.shared;
         let id = running.found.id;
         probes::job_slice(|| shared.table.full_name(id), || shared.clock.nanos(ticks));
-        if ticks >= shared.watch.culprit_ticks {
-            let shown = running.job.shown(running.args.lend(&self.hasher).args(), 2);
+        if ticks >= shared.thresholds.culprit_ticks {
+            let shown = running.task.shown(running.args.lend(&self.hasher).args(), 2);
             let list = shown.as_ref().unwrap_or(&running.args).lend(&self.hasher);
             shared.note_culprit(&running.session, id, list.args(), ticks);
         }
@@ -320,7 +401,7 @@ impl Engine {
     fn note_memory(&mut self, running: &Running) {
         if !running.is_orphan && !matches!(running.phase, Phase::Release(_)) {
             let reply_bytes =
-                running.out.capacity() + running.out.block_bytes() + running.job.reply_bytes();
+                running.out.capacity() + running.out.block_bytes() + running.task.reply_bytes();
             self.shared.clients.note_job(running.client, running.args_bytes + reply_bytes);
         }
     }
@@ -389,9 +470,15 @@ impl Engine {
 
     /// Has the job find the next of its keys.
     fn find_keys(&mut self, running: &mut Running, budget: &mut Budget) -> Result<Step, CmdError> {
+        if let (Task::Compound(Some(compound)), KeySource::Places(places)) =
+            (&mut running.task, &mut running.keys)
+        {
+            return Ok(compound.find_places(self, places, budget));
+        }
         let KeySource::Found { hashes, .. } = &mut running.keys else { return Ok(Step::Done) };
         let list = running.args.lend(&self.hasher);
-        running.job.find_keys(list.args(), hashes, budget)
+        let Some(job) = running.task.job() else { return Ok(Step::Done) };
+        job.find_keys(list.args(), hashes, budget)
     }
 
     /// Has the job look for the next of its further keys in those it holds.
@@ -409,7 +496,6 @@ impl Engine {
 
     /// Takes keys, those it changes first, until all are held, one is not free, or the slice is over; true: all are.
     fn take_keys(&mut self, running: &mut Running, from: usize, budget: &mut Budget) -> bool {
-        let Some(db) = self.dbs.get_mut(running.db) else { return true };
         // The list lives as long as the loop, and the job's fields change meanwhile.
         let args = std::mem::take(&mut running.args);
         let keys = std::mem::take(&mut running.keys);
@@ -417,8 +503,9 @@ impl Engine {
         let jobs = &mut self.shared.jobs;
         let (mut taken, piece) = (from, budget.piece(KEYS_PER_STEP));
         let mut is_complete = true;
-        for (hash, how) in hashes_in(&keys, lent.args(), from) {
-            let place = (running.db, hash);
+        for (place, how) in places_in(&keys, running.db, lent.args(), from) {
+            let Some(db) = self.dbs.get_mut(place.0) else { continue };
+            let hash = place.1;
             // Of a database emptied since then, nobody but jobs of the same time wants anything.
             let is_first = running.limbo.is_some() || !jobs.is_ahead(place, how, running.ticket);
             let is_free = is_first && db.holds.is_free_for(hash, how, running.id);
@@ -446,6 +533,9 @@ impl Engine {
 
     /// One step of the work itself.
     fn work(&mut self, running: &mut Running, budget: &mut Budget) -> Result<Step, CmdError> {
+        if matches!(running.task, Task::Compound(_)) {
+            return self.step_compound(running, budget);
+        }
         if running.is_orphan && running.found.command.flags & flag::WRITE == 0 {
             self.with_ctx(running, |job, ctx, _| job.give_up(ctx));
             return Ok(Step::Done);
@@ -467,7 +557,7 @@ impl Engine {
         let reply = Reply::new(&mut running.out, running.session.resp);
         let client = &mut *running.session;
         let mut ctx = Ctx { db, others, reply, client, engine: &mut self.shared, now: running.now };
-        Some(work(&mut *running.job, &mut ctx, list.args()))
+        Some(work(running.task.job()?, &mut ctx, list.args()))
     }
 
     /// `client-output-buffer-limit` while the reply grows: false where the client is cut and nothing else needs the
@@ -475,13 +565,14 @@ impl Engine {
     fn check_reply(&mut self, running: &mut Running) -> bool {
         running.out.seal();
         let limit_bytes = self.shared.config.output_limits().normal.hard_bytes as usize;
-        let reply_bytes = running.out.len() + running.job.reply_bytes();
+        let reply_bytes = running.out.len() + running.task.reply_bytes();
         if running.is_orphan || limit_bytes == 0 || reply_bytes <= limit_bytes {
             return true;
         }
         self.shared.cut_for_output(running.client);
         running.is_orphan = true;
-        if running.found.command.flags & flag::WRITE != 0 {
+        let is_compound = matches!(running.task, Task::Compound(_));
+        if is_compound || running.found.command.flags & flag::WRITE != 0 {
             return true;
         }
         self.with_ctx(running, |job, ctx, _| job.give_up(ctx));
@@ -499,7 +590,7 @@ impl Engine {
         let has_waited = running.has_waited;
         let mut ran = Ran { id, command, ticks, turn_ticks: 0, result, mark, has_waited };
         let shared = &mut self.shared;
-        if let (Err(error), Some(encode)) = (&ran.result, running.job.error_form()) {
+        if let (Err(error), Some(encode)) = (&ran.result, running.task.error_form()) {
             let message = error.message();
             out = Output::default();
             encode(&message, &mut out);
@@ -508,7 +599,7 @@ impl Engine {
         }
         // MONITOR shows all of a request, the slow log little.
         let arguments_max = if shared.monitors.is_empty() { ARGUMENTS_MAX } else { usize::MAX };
-        let shown = running.job.shown(running.args.lend(&self.hasher).args(), arguments_max);
+        let shown = running.task.shown(running.args.lend(&self.hasher).args(), arguments_max);
         let list = shown.as_ref().unwrap_or(&running.args).lend(&self.hasher);
         let present =
             if running.is_orphan { None } else { shared.clients.checkout(running.client) };
@@ -518,6 +609,9 @@ impl Engine {
                 session.job_bytes = 0;
                 shared.clients.recount(&session);
                 execute::account(shared, &mut session, list.args(), ran, &mut out);
+                if !shared.outbox.pending.is_empty() {
+                    shared.settle_pending(&mut session, &mut out);
+                }
                 shared.clients.checkin(running.client, session);
                 shared.outbox.replies.push((running.client, out));
             }
@@ -531,13 +625,14 @@ impl Engine {
 
     /// Lets go of keys, and wakes who waits for them; true once none is held.
     fn release_keys(&mut self, running: &mut Running, from: usize, budget: &mut Budget) -> bool {
-        let Some(db) = self.dbs.get_mut(running.db) else { return true };
         let list = running.args.lend(&self.hasher);
         let Shared { jobs, outbox, .. } = &mut self.shared;
         let (mut released, piece) = (from, budget.piece(KEYS_PER_STEP));
-        for (hash, how) in hashes_in(&running.keys, list.args(), from) {
-            db.holds.release(hash, how);
-            jobs.wake((running.db, hash), &mut outbox.wakes);
+        for (place, how) in places_in(&running.keys, running.db, list.args(), from) {
+            if let Some(db) = self.dbs.get_mut(place.0) {
+                db.holds.release(place.1, how);
+            }
+            jobs.wake(place, &mut outbox.wakes);
             released += 1;
             if released.is_multiple_of(piece) && budget.spend(piece as u64) {
                 running.phase = Phase::Release(released);
@@ -589,6 +684,14 @@ impl Engine {
         if let Some(blocked) = self.shared.blocking.remove(slot) {
             self.shared.bury_args(blocked.args);
         }
+        if let Some(id) = self.shared.clients.get(slot).map(|session| session.id)
+            && !self.shared.watch.is_empty()
+        {
+            self.shared.unwatch(id);
+        }
+        if self.shared.listeners & listener::TRACKED != 0 {
+            self.shared.forget_tracked(slot);
+        }
         if !self.shared.jobs.is_active() {
             return;
         }
@@ -611,28 +714,42 @@ fn keys_in(ranges: &[KeyRange], from: usize) -> impl Iterator<Item = (usize, Hol
     })
 }
 
-/// The hashes of a job's keys from one on, and how they are held; `args` is its request.
-fn hashes_in<'a>(
+/// The places of a job's keys from one on, and how they are held; `args` is its request, and `db` its database.
+fn places_in<'a>(
     keys: &'a KeySource,
+    db: usize,
     args: Args<'a>,
     from: usize,
-) -> impl Iterator<Item = (u64, Hold)> + 'a {
-    let (ranges, hashes, hold) = match keys {
-        KeySource::Ranges(ranges) => (&ranges[..], &[][..], Hold::Read),
-        KeySource::Further { ranges, hashes } => (&ranges[..], &hashes[..], Hold::Read),
-        KeySource::Found { hashes, hold } => (&[][..], &hashes[..], *hold),
+) -> impl Iterator<Item = (Place, Hold)> + 'a {
+    let (ranges, hashes, hold, places) = match keys {
+        KeySource::Ranges(ranges) => (&ranges[..], &[][..], Hold::Read, &[][..]),
+        KeySource::Further { ranges, hashes } => (&ranges[..], &hashes[..], Hold::Read, &[][..]),
+        KeySource::Found { hashes, hold } => (&[][..], &hashes[..], *hold, &[][..]),
+        KeySource::Places(places) => (&[][..], &[][..], Hold::Read, &places[..]),
     };
     let named_count: usize = ranges.iter().map(|range| range.count).sum();
     let found = hashes.get(from.saturating_sub(named_count)..).unwrap_or(&[]);
     let named = keys_in(ranges, from).map(move |(index, hold)| (args.key(index).hash, hold));
-    named.chain(found.iter().map(move |&hash| (hash, hold)))
+    let hashed = named.chain(found.iter().map(move |&hash| (hash, hold)));
+    let elsewhere = places.get(from..).unwrap_or(&[]).iter().copied();
+    hashed.map(move |(hash, hold)| ((db, hash), hold)).chain(elsewhere)
 }
 
-/// Holds one key for a job. Where there is no memory for that, others are not kept away; the process is about to end
+/// Holds for a compound what its parts have just found that they will read.
+pub(super) fn hold_further(dbs: &mut [Db], shared: &mut Shared, running: &mut Running) {
+    for place in shared.jobs.take_further() {
+        hold(dbs, running.id, place, Hold::Read);
+        if let KeySource::Places(places) = &mut running.keys {
+            places.push((place, Hold::Read));
+        }
+    }
+}
+
+/// Holds one place for a job. Where there is no memory for that, others are not kept away; the process is about to end
 /// then anyway.
-fn hold(dbs: &mut [Db], running: &Running, hash: u64, how: Hold) {
-    if let Some(db) = dbs.get_mut(running.db)
-        && db.holds.hold(hash, how, running.id).is_err()
+fn hold(dbs: &mut [Db], job: u32, (db, hash): Place, how: Hold) {
+    if let Some(db) = dbs.get_mut(db)
+        && db.holds.hold(hash, how, job).is_err()
     {
         log::warn!("No memory to hold a key");
     }

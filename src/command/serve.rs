@@ -57,7 +57,7 @@ pub(super) fn begin_wait(
     if !shared.monitors.is_empty() && !is_hidden {
         monitor::feed(shared, session, args);
     }
-    if ran.ticks >= shared.watch.least_ticks {
+    if ran.ticks >= shared.thresholds.least_ticks {
         shared.note_culprit(session, ran.id, args, ran.turn_ticks);
         shared.note_command_spike(ran.command, ran.ticks);
     }
@@ -87,7 +87,7 @@ impl Engine {
 
     /// Serves ready keys until none is left that can be, or the budget is spent.
     pub(super) fn serve(&mut self, budget: &mut Budget) -> Work {
-        self.note_expired();
+        self.note_gone();
         let mut is_spent = false;
         loop {
             for id in self.shared.jobs.take_woken_serves() {
@@ -107,16 +107,6 @@ impl Engine {
         }
         self.shared.blocking.set_maker(None);
         Work::Done
-    }
-
-    /// Keys that expired are gone, too.
-    fn note_expired(&mut self) {
-        let blocking = &mut self.shared.blocking;
-        let is_minding = blocking.is_minding();
-        for (index, db) in self.dbs.iter_mut().enumerate().filter(|(_, db)| db.record_expired) {
-            db.record_expired = is_minding;
-            db.expired_log.drain(..).for_each(|key| blocking.note_gone(index, &key));
-        }
     }
 
     /// Looks at the clients of one ready key, unless the slice is over before it comes to one.
@@ -232,12 +222,15 @@ impl Engine {
         session.active_ms = now;
         let ran = Ran { id, command, ticks, turn_ticks, result, mark, has_waited: true };
         if matches!(ran.result, Err(CmdError::Parked)) {
-            let parked = Parked { ran, now, out: &mut out };
+            let parked = Parked { ran, now, out: &mut out, places: None };
             run_jobs::park(&mut self.dbs, shared, &mut session, lent.args(), parked);
             shared.clients.checkin(client, session);
             return shared.jobs.give_args(args);
         }
         execute::account(shared, &mut session, lent.args(), ran, &mut out);
+        if !shared.outbox.pending.is_empty() {
+            shared.settle_pending(&mut session, &mut out);
+        }
         session.waiting = None;
         session.job_bytes = 0;
         shared.clients.recount(&session);

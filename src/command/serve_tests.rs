@@ -123,7 +123,7 @@ impl Net {
 
     fn connect(&mut self) {
         let mut session = Session::new(Address::Unix("test".into()), 0);
-        session.is_authenticated = true;
+        session.set_authenticated(true);
         let slot = self.engine.shared.clients.insert(session);
         self.clients.push(Peer { slot, ..Peer::default() });
     }

@@ -1,4 +1,4 @@
-//! The server as a whole: INFO, TIME, SHUTDOWN. LOLWUT's pictures are in `lolwut`.
+//! The server as a whole: INFO, TIME, ROLE, SHUTDOWN. LOLWUT's pictures are in `lolwut`.
 use crate::command::lolwut::lolwut;
 use crate::command::spec::flag::{
     ADMIN, ALLOW_BUSY, FAST, LOADING, NO_MULTI, NOSCRIPT, READONLY, STALE,
@@ -11,7 +11,7 @@ use crate::engine::outbox::Shutdown;
 use crate::proto::args::Args;
 
 /// The table of contents of this family.
-pub(super) const COMMANDS: &[Command] = &[INFO, TIME, LOLWUT, SHUTDOWN];
+pub(super) const COMMANDS: &[Command] = &[INFO, TIME, ROLE, LOLWUT, SHUTDOWN];
 
 const INFO: Command = Command {
     flags: LOADING | STALE,
@@ -34,6 +34,13 @@ const TIME: Command = Command {
     tips: &["nondeterministic_output"],
     doc: doc("2.6.0", "O(1)", "", "Return the current server time"),
     ..command(Group::Server, "time", 1, time)
+};
+
+const ROLE: Command = Command {
+    flags: NOSCRIPT | LOADING | STALE | FAST,
+    categories: category::ADMIN | category::DANGEROUS,
+    doc: doc("2.8.12", "O(1)", "", "Return the role of the instance in the context of replication"),
+    ..command(Group::Server, "role", 1, role)
 };
 
 const LOLWUT: Command = Command {
@@ -61,6 +68,15 @@ const SHUTDOWN: Command = Command {
     },
     ..command(Group::Server, "shutdown", -1, shutdown)
 };
+
+/// A master that has written nothing for replicas, of which there are none before replication exists.
+fn role(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
+    ctx.reply.array(3);
+    ctx.reply.bulk(b"master");
+    ctx.reply.int(0);
+    ctx.reply.array(0);
+    Ok(())
+}
 
 fn info(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     let text = info::text(ctx, Sections::named(args.from(1)));

@@ -183,10 +183,14 @@ fn xgroup_create(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     if stream.is_some_and(|stream| stream.group(name).is_some()) {
         return Err(CmdError::Text("BUSYGROUP Consumer Group name already exists"));
     }
+    let is_new = stream.is_none();
     ctx.db.edit_or_new(key, |stream: &mut Stream| {
         stream.add_group(name, ConsumerGroup::new(id, options.entries_read))
     })?;
     ctx.changed(Event::XGroupCreate, key.bytes);
+    if is_new {
+        ctx.modified(key.bytes);
+    }
     ctx.reply.ok();
     Ok(())
 }

@@ -22,7 +22,7 @@ impl Harness {
         let config = Config::new("/tmp".into());
         let engine = Engine::new(config, Clock::manual(NOW_MS), Some(1));
         let mut session = Session::new(Address::InProcess, NOW_MS);
-        session.is_authenticated = true;
+        session.set_authenticated(true);
         Harness { engine, session }
     }
 

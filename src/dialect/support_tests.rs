@@ -29,7 +29,7 @@ impl Door {
         config.load(Opt::EnableDebugCommand, &[b"yes".to_vec()]).expect("an option");
         let engine = Engine::new(config, Clock::real(), Some(1));
         let mut session = Session::new(Address::InProcess, 0);
-        session.is_authenticated = true;
+        session.set_authenticated(true);
         Door { dialect, engine, session, has_hashed: false, units: None, slot: None }
     }
 
@@ -125,7 +125,7 @@ impl Door {
         let (buffer, spans, blocks) = owned.parts();
         let request = Request { buffer, spans, blocks, command: None, hint: Default::default() };
         let mut client = Session::new(Address::InProcess, 0);
-        client.is_authenticated = true;
+        client.set_authenticated(true);
         client.resp = resp;
         let (mut out, mut started) = (Output::default(), 0);
         // Only this door's requests are to be sliced.

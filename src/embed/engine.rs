@@ -385,7 +385,7 @@ impl Engine {
         }
         let (pace, shared) = (&mut self.pace, &self.inner.shared);
         let is_watched =
-            shared.watch.least_ticks < pace.watched_ticks || !shared.monitors.is_empty();
+            shared.thresholds.least_ticks < pace.watched_ticks || !shared.monitors.is_empty();
         let is_quick = ticks.saturating_sub(pace.timed_at) < pace.quick_ticks;
         pace.untimed_left = match is_quick && !is_watched {
             // The low bits of the counter have nothing to do with the keys, so no pattern of calls can hide in them.
@@ -429,6 +429,14 @@ impl Engine {
     /// What commands asked of a network layer; whether it was the end of the server.
     fn carry_out(&mut self) -> bool {
         let shared = &mut self.inner.shared;
+        if shared.tracking.is_broadcast_due() {
+            shared.broadcast();
+        }
+        if !shared.outbox.pending.is_empty() {
+            let mut told = Output::default();
+            shared.settle_pending(&mut self.session, &mut told);
+            shared.outbox.messages.push((self.slot, told.to_bytes().into()));
+        }
         for (slot, message) in shared.outbox.messages.drain(..) {
             if slot == self.slot {
                 self.messages.push_back(message);
@@ -453,7 +461,7 @@ const NO_SHUTDOWN: &str = "ERR an engine in process ends by being dropped, not b
 /// The one client of an engine. It stays checked out.
 fn open_session(inner: &mut Inner) -> (usize, Box<Session>) {
     let mut session = Session::new(Address::InProcess, inner.shared.clock.unix_ms());
-    session.is_authenticated = true;
+    session.set_authenticated(true);
     session.resp = Resp::V3;
     let spare = session.clone();
     let slot = inner.shared.clients.insert(session);

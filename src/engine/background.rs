@@ -9,6 +9,8 @@ const FREED_PER_STEP: usize = 2;
 /// Big values, megabytes of them, or empty pages freed between two looks at the clock: a megabyte takes the system
 /// up to 0.2 ms.
 const BLOCKS_PER_STEP: usize = 2;
+/// Keys that clients have read and that are forgotten between two looks at the clock, if few clients have read each.
+const FORGOTTEN_PER_STEP: usize = 32;
 /// Entries moved between two looks at the clock.
 const MOVES_PER_STEP: usize = 32;
 
@@ -24,11 +26,24 @@ pub enum Work {
 impl Engine {
     /// One slice of background work of at most about `budget_us` microseconds.
     pub fn background(&mut self, budget_us: u64) -> Work {
+        if self.shared.busy.is_some() {
+            // A script sees the data stand still.
+            return Work::Done;
+        }
+        if self.shared.listeners != 0 {
+            self.note_gone();
+        }
         let start = self.shared.clock.ticks();
         let budget_ticks = self.shared.clock.ticks_of(budget_us.saturating_mul(1000));
         let is_spent = |engine: &Engine| engine.shared.clock.ticks() - start >= budget_ticks;
         if self.evict_slice(budget_us) == Work::Left {
             return Work::Left;
+        }
+        while self.shared.tracking.is_over_limit() {
+            self.shared.forget_reads(FORGOTTEN_PER_STEP);
+            if is_spent(self) {
+                return Work::Left;
+            }
         }
         while !self.shared.graveyard.free_slice(FREED_PER_STEP) {
             if is_spent(self) {

@@ -24,6 +24,7 @@ use std::sync::Arc;
 use crate::base::long_double::LongDouble;
 use crate::base::number::parse_i64;
 use crate::base::time::UnixMillis;
+use crate::engine::changes::listener;
 use crate::engine::ctx::{CmdResult, Ctx};
 use crate::engine::engine::Shared;
 use crate::engine::error::CmdError;
@@ -520,6 +521,7 @@ impl Ctx<'_> {
         self.client.waiting = Some(Waiting::Blocked);
         if wait.gone.is_some() {
             self.db.record_expired = true;
+            self.engine.listen(listener::RECORDING, true);
         }
         let blocked = Blocked {
             order: 0,

@@ -8,26 +8,21 @@
 //! Buffers are as the network layer last saw them.
 use std::fmt::Write;
 
-use crate::engine::session::{Address, Session, Waiting};
-use crate::engine::table::CommandTable;
+use crate::engine::engine::Shared;
+use crate::engine::session::{Address, Nesting, Session, Waiting, restraint};
+use crate::engine::tracking::mode::Mode;
 use crate::proto::reply::Resp;
 
 /// A client as CLIENT LIST shows it, without line end: for the log.
-pub fn log_line(session: &Session, table: &CommandTable, now_ms: i64) -> String {
+pub fn log_line(session: &Session, shared: &Shared, now_ms: i64) -> String {
     let mut text = String::new();
-    line(session, session.io.args_bytes, table, now_ms, &mut text);
+    line(session, session.io.args_bytes, shared, now_ms, &mut text);
     text.truncate(text.trim_end().len());
     text
 }
 
 /// One client; ends with a line feed. Writing to a `String` cannot fail, hence the `let _`.
-pub fn line(
-    session: &Session,
-    args_bytes: usize,
-    table: &CommandTable,
-    now_ms: i64,
-    text: &mut String,
-) {
+pub fn line(session: &Session, args_bytes: usize, shared: &Shared, now_ms: i64, text: &mut String) {
     let io = &session.io;
     let seconds_since = |ms: i64| (now_ms / 1000 - ms / 1000).max(0);
     let _ = write!(
@@ -40,15 +35,18 @@ pub fn line(
         String::from_utf8_lossy(&session.name),
         seconds_since(session.created_ms),
         seconds_since(session.active_ms),
-        flags(session),
+        flags(session, shared),
         session.db,
     );
+    let queued = session.transaction.as_deref();
     let _ = write!(
         text,
-        " sub=0 psub=0 ssub=0 multi=-1 qbuf={} qbuf-free={} argv-mem={args_bytes} multi-mem=0 \
+        " sub=0 psub=0 ssub=0 multi={} qbuf={} qbuf-free={} argv-mem={args_bytes} multi-mem={} \
          rbs={} rbp={} obl={} oll={} omem={} tot-mem={}",
+        queued.map_or(-1, |queued| queued.commands().len() as i64),
         io.query_bytes,
         io.query_free_bytes,
+        queued.map_or(0, |queued| queued.memory_bytes()),
         io.reply_buffer_bytes,
         io.reply_peak_bytes,
         io.reply_bytes,
@@ -57,11 +55,12 @@ pub fn line(
         session.memory_bytes(),
     );
     let is_sending = io.reply_bytes + io.reply_block_bytes > 0;
-    let command = session.last_command.map_or("NULL", |id| table.entry(id).full_name);
+    let command = session.last_command.map_or("NULL", |id| shared.table.full_name(id));
     let library = session.library.as_deref();
+    let redirect = session.tracking.as_ref().map_or(-1, |tracking| tracking.redirect as i64);
     let _ = writeln!(
         text,
-        " events={} cmd={command} user=default redir=-1 resp={} lib-name={} lib-ver={}",
+        " events={} cmd={command} user=default redir={redirect} resp={} lib-name={} lib-ver={}",
         if is_sending { "rw" } else { "r" },
         match session.resp {
             Resp::V2 => 2,
@@ -79,10 +78,15 @@ fn is_blocked(session: &Session) -> bool {
 }
 
 /// One letter per property, `N` where there is none.
-fn flags(session: &Session) -> String {
+fn flags(session: &Session, shared: &Shared) -> String {
     let properties = [
-        ('O', session.is_monitor),
+        ('O', session.is(restraint::MONITOR)),
+        ('x', session.transaction.is_some() || session.nesting == Nesting::Transaction),
         ('b', is_blocked(session)),
+        ('t', session.tracking.is_some()),
+        ('R', session.tracking.as_ref().is_some_and(|tracking| tracking.is_broken)),
+        ('B', session.tracking.as_ref().is_some_and(|tracking| tracking.mode == Mode::Broadcast)),
+        ('d', shared.watch.is_dirty(session.id)),
         ('c', session.closes_after_reply),
         ('A', session.is_killed),
         ('U', matches!(session.address, Address::Unix(_))),

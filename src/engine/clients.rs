@@ -11,7 +11,7 @@ use crate::engine::engine::Shared;
 use crate::engine::session::{IoFigures, Session};
 
 /// The registry.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Clients {
     /// `None` while checked out.
     slots: Slab<Option<Box<Session>>>,
@@ -115,6 +115,11 @@ impl Clients {
     /// The client at `slot`, unless it is out.
     pub fn get(&self, slot: usize) -> Option<&Session> {
         self.slots.get(slot)?.as_deref()
+    }
+
+    /// Whether there is a client at `slot`, and its commands run.
+    pub fn is_out(&self, slot: usize) -> bool {
+        self.slots.get(slot).is_some_and(Option::is_none)
     }
 
     /// The client with this id, unless it is out. O(log n).

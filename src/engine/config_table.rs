@@ -46,7 +46,6 @@ macro_rules! options {
 }
 
 const ACL: Effect = Stored("ACL");
-const TRACKING: Effect = Stored("client-side caching");
 const NOTIFY: Effect = Stored("keyspace notifications");
 const SNAPSHOT: Effect = Stored("snapshots");
 const AOF: Effect = Stored("the append-only file");
@@ -173,7 +172,7 @@ options! {
         "Longest string a client may send.";
     MaxmemoryClients "maxmemory-clients": number_percent(), 0, Now,
         "Memory of all clients together, in bytes or percent of `maxmemory`; 0 for no limit.";
-    TrackingTableMaxKeys "tracking-table-max-keys": uint(LONG_MAX, 1_000_000), 0, TRACKING,
+    TrackingTableMaxKeys "tracking-table-max-keys": uint(LONG_MAX, 1_000_000), 0, Now,
         "Keys remembered for client-side caching.";
 }
 "Memory" {

@@ -48,12 +48,8 @@ impl<'a> Ctx<'a> {
         // A rename or a move is one change with two events.
         let is_first_half = matches!(event, Event::RenameFrom | Event::MoveFrom);
         self.engine.stats.dirty += u64::from(!is_first_half);
-        if !self.engine.blocking.is_empty() && !event.wakes_nobody() {
-            if matches!(event, Event::Del | Event::RenameFrom | Event::MoveFrom) {
-                self.engine.blocking.note_gone(db, key);
-            } else {
-                self.engine.blocking.note(db, key);
-            }
+        if self.engine.listeners != 0 || !self.engine.blocking.is_empty() {
+            self.tell_change(db, event, key);
         }
     }
 
@@ -76,6 +72,9 @@ impl<'a> Ctx<'a> {
     /// Empties a database: each key counts as a change, and the graveyard frees them when there is time. Jobs that use
     /// what it held go on with that. O(1).
     pub fn empty(&mut self, index: usize) {
+        if self.engine.listeners != 0 {
+            self.tell_flush(index);
+        }
         self.engine.blocking.note_flush(index);
         let held = self.engine.jobs.note_flush(index);
         let is_used = self.engine.jobs.uses(index);
@@ -214,6 +213,8 @@ pub enum Event {
     Restore,
     /// `evicted`
     Evicted,
+    /// `expired`
+    Expired,
     /// `lpush`
     LPush,
     /// `rpush`
@@ -321,9 +322,35 @@ pub enum Event {
 }
 
 impl Event {
+    /// Whether it makes EXEC refuse where the key is watched: what happens to the groups
+    /// of a stream does not.
+    pub(super) fn modifies(self) -> bool {
+        !matches!(
+            self,
+            Event::XAck
+                | Event::XClaim
+                | Event::XAutoClaim
+                | Event::XReadGroup
+                | Event::XGroupCreate
+                | Event::XGroupCreateConsumer
+                | Event::XGroupSetId
+                | Event::XGroupDelConsumer
+                | Event::XGroupDestroy
+                | Event::XSetId
+        )
+    }
+
+    /// Whether the key is gone.
+    pub(super) fn is_end_of_key(self) -> bool {
+        matches!(
+            self,
+            Event::Del | Event::RenameFrom | Event::MoveFrom | Event::Expired | Event::Evicted
+        )
+    }
+
     /// Whether those who wait for the key are not to look at it: it has got nothing new, or is gone, which is an event
     /// of its own. Redis does not have them look, and they would find what they must not (a group that was set back).
-    fn wakes_nobody(self) -> bool {
+    pub(super) fn wakes_nobody(self) -> bool {
         matches!(
             self,
             Event::LPop

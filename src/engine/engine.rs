@@ -14,16 +14,21 @@ use crate::engine::config::{Config, Opt};
 use crate::engine::config_choice::MaxmemoryPolicy;
 use crate::engine::debug_settings::DebugSettings;
 use crate::engine::evict::Eviction;
+use crate::engine::functions::Functions;
 use crate::engine::graveyard::Graveyard;
 use crate::engine::host::Host;
+use crate::engine::hotkeys::HotKeys;
 use crate::engine::jobs::Jobs;
 use crate::engine::latency::LatencyMonitor;
 use crate::engine::outbox::Outbox;
+use crate::engine::scripts::Scripts;
 use crate::engine::slowlog::SlowLog;
 use crate::engine::stalls::{self, Stalls};
 use crate::engine::stats::Stats;
 use crate::engine::table::{CommandId, CommandTable};
+use crate::engine::tracking::Tracking;
 use crate::engine::verbs::VerbIds;
+use crate::engine::watch::Watch;
 use crate::store::Db;
 use crate::types::limits::Limits;
 
@@ -58,6 +63,8 @@ pub struct Shared {
     pub slowlog: SlowLog,
     /// The latency monitor.
     pub latency: LatencyMonitor,
+    /// The session of HOTKEYS, under way or ended.
+    pub hotkeys: Option<Box<HotKeys>>,
     /// Where the time of the loop goes.
     pub stalls: Stalls,
     /// Time.
@@ -72,6 +79,22 @@ pub struct Shared {
     pub jobs: Jobs,
     /// Clients that wait for keys to bring something.
     pub blocking: Blocking,
+    /// Libraries of functions.
+    pub functions: Functions,
+    /// Clients that keep copies of keys, and who is to be told what.
+    pub tracking: Tracking,
+    /// Keys that transactions depend on.
+    pub watch: Watch,
+    /// Who wants to know of changes, as bits of [`listener`]; 0: nobody but blocked clients.
+    ///
+    /// [`listener`]: crate::engine::changes::listener
+    pub listeners: u32,
+    /// What keeps commands of all clients from running, as bits of [`restraint`]: 0 but in rare hours.
+    pub restraint: u32,
+    /// A script that runs for so long that it was set aside, while others are told so.
+    pub busy: Option<Busy>,
+    /// The scripts of EVAL.
+    pub scripts: Scripts,
     /// Detached databases and values, freed in slices.
     pub graveyard: Graveyard,
     /// What the network layer does for commands at once (ports, limits); absent in process.
@@ -95,19 +118,19 @@ pub struct Shared {
     /// What `maxmemory` is about.
     pub eviction: Eviction,
     /// Derived from the configuration, read for every command.
-    pub watch: Watch,
+    pub thresholds: Thresholds,
 }
 
 /// Thresholds of what is recorded per command, in ticks; `u64::MAX` for never.
 #[derive(Clone, Copy, Debug)]
-pub struct Watch {
+pub struct Thresholds {
     /// `slowlog-log-slower-than`
     pub slow_ticks: u64,
     /// `latency-monitor-threshold`
     pub spike_ticks: u64,
     /// From here on a command may be to blame for a stall.
     pub culprit_ticks: u64,
-    /// The smallest of these: one comparison for a command that was none of it.
+    /// The smallest of these: one comparison for a command that was none of it. 0 while HOTKEYS counts all.
     pub least_ticks: u64,
     /// `stall-log-slower-than-us`, for whole turns.
     pub stall_ticks: u64,
@@ -117,6 +140,25 @@ pub struct Watch {
     pub slice_ticks: u64,
     /// Whether a password is set.
     pub needs_password: bool,
+}
+
+/// Bits of [`Shared::restraint`].
+pub mod restraint {
+    /// CLIENT PAUSE.
+    pub const PAUSED: u32 = 1 << 0;
+    /// More memory is in use than `maxmemory` allows.
+    pub const NO_ROOM: u32 = 1 << 1;
+    /// A script has been running for too long.
+    pub const BUSY: u32 = 1 << 2;
+}
+
+/// A script that has been running for longer than `busy-reply-threshold`.
+#[derive(Clone, Debug)]
+pub struct Busy {
+    /// Number of the job that it goes on as; nothing else goes on meanwhile.
+    pub job: u32,
+    /// What other clients are told.
+    pub error: &'static str,
 }
 
 /// CLIENT PAUSE.
@@ -139,6 +181,7 @@ impl Engine {
         let mut random = Random::from_seed(seed.unwrap_or_else(crate::base::random::os_seed));
         let hasher = KeyHasher::new(random.next_u64());
         let limits = Limits::new(hasher.clone());
+        let tracking = Tracking::new(&hasher);
         let count = config.int(Opt::Databases).max(1) as usize;
         for rename in &config.renames {
             if let Err(error) = table.rename(&rename.from, &rename.to) {
@@ -157,6 +200,7 @@ impl Engine {
                 outbox: Outbox::default(),
                 slowlog: SlowLog::default(),
                 latency: LatencyMonitor::default(),
+                hotkeys: None,
                 stalls: Stalls::default(),
                 started_ms: clock.unix_ms(),
                 clock,
@@ -167,6 +211,13 @@ impl Engine {
                 pause: None,
                 jobs: Jobs::default(),
                 blocking: Blocking::default(),
+                functions: Functions::default(),
+                tracking,
+                watch: Watch::default(),
+                listeners: 0,
+                restraint: 0,
+                busy: None,
+                scripts: Scripts::default(),
                 graveyard: Graveyard::default(),
                 host: None,
                 is_active_expire_on: true,
@@ -175,7 +226,7 @@ impl Engine {
                 limits,
                 is_lfu: false,
                 eviction: Eviction::default(),
-                watch: Watch {
+                thresholds: Thresholds {
                     slow_ticks: u64::MAX,
                     spike_ticks: u64::MAX,
                     culprit_ticks: u64::MAX,
@@ -224,7 +275,7 @@ impl Engine {
         let now = self.shared.clock.ticks();
         self.shared.stalls.begin_turn(now);
         self.shared.clock.refresh();
-        self.shared.jobs.begin_turn(self.shared.watch.slice_ticks);
+        self.shared.jobs.begin_turn(self.shared.thresholds.slice_ticks);
         self.begin_eviction_turn();
         self.shared.clients.memory.begin_turn();
         if let Some(pause) = self.shared.pause
@@ -237,7 +288,7 @@ impl Engine {
     /// CLIENT PAUSE is over: keys may expire again.
     #[cold]
     pub fn end_pause(&mut self) {
-        self.shared.pause = None;
+        self.shared.set_pause(None);
         self.dbs.iter_mut().for_each(|db| db.keeps_expired = false);
     }
 }
@@ -261,11 +312,11 @@ impl Shared {
             threshold_us => threshold_us,
         };
         let (stall_ticks, culprit_ticks) = stalls::thresholds(&self.clock, threshold_us);
-        self.watch = Watch {
+        self.thresholds = Thresholds {
             slow_ticks,
             spike_ticks,
             culprit_ticks,
-            least_ticks: slow_ticks.min(spike_ticks).min(culprit_ticks),
+            least_ticks: u64::MAX,
             stall_ticks,
             is_tracking: config.flag(Opt::LatencyTracking),
             slice_ticks: self.clock.ticks_of(config.size(Opt::MaxStallUs) * 1000),
@@ -276,9 +327,19 @@ impl Shared {
             MaxmemoryPolicy::AllkeysLfu | MaxmemoryPolicy::VolatileLfu
         );
         self.limits = limits_of(&self.config, &self.limits);
+        self.tracking.set_keys_max(self.config.size(Opt::TrackingTableMaxKeys) as usize);
+        self.set_least_ticks();
         self.configure_eviction();
         self.configure_client_memory();
         self.slowlog.shorten(self.config.int(Opt::SlowlogMaxLen).max(0) as usize);
+    }
+
+    /// Derives from the other thresholds and from HOTKEYS which commands are looked at once they have run.
+    pub(super) fn set_least_ticks(&mut self) {
+        let counts_all = self.counts_hot_keys();
+        let Thresholds { slow_ticks, spike_ticks, culprit_ticks, .. } = self.thresholds;
+        let slow = slow_ticks.min(spike_ticks).min(culprit_ticks);
+        self.thresholds.least_ticks = if counts_all { 0 } else { slow };
     }
 
     /// Whether keys carry what S3-FIFO needs instead of an LRU time, by `maxmemory-policy`.
@@ -295,19 +356,19 @@ impl Shared {
     /// Whether keys may be deleted because their time has come, without anybody asking for them: not while
     /// CLIENT PAUSE lasts, since nothing may change meanwhile.
     pub fn may_expire(&self) -> bool {
-        self.is_active_expire_on && !self.is_paused(true)
+        self.is_active_expire_on && self.busy.is_none() && !self.is_paused(true)
     }
 
     /// Counts a command that ran and took this long.
     #[inline]
     pub fn count_call(&mut self, id: CommandId, ticks: u64) {
-        let nanos = self.watch.is_tracking.then(|| self.clock.nanos(ticks));
+        let nanos = self.thresholds.is_tracking.then(|| self.clock.nanos(ticks));
         self.stats.count_call(id, ticks, nanos);
     }
 
     /// A command that was counted when its client began to wait has ended: `ticks` in all, of them `reply_ticks` now.
     pub fn count_end_of_wait(&mut self, id: CommandId, ticks: u64, reply_ticks: u64) {
-        let nanos = self.watch.is_tracking.then(|| self.clock.nanos(ticks));
+        let nanos = self.thresholds.is_tracking.then(|| self.clock.nanos(ticks));
         self.stats.count_end_of_wait(id, ticks, nanos);
         self.note_spike("command-unblocking", reply_ticks);
     }
@@ -315,8 +376,31 @@ impl Shared {
     /// Counts `calls` runs of a command at once, each of which took this long.
     #[inline]
     pub fn count_calls(&mut self, id: CommandId, calls: u32, ticks: u64) {
-        let nanos = self.watch.is_tracking.then(|| self.clock.nanos(ticks));
+        let nanos = self.thresholds.is_tracking.then(|| self.clock.nanos(ticks));
         self.stats.count_calls(id, calls, ticks, nanos);
+    }
+
+    /// CLIENT PAUSE begins, or ends.
+    pub fn set_pause(&mut self, pause: Option<Pause>) {
+        self.pause = pause;
+        self.restrain(restraint::PAUSED, pause.is_some());
+    }
+
+    /// A script has been running for too long, or ended at last.
+    pub fn set_busy(&mut self, busy: Option<Busy>) {
+        if busy.is_some() || self.busy.is_some() {
+            self.jobs.only = busy.as_ref().map(|busy| busy.job);
+            self.restrain(restraint::BUSY, busy.is_some());
+            self.busy = busy;
+        }
+    }
+
+    /// Sets or clears a bit of [`restraint`].
+    pub fn restrain(&mut self, bit: u32, is_restrained: bool) {
+        match is_restrained {
+            true => self.restraint |= bit,
+            false => self.restraint &= !bit,
+        }
     }
 
     /// Whether CLIENT PAUSE holds commands back that may (or may not) write.

@@ -27,6 +27,10 @@ pub enum CmdError {
     Parked,
     /// No error: the client waits for keys, and its reply comes later.
     Blocked,
+    /// No error: the command runs others, which its handler cannot ([`Ctx::run_compound`]).
+    ///
+    /// [`Ctx::run_compound`]: crate::engine::ctx::Ctx::run_compound
+    Compound,
     /// Any other fixed text, code included.
     Text(&'static str),
     /// Any other text, code included.
@@ -58,6 +62,7 @@ impl CmdError {
             // Never shown: whoever runs a handler takes the job.
             CmdError::Parked => "ERR the command goes on as a job",
             CmdError::Blocked => "ERR the client waits for keys",
+            CmdError::Compound => "ERR the command runs others",
             CmdError::Text(text) => text,
             CmdError::Owned(text) => return Cow::Borrowed(text),
         };

@@ -25,7 +25,7 @@ use crate::engine::background::Work;
 use crate::engine::config::Opt;
 use crate::engine::config_choice::MaxmemoryPolicy;
 use crate::engine::ctx::Event;
-use crate::engine::engine::{Engine, Shared};
+use crate::engine::engine::{Engine, Shared, restraint};
 use crate::engine::evict_pool::EvictPool;
 use crate::store::{Candidate, Db, Evicted, Rank, SAMPLES_MAX, Sampled, Scope};
 
@@ -258,9 +258,9 @@ impl Engine {
 
     /// Evicts until there is room or the quota is spent, settles `room`, and gives the ticks it took.
     fn run_eviction(&mut self, quota: Quota) -> u64 {
-        if self.shared.is_paused(true) {
-            // Nothing changes while CLIENT PAUSE lasts.
-            self.shared.eviction.room = Room::Enough;
+        if self.shared.is_paused(true) || self.shared.busy.is_some() {
+            // Nothing changes while CLIENT PAUSE lasts, or a script runs.
+            self.shared.set_room(Room::Enough);
             return 0;
         }
         let started = self.shared.clock.ticks();
@@ -345,7 +345,7 @@ impl Engine {
     fn evict(&mut self, index: usize, candidate: &Candidate, rule: (Scope, Rank)) -> Option<isize> {
         let shared = &mut self.shared;
         let db = self.dbs.get_mut(index)?;
-        let is_timed = shared.watch.spike_ticks != u64::MAX;
+        let is_timed = shared.thresholds.spike_ticks != u64::MAX;
         let started = if is_timed { shared.clock.ticks() } else { 0 };
         let before = db.used_bytes();
         let mut key = std::mem::take(&mut shared.eviction.key);
@@ -364,16 +364,6 @@ impl Engine {
 }
 
 impl Shared {
-    /// A key of database `db` went without a command: the place where keyspace notifications, propagation and
-    /// invalidation messages attach.
-    #[inline]
-    pub fn deleted(&mut self, event: Event, db: usize, key: &[u8]) {
-        let _ = event;
-        if !self.blocking.is_empty() {
-            self.blocking.note_gone(db, key);
-        }
-    }
-
     /// Takes over what the configuration says about memory; to be called after each change of it.
     pub(super) fn configure_eviction(&mut self) {
         let config = &self.config;
@@ -395,9 +385,10 @@ impl Shared {
         if (limit_bytes, rule) != (eviction.limit_bytes, eviction.rule) {
             (eviction.limit_bytes, eviction.rule) = (limit_bytes, rule);
             (eviction.last_bytes, eviction.low_bytes) = (0, usize::MAX);
-            (eviction.room, eviction.beside) = (Room::Enough, usize::MAX);
+            eviction.beside = usize::MAX;
             // The first slice finds out whether there is anything to do.
             eviction.is_running = limit_bytes != 0;
+            self.set_room(Room::Enough);
             if limit_bytes == 0 {
                 self.end_exceeding();
             }
@@ -412,17 +403,24 @@ impl Shared {
         eviction.last_bytes = counted.max(limit);
         eviction.low_bytes = eviction.low_bytes.min(counted).max(limit);
         let overshoot_max = (limit / OVERSHOOT_DIVISOR).max(OVERSHOOT_BYTES_MIN);
-        eviction.room = match room {
+        let how = match room {
             Room::Running if counted - eviction.low_bytes > overshoot_max => Room::Wait,
             room => room,
         };
         eviction.is_running = room == Room::Running;
+        self.set_room(how);
+        let eviction = &mut self.eviction;
         if room == Room::Enough {
             self.end_exceeding();
         } else {
             eviction.exceeded_at.get_or_insert(now);
         }
         self.note_spike("eviction-cycle", ticks);
+    }
+
+    fn set_room(&mut self, room: Room) {
+        self.eviction.room = room;
+        self.restrain(restraint::NO_ROOM, room != Room::Enough);
     }
 
     fn end_exceeding(&mut self) {

@@ -206,7 +206,7 @@ fn clients(ctx: &mut Ctx<'_>, text: &mut InfoText) {
     text.field("client_recent_max_input_buffer", input_max);
     text.field("client_recent_max_output_buffer", output_max);
     text.field("blocked_clients", waiting);
-    text.field("tracking_clients", 0);
+    text.field("tracking_clients", shared.tracking.clients());
     text.field("clients_in_timeout_table", shared.blocking.deadlines());
 }
 

@@ -53,7 +53,9 @@ pub(super) fn stats(ctx: &mut Ctx<'_>, text: &mut InfoText) {
     let compaction_ms = shared.clock.nanos(stats.compaction_ticks) / 1_000_000;
     text.field("total_active_defrag_time", compaction_ms);
     text.field("current_active_defrag_time", 0);
-    text.zeros(&["tracking_total_keys", "tracking_total_items", "tracking_total_prefixes"]);
+    text.field("tracking_total_keys", shared.tracking.keys());
+    text.field("tracking_total_items", shared.tracking.items());
+    text.field("tracking_total_prefixes", shared.tracking.prefixes());
     text.field("unexpected_error_replies", 0);
     text.field("total_error_replies", stats.error_replies);
     text.field("dump_payload_sanitizations", 0);

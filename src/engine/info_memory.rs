@@ -178,8 +178,13 @@ pub(super) fn section(ctx: &mut Ctx<'_>, text: &mut InfoText) {
     text.field("mem_allocator", "libc");
     let is_compacting = ctx.dbs().any(|db| db.is_compacting());
     text.field("active_defrag_running", u8::from(is_compacting));
-    text.field("lazyfree_pending_objects", ctx.engine.graveyard.pending());
-    text.field("lazyfreed_objects", ctx.engine.graveyard.freed);
+    let (mut pending, mut freed) = (ctx.engine.graveyard.pending(), ctx.engine.graveyard.freed);
+    for db in ctx.dbs() {
+        pending += db.garbage_objects();
+        freed += db.stats.freed_later;
+    }
+    text.field("lazyfree_pending_objects", pending);
+    text.field("lazyfreed_objects", freed);
 }
 
 /// Scripts and functions do not exist yet.

@@ -17,9 +17,12 @@ use slab::Slab;
 
 use crate::base::clock::Clock;
 pub use crate::engine::budget::Budget;
+use crate::engine::compound::Compound;
 use crate::engine::ctx::{CmdResult, Ctx};
+use crate::engine::engine::Shared;
 use crate::engine::error::CmdError;
-use crate::engine::session::{Address, Session};
+pub use crate::engine::job_keys::{INDEX, KeyRange, KeySource, Place, WHOLE, places_of_taker};
+use crate::engine::session::{Address, Nesting, Session};
 use crate::engine::table::Found;
 use crate::proto::args::{Args, OwnedArgs};
 use crate::proto::reply::Output;
@@ -107,97 +110,60 @@ pub trait Job: Send {
     }
 }
 
-/// What can be waited for: a key of a database, by its hash.
-pub type Place = (usize, u64);
-
-/// Stands for all keys of a database: what a job does to many keys must not be seen half done by a command that
-/// looks at all.
-pub const WHOLE: u64 = 0x5eed_0fa1_17ee_a5a5;
-
-/// Held by every job that still takes its keys or will write: until then it is meant for the database at its client's
-/// index, whichever that is, so databases do not change places meanwhile.
-pub const INDEX: u64 = 0x5eed_7a4e_0b5e_55ed;
-
-/// What a job that takes its keys itself needs before it begins; `writes`: it changes some.
-pub fn places_of_taker(db: usize, writes: bool) -> impl Iterator<Item = (Place, Hold)> {
-    let whole = writes.then_some(((db, WHOLE), Hold::Read));
-    std::iter::once(((db, INDEX), Hold::Read)).chain(whole)
+/// What a job does.
+pub enum Task {
+    /// A long command.
+    Job(Box<dyn Job>),
+    /// A command that runs others; `None` while it does.
+    Compound(Option<Box<dyn Compound>>),
 }
 
-/// Keys of a request, `step` apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct KeyRange {
-    /// Argument of the first.
-    pub first: usize,
-    /// How many.
-    pub count: usize,
-    /// Arguments from one to the next.
-    pub step: usize,
-    /// Whether they are only read.
-    pub hold: Hold,
-}
-
-/// The keys of a job.
-#[derive(Debug)]
-pub enum KeySource {
-    /// They are arguments.
-    Ranges(Vec<KeyRange>),
-    /// They are arguments, and those whose hashes [`Job::find_further_keys`] has found, which are only read.
-    Further {
-        /// The arguments.
-        ranges: Vec<KeyRange>,
-        /// One for each name found.
-        hashes: Vec<u64>,
-    },
-    /// [`Job::find_keys`] has found these hashes.
-    Found {
-        /// One for each key named, in the request's order.
-        hashes: Vec<u64>,
-        /// What all of them are held for.
-        hold: Hold,
-    },
-}
-
-impl KeySource {
-    /// How many, one named twice counted twice.
-    pub fn len(&self) -> usize {
+impl Task {
+    /// The job of a long command.
+    pub fn job(&mut self) -> Option<&mut dyn Job> {
         match self {
-            KeySource::Ranges(ranges) => count_of(ranges),
-            KeySource::Further { ranges, hashes } => count_of(ranges) + hashes.len(),
-            KeySource::Found { hashes, .. } => hashes.len(),
+            Task::Job(job) => Some(&mut **job),
+            Task::Compound(_) => None,
         }
     }
 
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// Whether one of them is changed.
-    pub fn is_written(&self) -> bool {
+    /// As [`Job::reply_bytes`].
+    pub fn reply_bytes(&self) -> usize {
         match self {
-            KeySource::Ranges(ranges) | KeySource::Further { ranges, .. } => {
-                ranges.iter().any(|range| range.hold == Hold::Write)
-            }
-            KeySource::Found { hold, .. } => *hold == Hold::Write,
+            Task::Job(job) => job.reply_bytes(),
+            Task::Compound(_) => 0,
         }
     }
-}
 
-fn count_of(ranges: &[KeyRange]) -> usize {
-    ranges.iter().map(|range| range.count).sum()
-}
+    /// As [`Job::shown`].
+    pub fn shown(&self, args: Args<'_>, arguments_max: usize) -> Option<OwnedArgs> {
+        match self {
+            Task::Job(job) => job.shown(args, arguments_max),
+            Task::Compound(_) => None,
+        }
+    }
 
-impl Default for KeySource {
-    fn default() -> KeySource {
-        KeySource::Ranges(Vec::new())
+    /// As [`Job::elsewhere`].
+    pub fn elsewhere(&self, args: Args<'_>) -> Option<Place> {
+        match self {
+            Task::Job(job) => job.elsewhere(args),
+            Task::Compound(_) => None,
+        }
+    }
+
+    /// As [`Job::error_form`].
+    pub fn error_form(&self) -> Option<fn(&[u8], &mut Output)> {
+        match self {
+            Task::Job(job) => job.error_form(),
+            Task::Compound(_) => None,
+        }
     }
 }
 
 /// A job on its way from its handler to those that run.
 pub struct Parking {
-    /// The work.
-    pub job: Box<dyn Job>,
+    /// What it does.
+    pub task: Task,
     /// How it comes to its keys.
     pub taking: Taking,
 }
@@ -232,8 +198,8 @@ pub struct Running {
     pub id: u32,
     /// When its command came, or its keys were found, among those that wait.
     pub ticket: u64,
-    /// The work.
-    pub job: Box<dyn Job>,
+    /// What it does.
+    pub task: Task,
     /// The request.
     pub args: OwnedArgs,
     /// Memory it holds.
@@ -312,6 +278,10 @@ pub struct Jobs {
     running: VecDeque<Box<Running>>,
     /// What [`Ctx::run`] has just parked, until the caller of its handler takes it.
     parking: Option<Parking>,
+    /// What [`Ctx::run_compound`] has just left, likewise.
+    compound: Option<Box<dyn Compound>>,
+    /// What a part of the compound that runs now needs beside what that holds.
+    further: Vec<Place>,
     waiters: HashMap<Place, VecDeque<Waiter>>,
     /// The places of each client that waits, by its ticket.
     waiting: HashMap<u64, Vec<(Place, Hold)>>,
@@ -332,6 +302,8 @@ pub struct Jobs {
     forced_units: Option<u64>,
     /// In tests: slices that may run before jobs stand still; `None`: they never do.
     slices_left: Option<u64>,
+    /// The job that goes on alone, if one does: a script that takes too long.
+    pub only: Option<u32>,
     /// Jobs ended so far.
     pub ended: u64,
 }
@@ -404,6 +376,31 @@ impl Jobs {
         self.turn_ticks = self.turn_ticks.saturating_sub(ticks);
     }
 
+    /// Leaves a compound for the caller of its handler.
+    pub fn leave_compound(&mut self, compound: Box<dyn Compound>) {
+        self.compound = Some(compound);
+    }
+
+    /// What [`Ctx::run_compound`] has just left.
+    pub fn take_compound(&mut self) -> Option<Box<dyn Compound>> {
+        self.compound.take()
+    }
+
+    /// A part of the compound that runs now will read this key, which its request does not name.
+    pub fn need_further(&mut self, place: Place) {
+        self.further.push(place);
+    }
+
+    /// What parts of the compound that ran just now will read besides.
+    pub fn take_further(&mut self) -> Vec<Place> {
+        std::mem::take(&mut self.further)
+    }
+
+    /// A compound goes on as a job: [`Jobs::take_parking`] is to find it.
+    pub fn park_compound(&mut self, compound: Box<dyn Compound>, taking: Taking) {
+        self.parking = Some(Parking { task: Task::Compound(Some(compound)), taking });
+    }
+
     /// Takes what [`Ctx::run`] has parked.
     pub fn take_parking(&mut self) -> Option<Parking> {
         self.parking.take()
@@ -453,6 +450,11 @@ impl Jobs {
         self.running.remove(at)
     }
 
+    /// Whether a job runs other commands.
+    pub fn has_compound(&self) -> bool {
+        self.running.iter().any(|running| matches!(running.task, Task::Compound(_)))
+    }
+
     /// Whether some job can go on.
     pub fn is_runnable(&self) -> bool {
         self.next_runnable().is_some()
@@ -464,6 +466,9 @@ impl Jobs {
             return None;
         }
         let oldest = self.oldest_taker();
+        if let Some(only) = self.only {
+            return self.running.iter().position(|running| running.id == only);
+        }
         self.running.iter().position(|running| match running.phase {
             Phase::Take(_) => !running.is_blocked && Some(running.ticket) == oldest,
             Phase::Find | Phase::Work | Phase::Release(_) => true,
@@ -701,6 +706,13 @@ impl Jobs {
     }
 }
 
+impl Shared {
+    /// Whether nobody else is there to be served while a long command of this client runs.
+    pub fn is_alone(&self, client: &Session) -> bool {
+        matches!(client.address, Address::InProcess) && !self.jobs.is_forced()
+    }
+}
+
 impl Ctx<'_> {
     /// Whether a command with this much to do (keys, elements, kilobytes) is to be a job.
     #[inline]
@@ -710,7 +722,10 @@ impl Ctx<'_> {
 
     /// Whether nobody else is there to be served meanwhile.
     fn is_alone(&self) -> bool {
-        matches!(self.client.address, Address::InProcess) && !self.engine.jobs.is_forced()
+        match self.client.nesting {
+            Nesting::Script => true,
+            _ => self.engine.is_alone(self.client),
+        }
     }
 
     /// Runs a job: in place, as far as this turn's time for that reaches, and then in slices between turns. A handler
@@ -730,7 +745,8 @@ impl Ctx<'_> {
         match step {
             Step::Done => Ok(()),
             Step::More => {
-                jobs.parking = Some(Parking { job: Box::new(job), taking: Taking::AtOnce });
+                let task = Task::Job(Box::new(job));
+                jobs.parking = Some(Parking { task, taking: Taking::AtOnce });
                 Err(CmdError::Parked)
             }
         }
@@ -757,7 +773,7 @@ impl Ctx<'_> {
             job.step(self, args, &mut Budget::unlimited())?;
             return Ok(());
         }
-        self.engine.jobs.parking = Some(Parking { job: Box::new(job), taking });
+        self.engine.jobs.parking = Some(Parking { task: Task::Job(Box::new(job)), taking });
         Err(CmdError::Parked)
     }
 }

@@ -75,7 +75,7 @@ impl LatencyMonitor {
 impl Shared {
     /// Records how long something took, if it was a spike: at least `latency-monitor-threshold`.
     pub fn note_spike(&mut self, event: &'static str, ticks: u64) {
-        if ticks >= self.watch.spike_ticks {
+        if ticks >= self.thresholds.spike_ticks {
             let millis = self.clock.nanos(ticks) / 1_000_000;
             self.latency.add(event, millis, self.clock.unix_ms() / 1000);
         }

@@ -4,7 +4,8 @@
 //! +1700000000.123456 [0 127.0.0.1:51326] "set" "key" "value"
 //! ```
 //!
-//! The line is encoded once and shared. Promise: secrets are not in it. Cost: nothing while nobody monitors;
+//! In the place of the client stands `unix:PATH` for one of a Unix socket, and `lua` for what a script calls. The line is
+//! encoded once and shared. Promise: secrets are not in it. Cost: nothing while nobody monitors;
 //! else the size of the command, so a monitored server is a slower one.
 use std::io::Write;
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use std::sync::Arc;
 use crate::base::quote::quote_into;
 use crate::engine::engine::Shared;
 use crate::engine::redact::{REDACTED, is_secret};
-use crate::engine::session::{Address, Session};
+use crate::engine::session::{Address, Nesting, Session};
 use crate::proto::args::Args;
 
 /// Sends the command that `session` has just run to all monitoring clients.
@@ -27,6 +28,8 @@ fn line(full_name: &str, session: &Session, args: Args<'_>, unix_us: i64) -> Vec
     let mut line = Vec::with_capacity(64 + args.bytes_total());
     let (seconds, micros) = (unix_us / 1_000_000, unix_us % 1_000_000);
     let source = match &session.address {
+        // What a script calls is shown as the script's, whoever called that.
+        _ if session.nesting == Nesting::Script => "lua".to_owned(),
         Address::Unix(path) => format!("unix:{path}"),
         address => address.peer(),
     };

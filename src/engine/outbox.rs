@@ -1,6 +1,7 @@
 //! What the engine asks of the network layer, collected while commands run and carried out after each.
 use std::sync::Arc;
 
+use crate::engine::tracking::Pending;
 use crate::proto::reply::Output;
 
 /// Messages and requests to the network layer.
@@ -8,6 +9,8 @@ use crate::proto::reply::Output;
 pub struct Outbox {
     /// Bytes for other clients: the client's slot, the encoded message.
     pub messages: Vec<(usize, Arc<[u8]>)>,
+    /// What clients are told of copies of keys once the reply is complete that is being written to them.
+    pub pending: Vec<Pending>,
     /// Clients to be closed at once (CLIENT KILL), by slot.
     pub kills: Vec<usize>,
     /// Clients whose command waited for a key and may run now, by slot.
@@ -30,6 +33,7 @@ impl Outbox {
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.messages.is_empty()
+            && self.pending.is_empty()
             && self.kills.is_empty()
             && self.wakes.is_empty()
             && self.replies.is_empty()

@@ -1,6 +1,6 @@
 //! Which arguments of a command are secrets: MONITOR and the slow log print `(redacted)` in their place.
 //!
-//! Promise: no password given by AUTH, HELLO or CONFIG SET leaves the server. Cost: one comparison of a
+//! Promise: no password given by AUTH, HELLO, CONFIG SET, ACL or MIGRATE leaves the server. Cost: one comparison of a
 //! short name for a command without secrets.
 use crate::engine::config::Opt;
 use crate::engine::config_spec::SENSITIVE;
@@ -25,8 +25,32 @@ pub fn is_secret(full_name: &str, args: Args<'_>, index: usize) -> bool {
                 && index % 2 == 1
                 && Opt::find(args.at(index - 1)).is_some_and(|(opt, _)| opt.spec().has(SENSITIVE))
         }
+        // All of it: names of users are worth something, too.
+        "acl|setuser" | "acl|getuser" | "acl|deluser" => index > 1,
+        "migrate" => index > MIGRATE_OPTIONS && is_migrate_secret(args, index),
         _ => false,
     }
+}
+
+/// The last argument of MIGRATE that is no option.
+const MIGRATE_OPTIONS: usize = 5;
+
+/// What follows AUTH, and the two words that follow AUTH2; behind KEYS come keys only.
+fn is_migrate_secret(args: Args<'_>, index: usize) -> bool {
+    let mut at = MIGRATE_OPTIONS + 1;
+    while at < index {
+        let values = match &*args.at(at).to_ascii_lowercase() {
+            b"auth" => 1,
+            b"auth2" => 2,
+            b"keys" => return false,
+            _ => 0,
+        };
+        if index <= at + values {
+            return true;
+        }
+        at += 1 + values;
+    }
+    false
 }
 
 #[cfg(test)]
@@ -51,6 +75,12 @@ mod tests {
         assert_eq!(secrets("hello", "hello 2 auth u p setname x"), [3, 4]);
         assert_eq!(secrets("config|set", "config set maxmemory 1 REQUIREPASS p"), [5]);
         assert_eq!(secrets("config|set", "config set requirepass p hz 10"), [3]);
+        assert_eq!(secrets("acl|setuser", "acl setuser u on >p +@all"), [2, 3, 4, 5]);
+        assert_eq!(secrets("acl|deluser", "acl deluser u v"), [2, 3]);
+        assert!(secrets("acl|list", "acl list x").is_empty());
+        assert_eq!(secrets("migrate", "migrate h 1 k 0 9 COPY AUTH p REPLACE"), [8]);
+        assert_eq!(secrets("migrate", "migrate h 1 k 0 9 auth2 u p keys auth x"), [7, 8]);
+        assert!(secrets("migrate", "migrate h auth auth 0 9 keys auth x").is_empty());
         assert!(secrets("set", "set auth p").is_empty());
     }
 }

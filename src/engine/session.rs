@@ -6,10 +6,12 @@ use std::sync::Arc;
 
 use crate::engine::error::CmdError;
 use crate::engine::table::CommandId;
+use crate::engine::tracking::mode::ClientTracking;
+use crate::engine::transaction::Transaction;
 use crate::proto::reply::{Mark, Output, Resp};
 
 /// One client.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Session {
     /// Unique for the life of the server, counted from 1.
     pub id: u64,
@@ -17,14 +19,13 @@ pub struct Session {
     pub db: usize,
     /// Protocol version chosen by HELLO.
     pub resp: Resp,
-    /// Whether it may run commands: it gave the password, or none is set.
-    pub is_authenticated: bool,
+    /// What keeps it from running whatever it asks for, as bits of [`restraint`]: 0 for most clients, for whom the
+    /// checklist before a command is short.
+    pub restraint: u32,
     /// Whether the connection closes once what it was sent has left (QUIT, protocol errors).
     pub closes_after_reply: bool,
     /// Whether it is to be closed at once, by CLIENT KILL or a limit; nothing of it runs any more.
     pub is_killed: bool,
-    /// It sees every command (MONITOR).
-    pub is_monitor: bool,
     /// CLIENT NO-EVICT.
     pub is_no_evict: bool,
     /// CLIENT NO-TOUCH: its reads do not change LRU and LFU.
@@ -56,10 +57,44 @@ pub struct Session {
     /// What its job holds, if its command runs as one: the request and the reply so far, in bytes. The request, if it
     /// waits for keys to bring something.
     pub job_bytes: usize,
+    /// Its commands run as parts of another one.
+    pub nesting: Nesting,
     /// Its command never waits for keys to bring something: it is part of a transaction or a script.
     pub is_blocking_denied: bool,
+    /// What MULTI has begun.
+    pub transaction: Option<Box<Transaction>>,
     /// Its command waited and is run again because this key is ready.
     pub woken_by: Option<Arc<[u8]>>,
+    /// CLIENT TRACKING, while it is on.
+    pub tracking: Option<Box<ClientTracking>>,
+}
+
+/// Bits of [`Session::restraint`].
+pub mod restraint {
+    /// It has not given a password, which matters where one is set.
+    pub const UNAUTHENTICATED: u32 = 1 << 0;
+    /// Its user may not do everything.
+    pub const ACL: u32 = 1 << 1;
+    /// Its commands are queued for EXEC.
+    pub const MULTI: u32 = 1 << 2;
+    /// It speaks RESP2 and listens to channels.
+    pub const SUBSCRIBED: u32 = 1 << 3;
+    /// It sees every command (MONITOR).
+    pub const MONITOR: u32 = 1 << 4;
+    /// What it reads is remembered (CLIENT TRACKING).
+    pub const TRACKING: u32 = 1 << 5;
+}
+
+/// What a client's commands are part of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Nesting {
+    /// Of nothing: they came as requests.
+    #[default]
+    None,
+    /// Of EXEC, which goes on in slices if it takes long.
+    Transaction,
+    /// Of a script, which runs whole.
+    Script,
 }
 
 /// What CLIENT REPLY lets through.
@@ -195,10 +230,9 @@ impl Session {
             id: 0,
             db: 0,
             resp: Resp::V2,
-            is_authenticated: false,
+            restraint: restraint::UNAUTHENTICATED,
             closes_after_reply: false,
             is_killed: false,
-            is_monitor: false,
             is_no_evict: false,
             is_no_touch: false,
             replies: Replies::On,
@@ -214,9 +248,39 @@ impl Session {
             fd: -1,
             io: IoFigures::default(),
             job_bytes: 0,
+            nesting: Nesting::None,
             is_blocking_denied: false,
+            transaction: None,
             woken_by: None,
+            tracking: None,
         }
+    }
+
+    /// Whether it may run commands where a password is set.
+    #[inline]
+    pub fn is_authenticated(&self) -> bool {
+        !self.is(restraint::UNAUTHENTICATED)
+    }
+
+    /// It gave the password, or lost what it gave.
+    pub fn set_authenticated(&mut self, is_authenticated: bool) {
+        self.restrain(restraint::UNAUTHENTICATED, !is_authenticated);
+    }
+
+    /// Whether a bit of [`restraint`] is set.
+    #[inline]
+    pub fn is(&self, bit: u32) -> bool {
+        self.restraint & bit != 0
+    }
+
+    /// Sets or clears a bit of [`restraint`]; whether it was set.
+    pub fn restrain(&mut self, bit: u32, is_restrained: bool) -> bool {
+        let was_restrained = self.is(bit);
+        match is_restrained {
+            true => self.restraint |= bit,
+            false => self.restraint &= !bit,
+        }
+        was_restrained
     }
 
     /// CLIENT SETNAME: an empty name takes it away. The error is Redis's.
@@ -240,6 +304,8 @@ impl Session {
             + library
             + self.io.total_bytes()
             + self.job_bytes
+            + self.transaction.as_ref().map_or(0, |transaction| transaction.memory_bytes())
+            + self.tracking.as_ref().map_or(0, |tracking| tracking.memory_bytes())
     }
 
     /// Whether it runs on this machine, for what is allowed to local clients only.

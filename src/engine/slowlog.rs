@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::engine::config::Opt;
-use crate::engine::engine::Shared;
+use crate::engine::engine::{Shared, Thresholds};
 use crate::engine::redact::{REDACTED, is_secret};
 use crate::engine::session::Session;
 use crate::engine::spec::{Command, flag};
@@ -78,7 +78,7 @@ impl SlowLog {
 }
 
 impl Shared {
-    /// The slow log, for a command that took `ticks`; and time has moved on within the turn.
+    /// The slow log, for a command that took `ticks`; and time has moved on within the turn, if that was long.
     #[cold]
     pub fn record_slow(
         &mut self,
@@ -87,10 +87,14 @@ impl Shared {
         command: &Command,
         ticks: u64,
     ) {
+        let Thresholds { slow_ticks, spike_ticks, culprit_ticks, .. } = self.thresholds;
+        if ticks < slow_ticks.min(spike_ticks).min(culprit_ticks) {
+            return;
+        }
         self.clock.refresh();
         let nanos = self.clock.nanos(ticks);
         let unix_seconds = self.clock.unix_ms() / 1000;
-        if ticks >= self.watch.slow_ticks && command.flags & flag::SKIP_SLOWLOG == 0 {
+        if ticks >= self.thresholds.slow_ticks && command.flags & flag::SKIP_SLOWLOG == 0 {
             let entries_max = self.config.int(Opt::SlowlogMaxLen).max(0) as usize;
             let name = session.last_command.map_or("", |id| self.table.full_name(id));
             self.slowlog.add(name, args, session, unix_seconds, nanos / 1000, entries_max);

@@ -96,6 +96,8 @@ pub mod flag {
     pub const READS_ALL: u32 = 1 << 24;
     /// Its keys may be in another database than the selected one; only ours, never printed.
     pub const OTHER_DB: u32 = 1 << 25;
+    /// Empties databases; only ours, never printed.
+    pub const EMPTIES: u32 = 1 << 26;
 
     /// Names in the order COMMAND prints them; bits that are not here it keeps to itself.
     pub const NAMES: &[(u32, &str)] = &[

@@ -291,7 +291,7 @@ impl Shared {
     #[inline]
     pub fn end_turn(&mut self) {
         let ticks = self.stalls.count_turn(&self.clock);
-        if ticks > self.watch.stall_ticks {
+        if ticks > self.thresholds.stall_ticks {
             self.open_stall(ticks);
         }
         if self.stalls.culprit.is_some() {
@@ -303,7 +303,9 @@ impl Shared {
     #[cold]
     pub fn note_culprit(&mut self, client: &Session, id: CommandId, args: Args<'_>, ticks: u64) {
         let is_known = |culprit: &Culprit| culprit.ticks >= ticks;
-        if ticks < self.watch.culprit_ticks || self.stalls.culprit.as_ref().is_some_and(is_known) {
+        if ticks < self.thresholds.culprit_ticks
+            || self.stalls.culprit.as_ref().is_some_and(is_known)
+        {
             return;
         }
         self.stalls.culprit = Some(Culprit {

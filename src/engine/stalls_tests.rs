@@ -79,8 +79,8 @@ fn the_threshold_is_an_option_and_follows_the_budget() {
         let pairs = [(name.as_bytes(), value.as_bytes())];
         assert!(engine.shared.config.set(&pairs, Origin::default()).is_ok());
         engine.shared.config_changed();
-        let watch = engine.shared.watch;
-        (engine.shared.clock.nanos(watch.stall_ticks) + 500) / 1_000_000
+        let thresholds = engine.shared.thresholds;
+        (engine.shared.clock.nanos(thresholds.stall_ticks) + 500) / 1_000_000
     };
     assert_eq!(set("max-stall-us", "2000"), 2);
     assert_eq!(set("stall-log-slower-than-us", "9000"), 9);

@@ -16,6 +16,7 @@ use crate::engine::ctx::{CmdResult, Ctx, Event, OtherDbs};
 use crate::engine::engine::{Engine, Shared};
 use crate::engine::error::CmdError;
 use crate::engine::evict::Room;
+use crate::engine::hotkeys::Usage;
 use crate::engine::monitor;
 use crate::engine::session::Session;
 use crate::engine::spec::flag;
@@ -113,7 +114,8 @@ impl Engine {
         if result.is_err() {
             out.rewind(mark);
         }
-        self.account_verb(session, id, arguments, ticks, &result);
+        let reply_bytes = out.len_since(mark);
+        self.account_verb(session, id, arguments, (ticks, reply_bytes), &result);
         result
     }
 
@@ -144,7 +146,7 @@ impl Engine {
         session: &Session,
         id: CommandId,
         arguments: &[&[u8]],
-        ticks: u64,
+        (ticks, reply_bytes): (u64, usize),
         result: &CmdResult,
     ) {
         let shared = &mut self.shared;
@@ -152,16 +154,23 @@ impl Engine {
         if let Err(error) = result {
             shared.stats.count_failure(id, &error.message());
         }
-        if !shared.monitors.is_empty() || ticks >= shared.watch.least_ticks {
-            shared.tell(session, id, arguments, ticks);
+        if !shared.monitors.is_empty() || ticks >= shared.thresholds.least_ticks {
+            shared.tell(session, id, arguments, ticks, reply_bytes);
         }
     }
 }
 
 impl Shared {
-    /// MONITOR and the slow log: the only ones that need what ran as a list of arguments.
+    /// MONITOR, the slow log and HOTKEYS: the only ones that need what ran as a list of arguments.
     #[cold]
-    pub fn tell(&mut self, session: &Session, id: CommandId, arguments: &[&[u8]], ticks: u64) {
+    pub fn tell(
+        &mut self,
+        session: &Session,
+        id: CommandId,
+        arguments: &[&[u8]],
+        ticks: u64,
+        reply_bytes: usize,
+    ) {
         let command = self.table.command(id);
         let name = self.table.full_name(id).as_bytes();
         let owned = OwnedArgs::from_parts(std::iter::once(name).chain(arguments.iter().copied()));
@@ -172,10 +181,12 @@ impl Shared {
         if !self.monitors.is_empty() && !is_hidden {
             monitor::feed(self, session, list.args());
         }
-        if ticks >= self.watch.least_ticks {
+        if ticks >= self.thresholds.least_ticks {
             self.note_culprit(session, id, list.args(), ticks);
             self.record_slow(session, list.args(), command, ticks);
             self.note_command_spike(command, ticks);
+            let bytes = (list.args().wire_bytes() + reply_bytes) as u64;
+            self.note_hot_keys(command, list.args(), Usage { ticks, bytes });
         }
     }
 
@@ -197,7 +208,7 @@ impl Shared {
     /// Why this client may not run verbs now, if so: a password is set, and these doors have no way to give it.
     #[inline]
     pub fn refuses_verbs(&self, session: &Session) -> bool {
-        self.watch.needs_password && !session.is_authenticated
+        self.thresholds.needs_password && !session.is_authenticated()
     }
 }
 

@@ -413,7 +413,7 @@ impl Reactor {
         let Some(conn) = self.conns.get_mut(current.conn) else { return };
         conn.output = current.output;
         conn.db = current.session.db;
-        conn.is_authenticated = current.session.is_authenticated;
+        conn.is_authenticated = current.session.is_authenticated();
         conn.is_closing |= current.session.closes_after_reply;
         conn.is_dead |= current.session.is_killed;
         if !conn.is_dirty {

@@ -34,7 +34,7 @@ impl Reactor {
         // Whatever happens, it is not chosen again.
         shared.clients.memory.remove(slot);
         let Some(session) = shared.clients.get(slot) else { return };
-        let line = client_line::log_line(session, &shared.table, shared.clock.unix_ms());
+        let line = client_line::log_line(session, shared, shared.clock.unix_ms());
         log::info!("Evicting client: {line}");
         shared.stats.evicted_clients += 1;
         let key = session.connection;

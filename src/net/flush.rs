@@ -147,6 +147,9 @@ impl Reactor {
     /// Carries out what a command asked of the network layer.
     #[cold]
     pub(super) fn carry_out(&mut self) {
+        if !self.engine.shared.outbox.pending.is_empty() {
+            self.settle_pending();
+        }
         let outbox = &mut self.engine.shared.outbox;
         let messages = std::mem::take(&mut outbox.messages);
         let kills = std::mem::take(&mut outbox.kills);
@@ -173,6 +176,16 @@ impl Reactor {
                 self.mark_dirty(key);
             }
         }
+    }
+
+    /// Copies that became void while commands ran whose replies are complete now.
+    #[cold]
+    fn settle_pending(&mut self) {
+        let shared = &mut self.engine.shared;
+        if let Some(current) = &mut self.current {
+            shared.settle_pending(&mut current.session, &mut current.output);
+        }
+        shared.release_pending();
     }
 
     /// A job has ended: its reply leaves, and its client goes on.

@@ -231,6 +231,10 @@ impl Reactor {
         self.run_timers();
         self.end_phase(Phase::Timers);
         self.run_background();
+        if self.engine.shared.tracking.is_broadcast_due() {
+            self.engine.shared.broadcast();
+            self.carry_out();
+        }
         // What timers have closed or cut, and what goes on where the last turn's bound stopped it.
         if !self.dirty.is_empty() {
             self.flush_dirty();
@@ -438,8 +442,8 @@ impl Reactor {
         }
         let mut session = Session::new(address, shared.clock.unix_ms());
         session.fd = transport.fd();
-        session.is_authenticated = !shared.watch.needs_password;
-        let is_authenticated = session.is_authenticated;
+        session.set_authenticated(!shared.thresholds.needs_password);
+        let is_authenticated = session.is_authenticated();
         let place = self.conns.vacant_entry();
         let key = place.key();
         session.connection = key;
@@ -467,7 +471,7 @@ impl Reactor {
         if log::log_enabled!(log::Level::Debug)
             && let Some(session) = shared.clients.get(conn.client)
         {
-            let line = client_line::log_line(session, &shared.table, shared.clock.unix_ms());
+            let line = client_line::log_line(session, shared, shared.clock.unix_ms());
             let action = if conn.is_eof { "Client closed connection" } else { "Closed connection" };
             log::debug!("{action} {line}");
         }
@@ -527,6 +531,7 @@ impl Reactor {
         let has_dead = is_tick
             || self.background == Work::Left
             || !shared.graveyard.is_empty()
+            || self.engine.shared.tracking.is_over_limit()
             || self.engine.is_evicting();
         if !(has_jobs || has_due || has_dead) {
             return;
@@ -613,7 +618,7 @@ fn refusal(shared: &crate::engine::engine::Shared, address: &Address) -> Option<
     if shared.clients.len() as i64 >= shared.config.int(Opt::MaxClients) {
         return Some("ERR max number of clients reached");
     }
-    let is_protected = shared.config.flag(Opt::ProtectedMode) && !shared.watch.needs_password;
+    let is_protected = shared.config.flag(Opt::ProtectedMode) && !shared.thresholds.needs_password;
     if is_protected && !address.is_local() {
         return Some(PROTECTED_MODE);
     }

@@ -413,7 +413,7 @@ impl Reactor {
 
     pub(super) fn limits_of(&self, key: usize) -> Limits {
         // The password may have been taken away since the client came.
-        let is_authenticated = !self.engine.shared.watch.needs_password
+        let is_authenticated = !self.engine.shared.thresholds.needs_password
             || self.conns.get(key).is_some_and(|conn| conn.is_authenticated);
         Limits { bulk_bytes_max: self.bulk_bytes_max, is_authenticated }
     }

@@ -14,7 +14,7 @@ use mio::{Interest, Registry, Token};
 use crate::base::clock::Clock;
 use crate::base::sys::Alarm;
 use crate::engine::config::Opt;
-use crate::engine::session::Waiting;
+use crate::engine::session::{Waiting, restraint};
 use crate::net::reactor::Reactor;
 
 /// Time between two measurements of the rates.
@@ -209,7 +209,7 @@ impl Reactor {
                 continue;
             }
             let Some(session) = self.engine.shared.clients.get(conn.client) else { continue };
-            let is_exempt = session.is_monitor || session.waiting.is_some();
+            let is_exempt = session.is(restraint::MONITOR) || session.waiting.is_some();
             if timeout_ms > 0 && !is_exempt && now_ms - session.active_ms > timeout_ms {
                 log::debug!("Closing idle client");
                 conn.is_dead = true;

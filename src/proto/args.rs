@@ -176,6 +176,14 @@ impl<'b> Args<'b> {
         self.from(0).map(<[u8]>::len).sum()
     }
 
+    /// Bytes of the request as clients send it: `*2 $6 client $4 list`, with a line end after each part. O(arguments).
+    pub fn wire_bytes(self) -> usize {
+        let digits = |number: usize| number.checked_ilog10().unwrap_or(0) as usize + 1;
+        let header = |number: usize| 1 + digits(number) + 2;
+        let part = |arg: &[u8]| header(arg.len()) + arg.len() + 2;
+        header(self.len()) + self.from(0).map(part).sum::<usize>()
+    }
+
     /// The key hasher of the engine the arguments are meant for.
     #[inline]
     pub fn hasher(self) -> &'b KeyHasher {
@@ -307,5 +315,24 @@ pub(crate) mod tests_support {
     pub(crate) fn resolve(buffer: &[u8], spans: &[Span]) -> Vec<Vec<u8>> {
         let bytes = |span: &Span| buffer[span.start as usize..][..span.len as usize].to_vec();
         spans.iter().map(bytes).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_is_as_long_as_it_was_sent() {
+        let long = vec![b'x'; 100];
+        for parts in [vec![&b"client"[..], b"list"], vec![b"echo", b""], vec![b"set", b"k", &long]]
+        {
+            let owned = OwnedArgs::from_parts(parts.iter().copied());
+            let mut sent = format!("*{}\r\n", parts.len());
+            for part in &parts {
+                sent += &format!("${}\r\n{}\r\n", part.len(), String::from_utf8_lossy(part));
+            }
+            assert_eq!(owned.lend(&KeyHasher::new(1)).args().wire_bytes(), sent.len());
+        }
     }
 }

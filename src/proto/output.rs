@@ -231,6 +231,11 @@ impl Output {
         self.len() != mark.len
     }
 
+    /// Bytes that came after `mark`.
+    pub fn len_since(&self, mark: Mark) -> usize {
+        self.len().saturating_sub(mark.len)
+    }
+
     /// Drops what came after `mark`.
     pub fn rewind(&mut self, mark: Mark) {
         let mut excess = self.len().saturating_sub(mark.len);

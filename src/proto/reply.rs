@@ -321,6 +321,14 @@ impl<'o> Reply<'o> {
         }
     }
 
+    /// As [`Reply::array_close`], for a set of `count` elements.
+    pub fn set_close(&mut self, open: Mark, count: usize) {
+        match self.resp {
+            Resp::V2 => self.close(open, b'*', count),
+            Resp::V3 => self.close(open, b'~', count),
+        }
+    }
+
     fn close(&mut self, open: Mark, kind: u8, count: usize) {
         let (line, len) = header_line(kind, count as i64);
         self.out.insert(open, &line[..len]);

@@ -93,3 +93,18 @@ fn they_move_with_their_ttl() {
     while !db.free_slice(1) {}
     assert_eq!(db.memory().block_bytes + db.memory().garbage_bytes, 0);
 }
+
+/// Freed at once, a small collection counts nowhere; a big one waits, and counts once it is gone.
+#[test]
+fn collections_freed_later_are_counted() {
+    let mut db = db();
+    let hasher = db.hasher.clone();
+    push(&mut db, b"small", 100);
+    push(&mut db, b"big", 40_000);
+    db.remove(hasher.key(b"small"));
+    assert_eq!((db.garbage_objects(), db.stats.freed_later), (0, 0));
+    db.remove(hasher.key(b"big"));
+    assert_eq!((db.garbage_objects(), db.stats.freed_later), (1, 0));
+    while !db.free_slice(1) {}
+    assert_eq!((db.garbage_objects(), db.stats.freed_later), (0, 1));
+}

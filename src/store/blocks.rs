@@ -47,6 +47,10 @@ impl Big {
         }
     }
 
+    fn is_object(&self) -> bool {
+        matches!(self, Big::Object(_))
+    }
+
     fn into_cell(self) -> Cell {
         match self {
             Big::Block(block) => Cell::Full(block),
@@ -243,11 +247,15 @@ pub(crate) struct Graveyard {
     blocks: Vec<Big>,
     /// What they take, as the accounts have it.
     bytes: usize,
+    /// Objects among them.
+    objects: usize,
+    /// Objects freed from here since somebody asked.
+    freed_objects: u64,
 }
 
 impl Graveyard {
     pub(crate) fn new() -> Graveyard {
-        Graveyard { blocks: Vec::new(), bytes: 0 }
+        Graveyard { blocks: Vec::new(), bytes: 0, objects: 0, freed_objects: 0 }
     }
 
     pub(crate) fn bury_block(&mut self, block: Block) {
@@ -267,7 +275,18 @@ impl Graveyard {
 
     fn bury_for_later(&mut self, big: Big) {
         self.bytes += big.memory_bytes();
+        self.objects += usize::from(big.is_object());
         self.blocks.push(big);
+    }
+
+    /// Objects that wait.
+    pub(crate) fn waiting_objects(&self) -> usize {
+        self.objects
+    }
+
+    /// Objects freed since this was asked last.
+    pub(crate) fn take_freed_objects(&mut self) -> u64 {
+        std::mem::take(&mut self.freed_objects)
     }
 
     /// Memory of what waits.
@@ -287,7 +306,10 @@ impl Graveyard {
             let before_bytes = block.memory_bytes();
             if block.free_slice().is_done() {
                 self.bytes -= before_bytes;
-                self.blocks.pop();
+                if self.blocks.pop().is_some_and(|big| big.is_object()) {
+                    self.objects -= 1;
+                    self.freed_objects += 1;
+                }
             } else {
                 self.bytes = self.bytes - before_bytes + block.memory_bytes();
             }

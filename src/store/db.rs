@@ -45,6 +45,8 @@ pub struct DbStats {
     pub expired_fields: u64,
     /// Entries written or deleted.
     pub changes: u64,
+    /// Collections that were deleted or replaced and freed later, in slices.
+    pub freed_later: u64,
 }
 
 impl DbStats {
@@ -55,6 +57,7 @@ impl DbStats {
         self.expired += other.expired;
         self.expired_fields += other.expired_fields;
         self.changes += other.changes;
+        self.freed_later += other.freed_later;
     }
 }
 
@@ -317,7 +320,7 @@ impl Db {
     /// Frees at most `budget` large values (or megabytes of them) that were deleted or replaced,
     /// and as many empty pages; true when nothing is left to free.
     pub fn free_slice(&mut self, budget: usize) -> bool {
-        let values = self.graveyard.free_slice(budget);
+        let values = self.free_values(budget);
         let pages = self.heap.release(budget);
         let holds = self.holds.free_slice();
         values && pages && holds
@@ -325,7 +328,19 @@ impl Db {
 
     /// Frees at most `budget` deleted large values, or megabytes of them.
     pub fn free_garbage(&mut self, budget: usize) {
-        self.graveyard.free_slice(budget);
+        self.free_values(budget);
+    }
+
+    /// Collections that `free_slice` has to free.
+    #[must_use]
+    pub fn garbage_objects(&self) -> usize {
+        self.graveyard.waiting_objects()
+    }
+
+    fn free_values(&mut self, budget: usize) -> bool {
+        let is_done = self.graveyard.free_slice(budget);
+        self.stats.freed_later += self.graveyard.take_freed_objects();
+        is_done
     }
 
     /// Whether `free_slice` has large values to free.

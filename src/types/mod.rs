@@ -23,4 +23,5 @@ pub mod shuffle;
 pub mod sorting;
 pub mod stream;
 pub mod table;
+pub mod top_keys;
 pub mod zset;

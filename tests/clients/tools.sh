@@ -11,9 +11,11 @@ port=$1
 socket=$2
 log=$3
 cli="redis-cli -p $port"
+cli_words=(redis-cli -p "$port")
 bench="redis-benchmark -p $port"
 checks=0
 failed=0
+waiting=()
 
 # expect NAME PATTERN TEXT: the text matches the extended regular expression, line by line.
 expect() {
@@ -90,11 +92,120 @@ modes() {
   expect "statistics" '^100002 +[0-9.]+[KMG] +[0-9]+ +0 +[0-9]+ \(\+' "$(terminal 1 "$cli --stat -i 0.1")"
   expect "latency" 'min: [0-9]+, max: [0-9]+, avg: ' "$(terminal 1 "$cli --latency")"
   expect "latency history" 'min: [0-9]+.*seconds range' "$(terminal 2 "$cli --latency-history -i 1")"
+  expect "distribution of latency" '^From 0 to 100%: ' "$(terminal 2 "$cli --latency-dist -i 1" | head -c 4000)"
+  expect "latency in one line" '^[0-9]+ [0-9]+ [0-9.]+ [0-9]+$' "$(timeout 10 "${cli_words[@]}" --latency -i 1 --raw </dev/null)"
+  expect "latency as CSV" '^[0-9]+,[0-9]+,[0-9.]+,[0-9]+$' "$(timeout 10 "${cli_words[@]}" --latency -i 1 --csv </dev/null)"
+  expect "latency of this machine" '[0-9]+ total runs \(avg latency: ' "$(timeout 20 redis-cli --intrinsic-latency 1)"
   local session
   session=$({ sleep 0.3; printf 'get hot\r'; sleep 0.3; printf 'help incrby\r'; sleep 0.3; printf 'quit\r'; sleep 0.2; } |
     timeout 10 script -qec "stty cols 100 rows 24; $cli" /dev/null | tr '\r' '\n')
   expect "prompt" '^"v"' "$session"
   expect "help from COMMAND DOCS" 'Increment the integer value of a key by the given' "$session"
+}
+
+# typed SECONDS KEYS…: types these keys (`\t` is Tab, `\r` Enter) at the prompt of redis-cli, and gives all it printed.
+typed() {
+  {
+    sleep 0.4
+    for keys in "$@"; do
+      # shellcheck disable=SC2059 # the keys are the format
+      printf "$keys"
+      sleep 0.2
+    done
+    printf 'quit\r'
+    sleep 0.2
+  } | timeout 15 script -qec "stty cols 160 rows 24; $cli" /dev/null | sed $'s/\x1b\\[[0-9;]*[A-Za-z]//g' | tr '\r' '\n'
+}
+
+# What redis-cli makes of COMMAND DOCS: hints beside what is typed, words that Tab completes, `help`.
+prompts() {
+  $cli flushall >/dev/null
+  local seen
+  seen=$(typed 'getex ' 'k \003')
+  expect "hint" 'getex .*key \[EX seconds\|PX milliseconds\|EXAT unix-time-seconds\|PXAT unix-time-milliseconds\|PERSIST\]' "$seen"
+  expect "hint for the rest" 'getex k .*\[EX seconds\|PX milliseconds' "$seen"
+  expect "hint of a subcommand" 'config set .*parameter value \[parameter value \.\.\.\]' "$(typed 'config set ')"
+  expect "hint of many keys" 'zunion .*numkeys key \[key \.\.\.\]' "$(typed 'zunion ')"
+  expect "hint after an option" 'set k v .*\[NX\|XX\]|set k v .*\[NX\|XX\|' "$(typed 'set k v ')"
+  expect "Tab completes a command" 'GETRANGE|getrange' "$(typed 'getra\t')"
+  expect "Tab completes a subcommand" 'client no-evict|CLIENT NO-EVICT' "$(typed 'client no-e\t')"
+  seen=$(typed 'help @list\r')
+  expect "help of a group: a command" 'LMPOP numkeys key \[key \.\.\.\] LEFT\|RIGHT \[COUNT count\]' "$seen"
+  expect "help of a group: since" 'since: 7.0.0' "$seen"
+  seen=$(typed 'help client kill\r')
+  expect "help of a subcommand" 'summary: Kill the connection of a client' "$seen"
+  expect "help of a subcommand: group" 'group: connection' "$seen"
+  expect "Tab completes help" 'help @hyperloglog' "$(typed 'help @hyp\t')"
+  expect "reply as it comes" '1\) "a"' "$(typed 'rpush list a b\r' 'lrange list 0 -1\r')"
+  expect "repeated at the prompt" '\(integer\) 3' "$(typed '3 incr n\r')"
+  expect "another protocol" '1# ' "$(typed 'hello 3\r')"
+  expect "another database" '\[5\]>' "$(typed 'select 5\r' 'ping\r')"
+}
+
+# Keys of every type, as the modes that look at all keys report them.
+collections() {
+  $cli flushall >/dev/null
+  {
+    echo "set text $(printf 'x%.0s' {1..2000})"
+    echo "rpush list $(seq -s ' ' 1 300)"
+    echo "sadd set $(seq -s ' ' 1 200)"
+    echo "hset hash $(seq -s ' ' 1 200)"
+    echo "zadd zset $(seq -s ' ' 1 120)"
+    for number in 1 2 3 4 5; do echo "xadd stream * f $number"; done
+  } | $cli >/dev/null
+  local seen
+  for seen in "$($cli --bigkeys)" "$($cli -3 --bigkeys)"; do
+    expect "big string" '^Biggest string found .*"text". has 2000 bytes' "$seen"
+    expect "big list" '^Biggest +list found .*"list". has 300 items' "$seen"
+    expect "big set" '^Biggest +set found .*"set". has 200 members' "$seen"
+    expect "big hash" '^Biggest +hash found .*"hash". has 100 fields' "$seen"
+    expect "big sorted set" '^Biggest +zset found .*"zset". has 60 members' "$seen"
+    expect "big stream" '^Biggest stream found .*"stream". has 5 entries' "$seen"
+    expect "all keys looked at" '^Sampled 6 keys in the keyspace!' "$seen"
+    expect "share of a type" '^1 streams with 5 entries \(16.67% of keys, avg size 5.00\)' "$seen"
+  done
+  seen=$($cli --memkeys --memkeys-samples 0)
+  expect "memory by type" '^1 +hashs? with [0-9]+ bytes \(16.67% of keys' "$seen"
+  expect "scan, all" '^6$' "$($cli --scan | wc -l)"
+  expect "scan, quoted" '^"(text|list|set|hash|zset|stream)"$' "$($cli --scan --quoted-pattern '*' | head -1 | sed 's/^[^"].*/"&"/')"
+  expect "CSV of nested values" '^"stream","[0-9]+-[0-9]+","f","1"|^"[0-9]+-[0-9]+","f","1"' "$($cli --csv xrange stream - + count 1)"
+  expect "JSON of a map" '^\{("[0-9]+":"[0-9]+",?)+\}$' "$($cli --json hgetall hash)"
+  expect "JSON of protocol 2" '^\["[0-9]+","[0-9]+"' "$($cli -2 --json hgetall hash)"
+  expect "quoted JSON" '"[0-9]+":"[0-9]+"' "$($cli --quoted-json hgetall hash)"
+  expect "doubles of protocol 3" '^1\.5$' "$($cli -3 zadd zset 1.5 m >/dev/null; $cli -3 zscore zset m)"
+  expect "no line ends" 'a;b' "$($cli rpush two a b >/dev/null; $cli -d ';' lrange two 0 -1)"
+  expect "a pipe with an error" '^errors: 1, replies: 3$' "$(printf 'set a 1\r\nlpush a 1\r\nincr a\r\n' | $cli --pipe 2>/dev/null)"
+}
+
+# has COMMAND: whether the server knows it.
+has() {
+  [[ -n $($cli command info "$1" | head -1) ]]
+}
+
+# What needs parts that a server may lack; one that is there is tried.
+further() {
+  local file
+  file=$(mktemp)
+  if has eval; then
+    echo 'return {KEYS[1], ARGV[1]}' >"$file"
+    expect "a script from a file" '^k$' "$($cli --eval "$file" k , v | head -1)"
+    expect "a debugger of scripts" 'Lua debugging session started' "$({ sleep 0.3; echo continue; sleep 0.3; } |
+      timeout 10 "${cli_words[@]}" --ldb --eval "$file" k , v 2>&1)"
+  else
+    waiting+=("--eval and --ldb (scripts)")
+  fi
+  if has sync; then
+    expect "a snapshot" 'Transfer finished with success' "$($cli --rdb "$file" 2>&1)"
+    expect "as a replica" 'SYNC with master|sending REPLCONF' "$(terminal 2 "$cli --replica" | head -c 4000)"
+  else
+    waiting+=("--rdb (persistence)" "--replica (replication)")
+  fi
+  if has subscribe; then
+    expect "subscriber" '^subscribe$' "$(timeout 1 "${cli_words[@]}" subscribe channel)"
+  else
+    waiting+=("subscribe")
+  fi
+  rm -f "$file"
 }
 
 monitor() {
@@ -161,6 +272,9 @@ ending() {
 commands
 passwords
 modes
+prompts
+collections
+further
 monitor
 benchmarks
 ending
@@ -170,3 +284,6 @@ if ((failed)); then
   exit 1
 fi
 echo "$(redis-cli --version), redis-benchmark: $checks checks passed"
+if ((${#waiting[@]})); then
+  printf 'waiting for what the server does not have yet: %s\n' "$(printf '%s, ' "${waiting[@]}" | sed 's/, $//')"
+fi

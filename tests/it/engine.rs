@@ -215,7 +215,7 @@ impl Execute for Rufous {
     fn open(&mut self) -> usize {
         let now_ms = self.engine.shared.clock.unix_ms();
         let mut session = session::Session::new(Address::InProcess, now_ms);
-        session.is_authenticated = !self.engine.shared.watch.needs_password;
+        session.set_authenticated(!self.engine.shared.thresholds.needs_password);
         self.engine.shared.clients.insert(session)
     }
 

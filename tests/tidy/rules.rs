@@ -34,8 +34,9 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("types", &["base"]),
     ("store", &["types", "base"]),
     ("persist", &["store", "types", "proto", "base"]),
-    ("engine", &["persist", "store", "types", "proto", "base"]),
-    ("command", &["engine", "persist", "store", "types", "proto", "base"]),
+    ("script", &["proto", "base"]),
+    ("engine", &["script", "persist", "store", "types", "proto", "base"]),
+    ("command", &["engine", "script", "persist", "store", "types", "proto", "base"]),
     ("dialect", &["engine", "persist", "store", "types", "proto", "base"]),
     // Of the commands `net` knows how to run one, of the dialects how to cut and run requests, and nothing of
     // values or the keyspace.

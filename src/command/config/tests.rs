@@ -81,7 +81,7 @@ fn set() {
 fn a_change_takes_effect_at_once() {
     let mut client = Client::new();
     assert_eq!(client.ask(&["config", "set", "slowlog-log-slower-than", "-1"]), "+OK\r\n");
-    assert_eq!(client.engine.shared.watch.slow_ticks, u64::MAX);
+    assert_eq!(client.engine.shared.thresholds.slow_ticks, u64::MAX);
     assert_eq!(client.ask(&["config", "set", "maxmemory-policy", "allkeys-lfu"]), "+OK\r\n");
     assert!(client.engine.shared.is_lfu);
 }

@@ -1,0 +1,352 @@
+//! Transactions: MULTI, EXEC, DISCARD, WATCH, UNWATCH.
+//!
+//! Between MULTI and EXEC commands are checked and queued (`queue`), not run. EXEC runs them one after the other with
+//! nobody in between. A short one runs at once. One that has not ended in its first slice goes on as a job that holds
+//! every key its commands name, so others go on beside it and none of them can see it half done; one that names very
+//! many keys takes them in slices before it begins.
+use crate::base::hash::KeyHasher;
+use crate::base::number::parse_i64;
+use crate::base::time::UnixMillis;
+use crate::command::keys::ranges_of;
+use crate::command::nested::Inner;
+use crate::command::run_jobs::{self, Around};
+use crate::command::spec::flag::{ALLOW_BUSY, FAST, LOADING, NOSCRIPT, SKIP_SLOWLOG, STALE};
+use crate::command::spec::{Command, Group, KeySpec, access, category, command, doc};
+use crate::engine::changes::listener;
+use crate::engine::compound::Compound;
+use crate::engine::ctx::{CmdResult, Ctx, Event};
+use crate::engine::engine::{Engine, Shared};
+use crate::engine::error::CmdError;
+use crate::engine::jobs::{Budget, INDEX, KeySource, Place, Step, UNITS_AT_ONCE, WHOLE};
+use crate::engine::session::{Nesting, Replies, Session};
+use crate::engine::table::Found;
+use crate::engine::transaction::Queued;
+use crate::proto::args::{Args, OwnedArgs};
+use crate::proto::reply::{Output, Reply};
+use crate::store::Hold;
+
+/// The table of contents of this family.
+pub(super) const COMMANDS: &[Command] = &[MULTI, EXEC, DISCARD, WATCH, UNWATCH];
+
+const MULTI: Command = Command {
+    flags: NOSCRIPT | LOADING | STALE | FAST | ALLOW_BUSY,
+    categories: category::TRANSACTION,
+    doc: doc("1.2.0", "O(1)", "", "Mark the start of a transaction block"),
+    ..command(Group::Transactions, "multi", 1, multi)
+};
+
+const EXEC: Command = Command {
+    flags: NOSCRIPT | LOADING | STALE | SKIP_SLOWLOG,
+    categories: category::TRANSACTION,
+    doc: doc(
+        "1.2.0",
+        "Depends on commands in the transaction",
+        "",
+        "Execute all commands issued after MULTI",
+    ),
+    ..command(Group::Transactions, "exec", 1, exec)
+};
+
+const DISCARD: Command = Command {
+    flags: NOSCRIPT | LOADING | STALE | FAST | ALLOW_BUSY,
+    categories: category::TRANSACTION,
+    doc: doc(
+        "2.0.0",
+        "O(N), when N is the number of queued commands",
+        "",
+        "Discard all commands issued after MULTI",
+    ),
+    ..command(Group::Transactions, "discard", 1, discard)
+};
+
+const WATCH: Command = Command {
+    flags: NOSCRIPT | LOADING | STALE | FAST | ALLOW_BUSY,
+    categories: category::TRANSACTION,
+    keys: &[KeySpec::range(access::RO, 1, -1, 1)],
+    doc: doc(
+        "2.2.0",
+        "O(1) for every key.",
+        "key:key...",
+        "Watch the given keys to determine execution of the MULTI/EXEC block",
+    ),
+    ..command(Group::Transactions, "watch", -2, watch)
+};
+
+const UNWATCH: Command = Command {
+    flags: NOSCRIPT | LOADING | STALE | FAST | ALLOW_BUSY,
+    categories: category::TRANSACTION,
+    doc: doc("2.2.0", "O(1)", "", "Forget about all watched keys"),
+    ..command(Group::Transactions, "unwatch", 1, unwatch)
+};
+
+/// Whether a command is never queued.
+pub(super) fn is_control(command: &Command) -> bool {
+    let is_own = matches!(command.group, Group::Transactions | Group::Connection);
+    is_own && (may_end(command) || matches!(command.name, "multi" | "watch"))
+}
+
+/// Whether a command may end a transaction: it is not refused for the memory that queueing takes.
+pub(super) fn may_end(command: &Command) -> bool {
+    let is_own = matches!(command.group, Group::Transactions | Group::Connection);
+    is_own && matches!(command.name, "exec" | "discard" | "quit" | "reset")
+}
+
+/// Queues a command that nothing is wrong with.
+#[cold]
+pub(super) fn queue(
+    shared: &mut Shared,
+    session: &mut Session,
+    found: Found,
+    args: Args<'_>,
+    out: &mut Output,
+) {
+    let mark = out.mark();
+    let is_dirty = shared.watch.is_dirty(session.id);
+    if let Some(transaction) = &mut session.transaction
+        && !is_dirty
+        && !transaction.is_aborted()
+    {
+        let keys = KeySource::Ranges(ranges_of(found.command, args)).len();
+        if let Some(db) = selected_by(&found, args) {
+            transaction.note_db(db);
+        }
+        transaction.push(found, OwnedArgs::copy_of(args), keys);
+    }
+    session.last_command = Some(found.id);
+    session.active_ms = shared.clock.unix_ms();
+    Reply::new(out, session.resp).simple("QUEUED");
+    if session.replies != Replies::On {
+        session.filter_reply(mark, out);
+    }
+}
+
+/// The database that a command selects, if it is SELECT and there may be one of that index.
+fn selected_by(found: &Found, args: Args<'_>) -> Option<usize> {
+    let is_select = found.command.name == "select" && found.command.group == Group::Connection;
+    parse_i64(is_select.then(|| args.at(1))?).and_then(|index| usize::try_from(index).ok())
+}
+
+fn multi(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
+    if ctx.client.transaction.is_some() {
+        return Err(CmdError::Text("ERR MULTI calls can not be nested"));
+    }
+    ctx.client.begin_transaction();
+    ctx.reply.ok();
+    Ok(())
+}
+
+fn discard(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
+    let Some(transaction) = ctx.client.end_transaction() else {
+        return Err(CmdError::Text("ERR DISCARD without MULTI"));
+    };
+    ctx.engine.graveyard.bury_garbage(Box::new(transaction.into_commands()));
+    ctx.engine.unwatch(ctx.client.id);
+    ctx.reply.ok();
+    Ok(())
+}
+
+fn watch(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
+    if ctx.client.transaction.is_some() {
+        return Err(CmdError::Text("ERR WATCH inside MULTI is not allowed"));
+    }
+    // Keys that change later change nothing about a transaction that is lost already.
+    if !ctx.engine.watch.is_dirty(ctx.client.id) {
+        let db = ctx.db_index();
+        for index in 1..args.len() {
+            // One past its time is gone now: it is no change that it goes.
+            ctx.db.peek(args.key(index));
+            ctx.engine.watch.watch(ctx.client.id, db, args.at(index));
+        }
+        ctx.dbs().for_each(|db| db.record_expired = true);
+        ctx.engine.listen(listener::WATCHED | listener::RECORDING, true);
+    }
+    ctx.reply.ok();
+    Ok(())
+}
+
+fn unwatch(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
+    ctx.engine.unwatch(ctx.client.id);
+    ctx.reply.ok();
+    Ok(())
+}
+
+impl Shared {
+    /// A client watches nothing any more.
+    pub fn unwatch(&mut self, client: u64) {
+        self.watch.forget(client);
+        self.listen(listener::WATCHED, !self.watch.is_empty());
+    }
+}
+
+fn exec(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
+    if ctx.client.transaction.is_none() {
+        return Err(CmdError::Text("ERR EXEC without MULTI"));
+    }
+    let id = ctx.client.id;
+    if ctx.engine.listeners & listener::WATCHED != 0 {
+        expire_watched(ctx);
+    }
+    let is_dirty = ctx.engine.watch.is_dirty(id);
+    if !ctx.engine.watch.is_empty() {
+        ctx.engine.unwatch(id);
+    }
+    let Some(transaction) = ctx.client.end_transaction() else { return Ok(()) };
+    if is_dirty || transaction.is_aborted() {
+        let is_aborted = transaction.is_aborted();
+        ctx.engine.graveyard.bury_garbage(Box::new(transaction.into_commands()));
+        if is_aborted {
+            return Err(CmdError::Text(
+                "EXECABORT Transaction discarded because of previous errors.",
+            ));
+        }
+        ctx.reply.null_array();
+        return Ok(());
+    }
+    let (now, db) = (ctx.now, ctx.db_index());
+    let units = transaction.units();
+    let commands = transaction.into_commands();
+    ctx.run_compound(Exec { commands, next: 0, inner: None, units, looked_at: 0, db, now })
+}
+
+/// Keys that the client watches and whose time is over are gone now, and those who watch them learn of it.
+fn expire_watched(ctx: &mut Ctx<'_>) {
+    for (index, key) in ctx.engine.watch.keys_of(ctx.client.id) {
+        let Some(db) = ctx.db_at(index) else { continue };
+        db.peek(db.key(&key));
+        let gone = std::mem::take(&mut db.expired_log);
+        gone.iter().for_each(|key| ctx.engine.deleted(Event::Expired, index, key));
+    }
+}
+
+/// What keeps a database from changing places, and from being looked at as a whole while things are half done.
+fn places_of_db(db: usize) -> [(Place, Hold); 2] {
+    [((db, INDEX), Hold::Read), ((db, WHOLE), Hold::Read)]
+}
+
+/// What EXEC needs before it begins: all that its commands name, or, of very many keys, that it may begin to take them.
+pub(super) fn places_of_exec(
+    around: Around,
+    session: &Session,
+    hasher: &KeyHasher,
+) -> Vec<(Place, Hold)> {
+    let Some(transaction) = &session.transaction else { return Vec::new() };
+    let dbs = std::iter::once(session.db).chain(transaction.dbs().iter().copied());
+    let mut places: Vec<_> = dbs.flat_map(places_of_db).collect();
+    if transaction.units() > UNITS_AT_ONCE {
+        return places;
+    }
+    let mut db = session.db;
+    for Queued { found, args } in transaction.commands() {
+        let list = args.lend(hasher);
+        db = selected_by(found, list.args()).filter(|&db| db < around.db_count).unwrap_or(db);
+        places.extend(run_jobs::all_places_of(around, db, *found, list.args()));
+    }
+    places
+}
+
+/// EXEC on its way.
+struct Exec {
+    commands: Vec<Queued>,
+    /// The first that has not begun.
+    next: usize,
+    /// The one that has not ended.
+    inner: Option<Box<Inner>>,
+    /// How many keys they name, or how many they are.
+    units: usize,
+    /// So many of them have been asked for their keys.
+    looked_at: usize,
+    /// The database that the next of those works in.
+    db: usize,
+    /// All of them see this instant.
+    now: UnixMillis,
+}
+
+impl Compound for Exec {
+    fn step(
+        &mut self,
+        engine: &mut Engine,
+        session: &mut Session,
+        _args: Args<'_>,
+        out: &mut Output,
+        budget: &mut Budget,
+    ) -> Result<Step, CmdError> {
+        if self.next == 0 {
+            Reply::new(out, session.resp).array(self.commands.len());
+        }
+        let before = std::mem::replace(&mut session.nesting, Nesting::Transaction);
+        session.is_blocking_denied = true;
+        let step = self.run(engine, session, out, budget);
+        session.is_blocking_denied = false;
+        session.nesting = before;
+        if step == Step::Done {
+            let commands = std::mem::take(&mut self.commands);
+            engine.shared.graveyard.bury_garbage(Box::new(commands));
+        }
+        Ok(step)
+    }
+
+    fn find_places(
+        &mut self,
+        engine: &Engine,
+        places: &mut Vec<(Place, Hold)>,
+        budget: &mut Budget,
+    ) -> Step {
+        let around = Around::of(&engine.dbs, &engine.shared);
+        if self.looked_at == 0 {
+            places.extend(places_of_db(self.db));
+        }
+        while let Some(Queued { found, args }) = self.commands.get(self.looked_at) {
+            self.looked_at += 1;
+            let list = args.lend(&engine.hasher);
+            let before = places.len();
+            if let Some(db) = selected_by(found, list.args()).filter(|&db| db < engine.dbs.len()) {
+                self.db = db;
+                places.extend(places_of_db(db));
+            }
+            places.extend(run_jobs::all_places_of(around, self.db, *found, list.args()));
+            if budget.spend((places.len() - before).max(1) as u64) {
+                return Step::More;
+            }
+        }
+        Step::Done
+    }
+
+    fn busy(&self) -> Option<&'static str> {
+        self.inner.as_ref().and_then(|inner| inner.busy())
+    }
+
+    fn places_len(&self) -> usize {
+        self.units
+    }
+}
+
+impl Exec {
+    fn run(
+        &mut self,
+        engine: &mut Engine,
+        session: &mut Session,
+        out: &mut Output,
+        budget: &mut Budget,
+    ) -> Step {
+        let hasher = engine.hasher.clone();
+        loop {
+            if let Some(mut inner) = self.inner.take() {
+                if engine.step_inner(session, &mut inner, budget) == Step::More {
+                    self.inner = Some(inner);
+                    return Step::More;
+                }
+                out.append(inner.out);
+            }
+            let Some(Queued { found, args }) = self.commands.get(self.next) else {
+                return Step::Done;
+            };
+            self.next += 1;
+            let list = args.lend(&hasher);
+            self.inner = engine.call_nested(session, *found, list.args(), self.now, out);
+            let is_last = self.inner.is_none() && self.next == self.commands.len();
+            if budget.spend(1) && !is_last {
+                return Step::More;
+            }
+        }
+    }
+}

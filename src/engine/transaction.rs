@@ -1,0 +1,115 @@
+//! What a client has queued since MULTI.
+//!
+//! Commands wait as they came: looked up and checked, their arguments copied out of the turn's buffer (big ones by
+//! reference). EXEC runs them in `command::transaction`.
+use crate::base::pieces::{Garbage, Progress};
+use crate::engine::session::{Session, restraint};
+use crate::engine::table::Found;
+use crate::proto::args::OwnedArgs;
+
+/// One command that waits for EXEC.
+#[derive(Clone)]
+pub struct Queued {
+    /// The command, or the subcommand.
+    pub found: Found,
+    /// Its request.
+    pub args: OwnedArgs,
+}
+
+/// Requests of megabytes, or very many.
+impl Garbage for Vec<Queued> {
+    fn free_slice(&mut self, units: usize) -> Progress {
+        for _ in 0..units {
+            let Some(queued) = self.last_mut() else { return Progress::Done };
+            if !queued.args.is_big() || queued.args.free_slice(1).is_done() {
+                self.pop();
+            }
+        }
+        if self.is_empty() { Progress::Done } else { Progress::More }
+    }
+}
+
+/// The commands between MULTI and EXEC.
+#[derive(Clone, Default)]
+pub struct Transaction {
+    commands: Vec<Queued>,
+    /// The flags of all of them together.
+    flags: u32,
+    keys: usize,
+    /// The databases that its commands select.
+    dbs: Vec<usize>,
+    bytes: usize,
+    /// A command could not be queued, so EXEC will refuse.
+    is_aborted: bool,
+}
+
+impl Transaction {
+    /// Queues a command that names so many keys. After an error nothing is kept any more: it would not run.
+    pub fn push(&mut self, found: Found, args: OwnedArgs, keys: usize) {
+        self.flags |= found.command.flags;
+        self.keys += keys;
+        self.bytes += args.memory_bytes() + size_of::<Queued>();
+        self.commands.push(Queued { found, args });
+    }
+
+    /// In the order in which they came.
+    pub fn commands(&self) -> &[Queued] {
+        &self.commands
+    }
+
+    /// As [`Transaction::commands`], to be taken apart.
+    pub fn into_commands(self) -> Vec<Queued> {
+        self.commands
+    }
+
+    /// The flags of all commands together, as bits of `spec::flag`.
+    pub fn flags(&self) -> u32 {
+        self.flags
+    }
+
+    /// How many keys they name together, or, where that is more, how many they are.
+    pub fn units(&self) -> usize {
+        self.keys.max(self.commands.len())
+    }
+
+    /// A command selects this database.
+    pub fn note_db(&mut self, db: usize) {
+        self.dbs.push(db);
+    }
+
+    /// The databases that commands select, in their order.
+    pub fn dbs(&self) -> &[usize] {
+        &self.dbs
+    }
+
+    /// Memory they take (CLIENT LIST `multi-mem`).
+    pub fn memory_bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Whether EXEC will refuse.
+    pub fn is_aborted(&self) -> bool {
+        self.is_aborted
+    }
+}
+
+impl Session {
+    /// MULTI.
+    pub fn begin_transaction(&mut self) {
+        self.restrain(restraint::MULTI, true);
+        self.transaction = Some(Box::default());
+    }
+
+    /// EXEC, DISCARD, RESET: takes what was queued, if MULTI came before.
+    pub fn end_transaction(&mut self) -> Option<Box<Transaction>> {
+        self.restrain(restraint::MULTI, false);
+        self.transaction.take()
+    }
+
+    /// A command could not be queued: EXEC will refuse.
+    pub fn abort_transaction(&mut self) {
+        if let Some(transaction) = &mut self.transaction {
+            transaction.is_aborted = true;
+        }
+    }
+}

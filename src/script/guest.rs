@@ -1,0 +1,432 @@
+//! The side of the coroutine: an interpreter with its sandbox, and the loop that does one task after the other.
+//!
+//! One scope of mlua spans the loop. The functions made in it may refer to this stack, so that `redis.call` can stop
+//! right where it is; they die with the scope, before the interpreter. The hook that notices the time has to be
+//! `'static` and therefore calls one of them by name.
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use corosensei::Yielder;
+use mlua::debug::Debug;
+use mlua::{Error, Function, HookTriggers, Lua, LuaOptions, LuaString, MultiValue, Result};
+use mlua::{StdLib, Table, Thread, Value, VmState};
+
+use crate::script::exchange::{Answer, Done, Event, Exchange, Failed, Registration, Task, Texts};
+use crate::script::fail::{self, SANDBOX_CHUNK, fail_table};
+use crate::script::random::Lrand48;
+use crate::script::redis_table::{loading_table, redis_table};
+use crate::script::to_reply::{FieldNames, Writer};
+use crate::script::{bit, cjson, cmsgpack, structs};
+
+/// So many instructions pass between two looks at the time.
+const TICK_INSTRUCTIONS: u32 = 100_000;
+/// After so many tasks the garbage collector makes a step, and the sandbox is swept.
+const SWEEP_PERIOD: u32 = 50;
+/// Name of the function behind the hook.
+const TICK: &str = "rufous.tick";
+
+/// Which scripts an interpreter is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Those of EVAL.
+    Scripts,
+    /// Libraries of functions.
+    Functions,
+}
+
+/// What the functions of one interpreter share.
+pub struct Guest<'y> {
+    yielder: &'y Yielder<Answer, Event>,
+    /// Buffers shared with the host.
+    pub exchange: Rc<Exchange>,
+    /// The generator behind `math.random`.
+    pub random: Lrand48,
+    /// Why the running script has to end.
+    doom: Rc<Cell<Option<&'static str>>>,
+    is_quitting: Cell<bool>,
+    is_running: Cell<bool>,
+    main: RefCell<Option<Thread>>,
+    functions: RefCell<Slots>,
+    registered: RefCell<Option<Vec<Registration>>>,
+}
+
+/// Functions by the number of their slot.
+#[derive(Default)]
+struct Slots {
+    functions: Vec<Option<Function>>,
+    free: Vec<usize>,
+}
+
+impl Slots {
+    fn add(&mut self, function: Function) -> usize {
+        let slot = self.free.pop().unwrap_or(self.functions.len());
+        match self.functions.get_mut(slot) {
+            Some(place) => *place = Some(function),
+            None => self.functions.push(Some(function)),
+        }
+        slot
+    }
+
+    fn get(&self, slot: usize) -> Option<Function> {
+        self.functions.get(slot).cloned().flatten()
+    }
+
+    fn take(&mut self, slot: usize) {
+        if let Some(place) = self.functions.get_mut(slot)
+            && place.take().is_some()
+        {
+            self.free.push(slot);
+        }
+    }
+}
+
+/// What a sandbox is made of.
+struct Sandbox {
+    world: Table,
+    enter: Function,
+    sweep: Function,
+    call: Function,
+    xpcall: Function,
+    handle: Function,
+    names: FieldNames,
+    keys_name: LuaString,
+    argv_name: LuaString,
+}
+
+/// The body of the coroutine. Ends when it is told to quit, or at once if there is no memory for an interpreter.
+pub fn run(yielder: &Yielder<Answer, Event>, kind: Kind, exchange: Rc<Exchange>, first: Answer) {
+    let libraries = StdLib::TABLE | StdLib::STRING | StdLib::MATH;
+    let lua = match Lua::new_with(libraries, LuaOptions::new()) {
+        Ok(lua) => lua,
+        Err(error) => return log::warn!("No interpreter for scripts: {error}"),
+    };
+    let guest = Guest {
+        yielder,
+        exchange,
+        random: Lrand48::default(),
+        doom: Rc::default(),
+        is_quitting: Cell::new(false),
+        is_running: Cell::new(false),
+        main: RefCell::new(None),
+        functions: RefCell::default(),
+        registered: RefCell::default(),
+    };
+    let ended = lua.scope(|scope| {
+        let tick = scope.create_function(|lua, ()| guest.tick(lua))?;
+        lua.set_named_registry_value(TICK, tick)?;
+        guest.main.replace(Some(lua.current_thread()));
+        let host = lua.create_table()?;
+        host.raw_set("libraries", libraries_table(&lua, redis_table(&lua, scope, &guest)?)?)?;
+        host.raw_set("nursery", loading_table(&lua, scope, &guest)?)?;
+        host.raw_set(
+            "random",
+            scope.create_function(|lua, args: MultiValue| guest.random(lua, &args))?,
+        )?;
+        host.raw_set(
+            "randomseed",
+            scope.create_function(|lua, args: MultiValue| guest.seed(lua, &args))?,
+        )?;
+        let sandbox = sandbox(&lua, &host, kind)?;
+        guest.set_hook(&lua, false)?;
+        guest.serve(&lua, &sandbox, first);
+        Ok(())
+    });
+    // What the registry holds has to go before the interpreter does.
+    guest.functions.take();
+    guest.main.take();
+    if let Err(error) = ended {
+        log::warn!("The interpreter of scripts ended: {error}");
+    }
+}
+
+/// The libraries that are not Lua's own.
+fn libraries_table(lua: &Lua, redis: Table) -> Result<Table> {
+    let table = lua.create_table()?;
+    table.raw_set("redis", redis)?;
+    table.raw_set("bit", bit::register(lua)?)?;
+    table.raw_set("cjson", cjson::register(lua)?)?;
+    table.raw_set("cmsgpack", cmsgpack::register(lua)?)?;
+    table.raw_set("struct", structs::register(lua)?)?;
+    Ok(table)
+}
+
+fn sandbox(lua: &Lua, host: &Table, kind: Kind) -> Result<Sandbox> {
+    host.raw_set("plain", lua.create_function(fail::plain)?)?;
+    host.raw_set("changed", lua.create_function(changed)?)?;
+    host.raw_set("missing", lua.create_function(missing)?)?;
+    let handle = lua.create_function(fail::handle)?;
+    host.raw_set("handle", &handle)?;
+    if kind == Kind::Scripts {
+        host.raw_set("handler", &handle)?;
+    }
+    let chunk = lua.load(include_str!("sandbox.lua")).set_name(SANDBOX_CHUNK);
+    type Parts = (Table, Table, Function, Function, Function, Function);
+    let (world, environment, enter, sweep, call, xpcall): Parts =
+        chunk.call((lua.globals(), host))?;
+    lua.set_globals(environment)?;
+    Ok(Sandbox {
+        world,
+        enter,
+        sweep,
+        call,
+        xpcall,
+        handle,
+        names: FieldNames::new(lua)?,
+        keys_name: lua.create_string("KEYS")?,
+        argv_name: lua.create_string("ARGV")?,
+    })
+}
+
+fn changed(lua: &Lua, _: MultiValue) -> Result<()> {
+    Err(fail::fail(lua, "Attempt to modify a readonly table"))
+}
+
+fn missing(lua: &Lua, args: MultiValue) -> Result<()> {
+    let Some(name) = args.get(1).and_then(|name| lua.coerce_string(name.clone()).ok().flatten())
+    else {
+        let text = "Second argument to luaProtectedTableError must be a string or number";
+        return Err(fail::fail(lua, text));
+    };
+    let before = b"Script attempted to access nonexistent global variable '";
+    Err(fail::fail(lua, [before.as_slice(), &name.as_bytes(), b"'"].concat()))
+}
+
+fn hook(lua: &Lua, _: &Debug) -> Result<VmState> {
+    let tick: Function = lua.named_registry_value(TICK)?;
+    tick.call::<()>(())?;
+    Ok(VmState::Continue)
+}
+
+impl Guest<'_> {
+    /// Whether a script is running, and not a library being loaded.
+    pub fn is_running(&self) -> bool {
+        self.is_running.get()
+    }
+
+    /// Whether the script that runs is debugged.
+    pub fn is_debugged(&self) -> bool {
+        false
+    }
+
+    /// Stops until the host answers. An error if the script is to end.
+    pub fn ask(&self, lua: &Lua, event: Event) -> Result<Answer> {
+        if self.doom.get().is_some() {
+            return Err(self.doomed(lua));
+        }
+        match self.yielder.suspend(event) {
+            Answer::Kill(text) => {
+                self.doom.set(Some(text));
+                Err(self.doomed(lua))
+            }
+            Answer::Quit => {
+                self.is_quitting.set(true);
+                self.doom.set(Some("ERR the server ends"));
+                Err(self.doomed(lua))
+            }
+            answer => Ok(answer),
+        }
+    }
+
+    /// The error that ends a script; from now on it comes at every line, so that nothing can catch it.
+    fn doomed(&self, lua: &Lua) -> Error {
+        let text = self.doom.get().unwrap_or_default();
+        if let Err(error) = self.set_hook(lua, true) {
+            return error;
+        }
+        fail_table(text.as_bytes(), false)
+    }
+
+    fn tick(&self, lua: &Lua) -> Result<()> {
+        if self.doom.get().is_some() {
+            return Err(self.doomed(lua));
+        }
+        if self.is_running() || self.registered.try_borrow().is_ok_and(|list| list.is_some()) {
+            self.ask(lua, Event::Tick)?;
+        }
+        Ok(())
+    }
+
+    /// Looks at the time now and then, or ends what runs at once: in this coroutine of Lua and in the main one.
+    fn set_hook(&self, lua: &Lua, is_at_once: bool) -> Result<()> {
+        let triggers = if is_at_once {
+            HookTriggers::new().every_line().every_nth_instruction(1)
+        } else {
+            HookTriggers::new().every_nth_instruction(TICK_INSTRUCTIONS)
+        };
+        lua.set_global_hook(triggers, hook)?;
+        if is_at_once && let Some(main) = self.main.borrow().as_ref() {
+            main.set_hook(triggers, hook)?;
+        }
+        Ok(())
+    }
+
+    fn serve(&self, lua: &Lua, sandbox: &Sandbox, first: Answer) {
+        let mut answer = first;
+        let mut until_sweep = SWEEP_PERIOD;
+        while let Answer::Task(task) = answer {
+            let done = match self.work(lua, sandbox, task) {
+                Ok(done) => done,
+                Err(error) => Done::Failed(Failed {
+                    text: [b"ERR ".as_slice(), &fail::compiler_text(&error)].concat(),
+                    ..Failed::default()
+                }),
+            };
+            if self.doom.take().is_some() {
+                let _ = self.set_hook(lua, false);
+            }
+            if self.is_quitting.get() {
+                break;
+            }
+            until_sweep -= 1;
+            if until_sweep == 0 {
+                until_sweep = SWEEP_PERIOD;
+                let _ = sandbox.sweep.call::<()>(());
+                let _ = lua.gc_step();
+            }
+            self.exchange.memory_bytes.set(lua.used_memory());
+            answer = self.yielder.suspend(Event::Done(done));
+        }
+    }
+
+    fn work(&self, lua: &Lua, sandbox: &Sandbox, task: Task) -> Result<Done> {
+        match task {
+            Task::Compile => self.compile(lua),
+            Task::Run { slot } => self.run_script(lua, sandbox, slot),
+            Task::Load => self.load(lua, sandbox),
+            Task::Call { slot } => self.call_function(lua, sandbox, slot),
+            Task::Forget { slot } => {
+                self.functions.borrow_mut().take(slot);
+                Ok(Done::Forgotten)
+            }
+        }
+    }
+
+    fn compiled(&self, lua: &Lua, name: &str) -> std::result::Result<Function, Vec<u8>> {
+        let source = self.exchange.source.take();
+        let chunk =
+            lua.load(source.as_slice()).set_name(name).set_mode(mlua::chunk::ChunkMode::Text);
+        chunk.into_function().map_err(|error| fail::compiler_text(&error))
+    }
+
+    fn compile(&self, lua: &Lua) -> Result<Done> {
+        match self.compiled(lua, "@user_script") {
+            Ok(function) => Ok(Done::Compiled(self.keep(function))),
+            Err(text) => Ok(Done::Failed(Failed { text, ..Failed::default() })),
+        }
+    }
+
+    fn run_script(&self, lua: &Lua, sandbox: &Sandbox, slot: usize) -> Result<Done> {
+        let Some(function) = self.functions.borrow().get(slot) else { return Ok(Done::Missing) };
+        let (keys, argv) = self.params(lua)?;
+        sandbox.world.raw_set(&sandbox.keys_name, keys)?;
+        sandbox.world.raw_set(&sandbox.argv_name, argv)?;
+        self.is_running.set(true);
+        let ended = sandbox.xpcall.call((function, &sandbox.handle));
+        self.is_running.set(false);
+        self.finish(lua, sandbox, ended)
+    }
+
+    fn call_function(&self, lua: &Lua, sandbox: &Sandbox, slot: usize) -> Result<Done> {
+        let Some(function) = self.functions.borrow().get(slot) else { return Ok(Done::Missing) };
+        let (keys, argv) = self.params(lua)?;
+        self.is_running.set(true);
+        let ended = sandbox.call.call((function, keys, argv));
+        self.is_running.set(false);
+        self.finish(lua, sandbox, ended)
+    }
+
+    /// The keys and the other arguments as tables.
+    fn params(&self, lua: &Lua) -> Result<(Table, Table)> {
+        let params: Texts = self.exchange.params.take();
+        let key_count = self.exchange.key_count.get().min(params.len());
+        let table = |range: std::ops::Range<usize>| -> Result<Table> {
+            let table = lua.create_table_with_capacity(range.len(), 0)?;
+            let first = range.start;
+            for index in range {
+                table.raw_set(index - first + 1, lua.create_string(params.at(index))?)?;
+            }
+            Ok(table)
+        };
+        let tables = (table(0..key_count)?, table(key_count..params.len())?);
+        self.exchange.params.replace(params);
+        Ok(tables)
+    }
+
+    /// Turns what a script returned or raised into its reply.
+    fn finish(&self, lua: &Lua, sandbox: &Sandbox, ended: Result<(bool, Value)>) -> Result<Done> {
+        let (is_ok, value) = ended?;
+        if !is_ok {
+            return Ok(Done::Failed(failed(lua, value)?));
+        }
+        let exchange = &self.exchange;
+        let mut writer = Writer {
+            names: &sandbox.names,
+            client: exchange.client_resp.get(),
+            script: exchange.script_resp.get(),
+            out: exchange.result.take(),
+            errors: Vec::new(),
+        };
+        let written = writer.write(&value);
+        exchange.result.replace(writer.out);
+        exchange.errors.replace(writer.errors);
+        written?;
+        Ok(Done::Replied)
+    }
+
+    /// Runs a library, which registers its functions.
+    fn load(&self, lua: &Lua, sandbox: &Sandbox) -> Result<Done> {
+        let function = match self.compiled(lua, "@user_function") {
+            Ok(function) => function,
+            Err(text) => {
+                let text = [b"Error compiling function: ".as_slice(), &text].concat();
+                return Ok(Done::Failed(Failed { text, ..Failed::default() }));
+            }
+        };
+        sandbox.enter.call::<()>(true)?;
+        self.registered.replace(Some(Vec::new()));
+        let ended: Result<(bool, Value)> = sandbox.xpcall.call((function, &sandbox.handle));
+        let registered = self.registered.take().unwrap_or_default();
+        sandbox.enter.call::<()>(false)?;
+        let (is_ok, value) = ended?;
+        if is_ok {
+            return Ok(Done::Loaded(registered));
+        }
+        for registration in registered {
+            self.functions.borrow_mut().take(registration.slot);
+        }
+        let failed = failed(lua, value)?;
+        let text = [b"Error registering functions: ".as_slice(), &failed.text].concat();
+        Ok(Done::Failed(Failed { text, ..failed }))
+    }
+
+    /// Keeps a function that a library registers.
+    pub fn keep(&self, function: Function) -> usize {
+        self.functions.borrow_mut().add(function)
+    }
+
+    /// What the library being loaded has registered so far; `None` while none is loaded.
+    pub fn registered(&self) -> &RefCell<Option<Vec<Registration>>> {
+        &self.registered
+    }
+}
+
+/// What the handler made of an error.
+fn failed(lua: &Lua, value: Value) -> Result<Failed> {
+    let Value::Table(table) = fail::plain(lua, value.clone())? else {
+        let text = lua.coerce_string(value)?;
+        let shown =
+            text.map_or_else(|| b"execution failure".to_vec(), |text| text.as_bytes().to_vec());
+        return Ok(Failed { text: [b"ERR ".as_slice(), &shown].concat(), ..Failed::default() });
+    };
+    let field = |name: &str| -> Result<Option<Vec<u8>>> {
+        let text = lua.coerce_string(table.get::<Value>(name)?)?;
+        Ok(text.map(|text| text.as_bytes().to_vec()))
+    };
+    let text = field("err")?.unwrap_or_else(|| b"ERR unknown error".to_vec());
+    let place = match (field("source")?, field("line")?) {
+        (Some(source), Some(line)) => Some((source, line)),
+        _ => None,
+    };
+    let is_counted = matches!(table.get("ignore_error_stats_update")?, Value::Boolean(true));
+    Ok(Failed { text, place, is_counted })
+}

@@ -1,0 +1,87 @@
+//! Where interpreters stand while nobody runs them.
+//!
+//! An interpreter, with its stack and its reference counts, belongs to the thread that made it; an engine may be moved
+//! to another. So the engine keeps a [`Shelved`], which is a place on a shelf of its thread, and what is shelved
+//! nowhere is made anew: compiled functions are no more than a cache of their sources. Invariant: an interpreter is
+//! taken off the shelf to be used and put back afterwards, so nothing is borrowed meanwhile.
+//! An engine dropped on another thread leaves its interpreter to the end of the thread that made it.
+use std::cell::RefCell;
+use std::thread::{self, ThreadId};
+
+use slab::Slab;
+
+use crate::script::guest::Kind;
+use crate::script::interpreter::Interpreter;
+
+thread_local! {
+    static SHELF: RefCell<Slab<Option<Interpreter>>> = const { RefCell::new(Slab::new()) };
+}
+
+/// The place of one interpreter.
+#[derive(Debug)]
+pub struct Shelved {
+    kind: Kind,
+    home: Option<(ThreadId, usize)>,
+    generation: u64,
+}
+
+impl Shelved {
+    /// A place for an interpreter that is made when it is first taken.
+    pub fn new(kind: Kind) -> Shelved {
+        Shelved { kind, home: None, generation: 0 }
+    }
+
+    /// Changes whenever the interpreter is a new one, which knows nothing of what an older one compiled.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// Whether the interpreter of this generation belongs to this thread, so that it is the one taken next.
+    pub fn is_here(&self) -> bool {
+        self.home.is_some_and(|(thread, _)| thread == thread::current().id())
+    }
+
+    /// Takes the interpreter; `None` if it is taken already or there is no memory for one.
+    pub fn take(&mut self) -> Option<Interpreter> {
+        if let Some((thread, key)) = self.home
+            && thread == thread::current().id()
+        {
+            return SHELF.with_borrow_mut(|shelf| shelf.get_mut(key).and_then(Option::take));
+        }
+        let interpreter = Interpreter::new(self.kind)?;
+        let key = SHELF.with_borrow_mut(|shelf| shelf.insert(None));
+        self.home = Some((thread::current().id(), key));
+        self.generation += 1;
+        Some(interpreter)
+    }
+
+    /// Puts back what was taken.
+    pub fn put(&mut self, interpreter: Interpreter) {
+        let Some((_, key)) = self.home else { return };
+        SHELF.with_borrow_mut(|shelf| {
+            if let Some(place) = shelf.get_mut(key) {
+                *place = Some(interpreter);
+            }
+        });
+    }
+
+    /// Drops the interpreter, and with it all it compiled: the next one taken is new.
+    pub fn clear(&mut self) {
+        let Some((thread, key)) = self.home.take() else { return };
+        if thread != thread::current().id() {
+            return;
+        }
+        // Dropped outside of the borrow. At the end of a thread the shelf may be gone already, with all on it.
+        let removed = SHELF.try_with(|shelf| {
+            let mut shelf = shelf.try_borrow_mut().ok()?;
+            shelf.try_remove(key)
+        });
+        drop(removed);
+    }
+}
+
+impl Drop for Shelved {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
