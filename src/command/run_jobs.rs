@@ -7,7 +7,7 @@
 use crate::base::probes;
 use crate::command::execute::{self, Ran};
 use crate::command::keys::ranges_of;
-use crate::command::spec::{Begin, flag};
+use crate::command::spec::flag;
 use crate::command::transaction;
 use crate::engine::background::Work;
 use crate::engine::changes::listener;
@@ -42,11 +42,44 @@ pub(super) fn claim(
     args: Args<'_>,
 ) -> bool {
     let around = Around::of(dbs, shared);
-    let places = match found.command.name {
-        "exec" => transaction::places_of_exec(around, session, args.hasher()),
+    let places = match (found.command.name, &session.transaction) {
+        ("exec", Some(transaction)) if transaction.is_about_all() => {
+            return claim_databases(dbs, shared, session, args);
+        }
+        ("exec", Some(transaction)) => {
+            transaction::places_of_exec(around, session.db, transaction, args.hasher())
+        }
         _ => places_of(around, session.db, found, args),
     };
     claim_places(dbs, shared, session, places)
+}
+
+/// As [`claim`], for EXEC of commands that look at whole databases: it waits for those, and then until what holds its
+/// keys has ended, not in their queues.
+fn claim_databases(dbs: &[Db], shared: &mut Shared, session: &mut Session, args: Args<'_>) -> bool {
+    let whole = (0..dbs.len()).flat_map(places_of_db).map(|(place, _)| (place, Hold::Write));
+    let whole: Vec<(Place, Hold)> = whole.collect();
+    let around = Around::of(dbs, shared);
+    let keys = session.transaction.as_deref().map(|transaction| {
+        transaction::places_of_exec(around, session.db, transaction, args.hasher())
+    });
+    let is_free = |&((db, hash), hold): &(Place, Hold)| {
+        dbs.get(db).is_none_or(|db| db.holds.is_free_for(hash, hold, NO_JOB))
+    };
+    let are_keys_free = keys.is_none_or(|keys| keys.iter().all(is_free));
+    if are_keys_free || !whole.iter().all(is_free) {
+        return claim_places(dbs, shared, session, whole);
+    }
+    session.waiting = Some(Waiting::Keys);
+    if let Some(slot) = shared.clients.slot_of(session.id) {
+        shared.jobs.keep_waiting(slot);
+    }
+    false
+}
+
+/// What keeps a database from changing places, and from being looked at as a whole while things are half done.
+pub(super) fn places_of_db(db: usize) -> [(Place, Hold); 2] {
+    [((db, INDEX), Hold::Read), ((db, WHOLE), Hold::Read)]
 }
 
 /// What the places of a command depend on besides itself.
@@ -123,8 +156,9 @@ pub(super) fn all_places_of(
     places
 }
 
-/// What a command needs, and how, in database `selected`. Of one with very many keys only the whole: as a job it takes
-/// them itself.
+/// What a command needs, and how, in database `selected`; nothing of one with very many keys, which takes them itself, as
+/// a job. So a client waits either for keys or for whole databases, never for both: those who hold a database would
+/// otherwise wait for a key behind somebody who waits for them.
 pub(super) fn places_of(
     around: Around,
     selected: usize,
@@ -143,16 +177,12 @@ pub(super) fn places_of(
     }
     let keys = KeySource::Ranges(ranges_of(command, args));
     let count = keys.len();
-    if command.keys.iter().any(|spec| matches!(spec.begin, Begin::Unknown)) {
-        // It may find further keys, and takes all of them in slices then.
-        places.extend(places_of_taker(selected, false));
-    }
     if count == 0 && command.flags & flag::OTHER_DB != 0 {
         // SWAPDB.
         places.extend((0..db_count).map(|db| ((db, INDEX), Hold::Write)));
     }
     if count > UNITS_AT_ONCE {
-        places.extend(places_of_taker(selected, keys.is_written()));
+        // It takes them itself, and before that what stands for the database.
         return places;
     }
     let reaches_others = command.flags & flag::OTHER_DB != 0;
@@ -250,14 +280,12 @@ fn begin(dbs: &mut [Db], shared: &mut Shared, session: &mut Session, start: Star
     let Start { task, found, keys, phase, now, ticks, out, has_waited } = start;
     session.waiting = Some(Waiting::Job);
     let is_taker = phase != Phase::Work;
-    // What it has to find it takes later, and what stands for its database along with that: from then on it has its place
-    // among those who wait.
-    let is_finder = matches!(keys, KeySource::Found { .. } | KeySource::Places(_));
     let finds_further_keys = matches!(keys, KeySource::Further { .. });
     let is_compound = matches!(task, Task::Compound(_));
     let running = Box::new(Running {
         id: shared.jobs.new_id(),
-        ticket: shared.jobs.new_ticket(),
+        // One that takes its keys comes after everybody until it holds anything.
+        ticket: if is_taker { u64::MAX } else { shared.jobs.new_ticket() },
         task,
         args: OwnedArgs::default(),
         args_bytes: 0,
@@ -268,8 +296,8 @@ fn begin(dbs: &mut [Db], shared: &mut Shared, session: &mut Session, start: Star
         db: if is_compound { usize::MAX } else { session.db },
         limbo: None,
         // What is found further is only read.
-        is_partial: is_taker && keys.is_written() && !finds_further_keys && !is_finder,
-        holds_index: (is_taker || keys.is_written()) && !is_finder,
+        is_partial: false,
+        holds_index: !is_taker && keys.is_written(),
         keys,
         elsewhere: None,
         finds_further_keys,
@@ -282,9 +310,6 @@ fn begin(dbs: &mut [Db], shared: &mut Shared, session: &mut Session, start: Star
         is_orphan: false,
         has_waited,
     });
-    if running.is_partial {
-        hold(dbs, running.id, (running.db, WHOLE), Hold::Read);
-    }
     if running.holds_index {
         hold(dbs, running.id, (running.db, INDEX), Hold::Read);
     }
@@ -417,8 +442,6 @@ impl Engine {
                 Phase::Find => match self.find_keys(running, budget) {
                     Ok(Step::More) => return false,
                     Ok(Step::Done) => {
-                        // From here on it may hold keys, so it comes after all who do.
-                        running.ticket = self.shared.jobs.new_ticket();
                         running.phase = Phase::Take(0);
                         // Only the oldest of those who take may go on: whether it is is asked again.
                         return false;
@@ -455,6 +478,10 @@ impl Engine {
                     let is_done = !matches!(result, Ok(Step::More));
                     if is_done {
                         self.finish(running, result.map(|_| ()));
+                        if let KeySource::Places(places) = &mut running.keys {
+                            // Databases last: until then its keys are where they were.
+                            places.reverse();
+                        }
                         running.phase = Phase::Release(0);
                     } else if !self.check_reply(running) {
                         running.phase = Phase::Release(0);
@@ -498,10 +525,10 @@ impl Engine {
         step.unwrap_or(Step::Done)
     }
 
-    /// Takes what stands for the databases of a job that had to find its keys, all of it or nothing. It waits for that
-    /// behind everybody, and is the youngest of those who hold anything then: nobody who holds keys waits for it.
-    fn take_base(&mut self, running: &mut Running) -> bool {
-        let is_written = running.keys.is_written();
+    /// Takes what stands for the databases of a job that takes its keys, all of it or nothing. It waits for that behind
+    /// everybody, and is the youngest of those who hold anything then: nobody who holds keys waits for it.
+    fn take_base(&mut self, running: &mut Running) {
+        let is_written = running.keys.is_written() && !running.finds_further_keys;
         let base: Vec<(Place, Hold)> = match &running.keys {
             KeySource::Places(places) => {
                 let is_base = |&&((_, hash), _): &&(Place, Hold)| hash == INDEX || hash == WHOLE;
@@ -515,7 +542,7 @@ impl Engine {
             let is_first = !shared.jobs.is_ahead((index, hash), how, u64::MAX);
             if !is_first || !db.holds.is_free_for(hash, how, running.id) {
                 shared.jobs.wait_as_job(running, (index, hash), how);
-                return false;
+                return;
             }
             shared.jobs.stop_waiting_as_job(running.id, (index, hash));
         }
@@ -526,20 +553,14 @@ impl Engine {
         } else {
             (running.holds_index, running.is_partial) = (true, is_written);
         }
-        true
     }
 
     /// Takes keys, those it changes first, until all are held, one is not free, or the slice is over; true: all are.
     fn take_keys(&mut self, running: &mut Running, from: usize, budget: &mut Budget) -> bool {
-        let is_finder = matches!(running.keys, KeySource::Found { .. } | KeySource::Places(_));
-        let mut from = from;
-        if is_finder && from == 0 && !running.holds_index {
-            if !self.take_base(running) {
-                return false;
-            }
-            if let Phase::Take(taken) = running.phase {
-                from = taken;
-            }
+        if from == 0 && !running.holds_index {
+            // Only the oldest of those who hold anything may go on: whether it is is asked again.
+            self.take_base(running);
+            return false;
         }
         // The list lives as long as the loop, and the job's fields change meanwhile.
         let args = std::mem::take(&mut running.args);
@@ -715,6 +736,8 @@ impl Engine {
 
     /// What a job leaves behind.
     fn forget_job(&mut self, running: Running) {
+        let Shared { jobs, outbox, .. } = &mut self.shared;
+        jobs.wake_kept(&mut outbox.wakes);
         if let Some(mut old) = self.shared.jobs.leave_limbo(&running) {
             self.shared.graveyard.bury(old.flush());
             if let Some(db) = self.dbs.get_mut(running.db) {

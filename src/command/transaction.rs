@@ -9,7 +9,7 @@ use crate::base::number::parse_i64;
 use crate::base::time::UnixMillis;
 use crate::command::keys::ranges_of;
 use crate::command::nested::Inner;
-use crate::command::run_jobs::{self, Around};
+use crate::command::run_jobs::{self, Around, places_of_db};
 use crate::command::spec::flag::{ALLOW_BUSY, FAST, LOADING, NOSCRIPT, SKIP_SLOWLOG, STALE};
 use crate::command::spec::{Command, Group, KeySpec, access, category, command, doc};
 use crate::engine::acl;
@@ -21,7 +21,7 @@ use crate::engine::error::CmdError;
 use crate::engine::jobs::{Budget, INDEX, KeySource, Place, Step, UNITS_AT_ONCE, WHOLE};
 use crate::engine::session::{Nesting, Replies, Session, restraint};
 use crate::engine::table::Found;
-use crate::engine::transaction::Queued;
+use crate::engine::transaction::{Queued, Transaction};
 use crate::proto::args::{Args, OwnedArgs};
 use crate::proto::reply::{Output, Reply};
 use crate::store::Hold;
@@ -230,30 +230,35 @@ fn expire_watched(ctx: &mut Ctx<'_>) {
     }
 }
 
-/// What keeps a database from changing places, and from being looked at as a whole while things are half done.
-fn places_of_db(db: usize) -> [(Place, Hold); 2] {
-    [((db, INDEX), Hold::Read), ((db, WHOLE), Hold::Read)]
-}
-
-/// What EXEC needs before it begins: all that its commands name, or, of very many keys, that it may begin to take them.
+/// The keys that EXEC needs before it begins; nothing where they are very many, as it takes them itself then.
 pub(super) fn places_of_exec(
     around: Around,
-    session: &Session,
+    selected: usize,
+    transaction: &Transaction,
     hasher: &KeyHasher,
 ) -> Vec<(Place, Hold)> {
-    let Some(transaction) = &session.transaction else { return Vec::new() };
     if transaction.units() > UNITS_AT_ONCE {
-        let dbs = std::iter::once(session.db).chain(transaction.dbs().iter().copied());
-        return dbs.flat_map(places_of_db).collect();
+        return Vec::new();
     }
     let mut places = Vec::new();
-    let mut db = session.db;
+    let mut db = selected;
     for Queued { found, args } in transaction.commands() {
         let list = args.lend(hasher);
         db = selected_by(found, list.args()).filter(|&db| db < around.db_count).unwrap_or(db);
-        places.extend(run_jobs::all_places_of(around, db, *found, list.args()));
+        places.extend(keys_of(around, db, *found, list.args()));
     }
     places
+}
+
+/// The keys a command names, without what stands for databases.
+fn keys_of(
+    around: Around,
+    db: usize,
+    found: Found,
+    args: Args<'_>,
+) -> impl Iterator<Item = (Place, Hold)> {
+    let places = run_jobs::all_places_of(around, db, found, args).into_iter();
+    places.filter(|((_, hash), _)| *hash != INDEX && *hash != WHOLE)
 }
 
 /// EXEC on its way.
@@ -286,6 +291,10 @@ impl Compound for Exec {
         out: &mut Output,
         budget: &mut Budget,
     ) -> Result<Step, CmdError> {
+        if self.next == 0 && self.is_exclusive && engine.shared.jobs.has_workers() {
+            // What reads keys now holds these, and no database.
+            return Ok(Step::More);
+        }
         if self.next == 0 {
             Reply::new(out, session.resp).array(self.commands.len());
         }
@@ -308,9 +317,18 @@ impl Compound for Exec {
         budget: &mut Budget,
     ) -> Step {
         let around = Around::of(&engine.dbs, &engine.shared);
+        if self.is_exclusive {
+            // Nobody else goes on once it has begun; until then, if it takes long to, it holds all databases.
+            let base = (0..around.db_count).flat_map(places_of_db);
+            places.extend(base.map(|(place, _)| (place, Hold::Write)));
+            return Step::Done;
+        }
         if self.looked_at == 0 {
             let dbs = std::iter::once(self.db).chain(self.dbs.iter().copied());
-            places.extend(dbs.filter(|&db| db < around.db_count).flat_map(places_of_db));
+            let mut dbs: Vec<usize> = dbs.filter(|&db| db < around.db_count).collect();
+            dbs.sort_unstable();
+            dbs.dedup();
+            places.extend(dbs.into_iter().flat_map(places_of_db));
         }
         while let Some(Queued { found, args }) = self.commands.get(self.looked_at) {
             self.looked_at += 1;
@@ -319,7 +337,7 @@ impl Compound for Exec {
             if let Some(db) = selected_by(found, list.args()).filter(|&db| db < engine.dbs.len()) {
                 self.db = db;
             }
-            places.extend(run_jobs::all_places_of(around, self.db, *found, list.args()));
+            places.extend(keys_of(around, self.db, *found, list.args()));
             if budget.spend((places.len() - before).max(1) as u64) {
                 return Step::More;
             }

@@ -477,6 +477,11 @@ impl Jobs {
         wakes.append(&mut self.kept);
     }
 
+    /// Whether a job besides the one that runs now is in the middle of its work.
+    pub fn has_workers(&self) -> bool {
+        self.running.iter().any(|running| running.phase == Phase::Work)
+    }
+
     /// Whether a job runs other commands.
     pub fn has_compound(&self) -> bool {
         self.running.iter().any(|running| matches!(running.task, Task::Compound(_)))
