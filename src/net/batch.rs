@@ -393,7 +393,12 @@ impl Reactor {
         {
             output = pooled;
         }
-        let hard_limit_bytes = self.engine.shared.config.output_limits().normal.hard_bytes as usize;
+        let limits = self.engine.shared.config.output_limits();
+        let limit = if session.subscriptions.is_any() { limits.pubsub } else { limits.normal };
+        let hard_limit_bytes = limit.hard_bytes as usize;
+        if session.subscriptions.is_any() {
+            self.engine.shared.catch_up(conn.client, session.resp, &mut output);
+        }
         let share_until = now_ticks + self.share_ticks;
         self.current = Some(Current {
             conn: key,
@@ -414,6 +419,7 @@ impl Reactor {
         conn.output = current.output;
         conn.db = current.session.db;
         conn.is_authenticated = current.session.is_authenticated();
+        conn.is_listening = current.session.subscriptions.is_any();
         conn.is_closing |= current.session.closes_after_reply;
         conn.is_dead |= current.session.is_killed;
         if !conn.is_dirty {
@@ -471,6 +477,13 @@ fn frame_waits_for(
     dialect: Dialect,
     frame: &[u8],
 ) -> Option<Waiting> {
+    if engine.shared.busy.is_some() {
+        engine.unclaim(session);
+        if let Some(slot) = engine.shared.clients.slot_of(session.id) {
+            engine.shared.jobs.keep_waiting(slot);
+        }
+        return Some(Waiting::Keys);
+    }
     let shared = &engine.shared;
     let is_paused = shared.pause.is_some() && shared.is_paused(dialect::may_write(dialect, frame));
     let lacks_room = shared.eviction.room == Room::Wait && dialect::may_write(dialect, frame);
