@@ -201,7 +201,7 @@ fn hsetex(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     let work = work_of((args.len() - options.first) / 2, hash);
     let (checked, next, done) = (options.first, options.first, Done::default());
     let lengths = Lengths::from(options.first);
-    start(ctx, args, work, SetFields { options, checked, lengths, next, done })
+    start(ctx, args, work, SetFields { options, checked, unmet: None, lengths, next, done })
 }
 
 /// What must be true of every field before any is set.
@@ -308,27 +308,62 @@ fn first_field(args: Args<'_>, at: usize) -> Result<usize, CmdError> {
 /// HSETEX: looks whether the condition holds for all fields, at all lengths, then sets all fields.
 struct SetFields {
     options: SetOptions,
-    /// The field that is looked at next for the condition.
+    /// The field that is looked at next for the condition, and the first for which it does not hold.
     checked: usize,
+    unmet: Option<usize>,
     lengths: Lengths,
-    /// The field that is set next.
+    /// The field that is set next, or let go of.
     next: usize,
     done: Done,
 }
 
 impl SetFields {
-    /// Whether the condition holds for the fields up to argument `end`.
-    fn is_met(&mut self, ctx: &mut Ctx<'_>, args: Args<'_>, end: usize) -> Result<bool, CmdError> {
+    /// The first field up to argument `end` for which the condition does not hold.
+    fn find_unmet(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        args: Args<'_>,
+        end: usize,
+    ) -> Result<Option<usize>, CmdError> {
         let now = ctx.now;
         let hash = ctx.db.peek_as::<Hash>(args.key(1))?;
         let is_wanted = self.options.condition == FieldCondition::Present;
-        let is_live = |index: usize| {
+        let is_unmet = |&index: &usize| {
             let found = hash.and_then(|hash| hash.get(args.at(index)));
-            found.is_some_and(|found| found.is_live(now))
+            found.is_some_and(|found| found.is_live(now)) != is_wanted
         };
-        let is_met = (self.checked..end).step_by(2).all(|index| is_live(index) == is_wanted);
+        let unmet = (self.checked..end).step_by(2).find(is_unmet);
         self.checked = end;
-        Ok(is_met)
+        Ok(unmet)
+    }
+
+    /// The condition does not hold for field `unmet`: nothing is set, but of the fields looked at those whose time has
+    /// come go.
+    fn refuse(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        args: Args<'_>,
+        unmet: usize,
+        budget: &mut Budget,
+    ) -> Stepped {
+        let (key, now) = (args.key(1), ctx.now);
+        while self.next <= unmet {
+            let piece = budget.piece(FIELDS_PER_PIECE);
+            let end = (self.next + 2 * piece).min(unmet + 1);
+            let looked_at = (self.next..end).step_by(2);
+            let expired = ctx.db.edit(key, |hash: &mut Hash| match has_due(hash.view(), now) {
+                true => looked_at.filter(|&at| drop_if_due(hash, args.at(at), now)).count(),
+                false => 0,
+            })?;
+            self.done.expired += expired.unwrap_or(0);
+            self.next += 2 * piece;
+            if budget.spend(piece as u64) && self.next <= unmet {
+                return Ok(Step::More);
+            }
+        }
+        note_expired(ctx, key, self.done.expired);
+        ctx.reply.int(0);
+        Ok(Step::Done)
     }
 
     /// Sets the fields up to argument `end`.
@@ -379,15 +414,17 @@ impl SetFields {
 
 impl Job for SetFields {
     fn step(&mut self, ctx: &mut Ctx<'_>, args: Args<'_>, budget: &mut Budget) -> Stepped {
-        while self.checked < args.len() && self.options.condition != FieldCondition::Always {
+        let is_conditional = self.options.condition != FieldCondition::Always;
+        while is_conditional && self.unmet.is_none() && self.checked < args.len() {
             let piece = budget.piece(FIELDS_PER_PIECE);
-            if !self.is_met(ctx, args, (self.checked + 2 * piece).min(args.len()))? {
-                ctx.reply.int(0);
-                return Ok(Step::Done);
-            }
+            let end = (self.checked + 2 * piece).min(args.len());
+            self.unmet = self.find_unmet(ctx, args, end)?;
             if budget.spend(piece as u64) {
                 return Ok(Step::More);
             }
+        }
+        if let Some(unmet) = self.unmet {
+            return self.refuse(ctx, args, unmet, budget);
         }
         if !self.lengths.measure(args, budget) {
             return Ok(Step::More);

@@ -440,9 +440,11 @@ impl Jobs {
         self.running.push_back(running);
     }
 
-    /// Gives the job parked last the request it came from.
+    /// Gives the job parked last the request it came from. Between parking and this, somebody who waited may have been
+    /// served and been parked and given his: so of those without a request, the last.
     pub fn give_args(&mut self, args: OwnedArgs) {
-        if let Some(running) = self.running.back_mut() {
+        let lacking = |running: &&mut Box<Running>| running.args.parts().1.is_empty();
+        if let Some(running) = self.running.iter_mut().rev().find(lacking) {
             running.args_bytes = args.memory_bytes();
             running.args = args;
         }

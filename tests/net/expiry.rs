@@ -98,6 +98,26 @@ fn nothing_is_deleted_while_it_is_off_and_nothing_spins() {
     server.assert_idle();
 }
 
+/// As Redis 8.0's suite has it: the condition of HSETEX lets go of what it finds expired, also where it does not hold.
+#[test]
+fn fields_that_a_condition_finds_expired_go() {
+    let server = Server::start(&["--enable-debug-command", "yes"]);
+    let mut client = server.connect();
+    client.roundtrip(&["DEBUG", "SET-ACTIVE-EXPIRE", "0"], "+OK");
+    for limit in ["512", "0"] {
+        client.roundtrip(&["CONFIG", "SET", "hash-max-listpack-entries", limit], "+OK");
+        client.roundtrip(&["HSETEX", "h", "PX", "10", "FIELDS", "1", "f", "v"], ":1");
+        client.roundtrip(&["HSETEX", "g", "PX", "10", "FIELDS", "2", "a", "1", "b", "2"], ":1");
+        client.roundtrip(&["HSET", "g", "c", "3"], ":1");
+        thread::sleep(Duration::from_millis(30));
+        client.roundtrip(&["HSETEX", "h", "FXX", "FIELDS", "1", "f", "w"], ":0");
+        client.roundtrip(&["EXISTS", "h"], ":0");
+        client.roundtrip(&["HSETEX", "g", "FNX", "FIELDS", "2", "a", "7", "c", "7"], ":0");
+        client.roundtrip(&["HLEN", "g"], ":2");
+        client.roundtrip(&["DEL", "g"], ":1");
+    }
+}
+
 #[test]
 fn they_go_soon_after_a_pause_and_after_time_has_jumped() {
     let server = Server::start(&["--test-mode", "yes"]);

@@ -145,6 +145,18 @@ fn reply_of_entries(entries: Vec<(&Id, &Vec<u8>)>) -> Reply {
     Reply::Array(entries.into_iter().map(entry).collect())
 }
 
+/// Whether a reply of XREAD names a stream and no entry of it.
+fn has_no_entries(reply: &Reply) -> bool {
+    let Reply::Array(streams) = reply else { return false };
+    let is_empty = |stream: &Reply| match stream {
+        Reply::Array(parts) => {
+            matches!(&parts[..], [_, Reply::Array(entries)] if entries.is_empty())
+        }
+        _ => false,
+    };
+    streams.len() == 1 && streams.iter().all(is_empty)
+}
+
 /// The places from `first` to `last`, negative ones from the end.
 fn places(len: usize, first: &[u8], last: &[u8]) -> std::ops::Range<usize> {
     let len = len as i64;
@@ -240,8 +252,12 @@ impl Model {
     /// Where nothing is there and the time is over, that is one more outcome. What has come to hold another type while
     /// one waits is nothing, too.
     fn or_nothing(&self, mut outcomes: Outcomes, asked: &Asked<'_>, timeout_ms: i64) -> Outcomes {
-        let is_error = |(_, expect): &(Model, Expect)| matches!(expect, Expect::Error);
-        if outcomes.iter().all(is_error) && self.now_ms > asked.since_ms + timeout_ms {
+        let is_nothing = |(_, expect): &(Model, Expect)| match expect {
+            Expect::Error => true,
+            Expect::Exactly(reply) => has_no_entries(reply),
+            _ => false,
+        };
+        if outcomes.iter().all(is_nothing) && self.now_ms > asked.since_ms + timeout_ms {
             outcomes.push((self.clone(), null()));
         }
         outcomes
@@ -295,9 +311,10 @@ impl Model {
             _ => *id > after,
         };
         let new: Vec<_> = stream.entries.iter().filter(|(id, _)| is_wanted(id)).collect();
-        if new.is_empty() {
+        if new.is_empty() && stream.last <= after {
             return Vec::new();
         }
+        // As in Redis: who waits may be woken and told of no entries, where the last of them have gone.
         let replies = Reply::Array(vec![bulk(key), reply_of_entries(new)]);
         vec![(self.clone(), array(vec![replies]))]
     }

@@ -89,3 +89,21 @@ fn the_keys_of_a_job_are_of_one_moment() {
         assert_right(&plan(&[Door::Resp2], 1, steps.concat()));
     }
 }
+
+/// Who waited was served between a long command and the handing over of its request, and as a job of its own got that:
+/// it answered for an empty key, and held its own for ever.
+#[test]
+fn a_job_keeps_its_request_when_another_is_served() {
+    let sends = [
+        (0, "XREAD BLOCK 1000 STREAMS k4 0-2"),
+        (0, "XDEL k2 2-2"),
+        (3, "XREAD BLOCK 1 STREAMS k3 2-1"),
+        (3, "XADD k4 2-* f e20"),
+        (1, "XREAD BLOCK 1000 STREAMS k4 1-1"),
+        (4, "XGROUP CREATE k2 h $ MKSTREAM"),
+    ];
+    let steps = sends.iter().map(|&(client, line)| Step::Send(client, words(line))).collect();
+    let doors = [Door::Resp3, Door::Resp3, Door::Resp3, Door::Resp3, Door::Resp2];
+    let plan = plan(&doors, 1, steps);
+    assert_right(&Plan { ticks_per_reading: 400_000, has_collections: true, ..plan });
+}
