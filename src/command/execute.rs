@@ -16,6 +16,7 @@ use crate::command::serve;
 use crate::command::spec::{Command, Group, flag};
 use crate::command::table::{CommandId, CommandTable, Found};
 use crate::command::transaction;
+use crate::engine::acl;
 use crate::engine::changes::note_gone;
 use crate::engine::config::{Config, Opt};
 use crate::engine::ctx::{CmdResult, Ctx, OtherDbs};
@@ -316,6 +317,9 @@ fn check_restraints(
     let is_queueing = session.is(restraint::MULTI);
     if is_queueing && command.flags & flag::NO_MULTI != 0 {
         return Err(CmdError::Text("ERR Command not allowed inside a transaction"));
+    }
+    if session.is(restraint::ACL) {
+        acl::check(shared, session, found, args)?;
     }
     if shared.eviction.room != Room::Enough {
         // What is queued takes memory, too.
