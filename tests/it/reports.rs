@@ -542,7 +542,8 @@ fn slow_commands(reply: &Reply) -> Vec<String> {
     let entry = |entry: &Reply| match entry {
         Reply::Array(fields) => {
             let shown = [&fields[3], &fields[5]].map(|field| lines(field).join(" "));
-            format!("{} fields, {}", fields.len(), shown.join(" by "))
+            let is_scripted = fields[4] == Reply::Bulk(b"?:0".to_vec());
+            format!("{} fields, {}, {is_scripted}", fields.len(), shown.join(" by "))
         }
         other => format!("{other:?}"),
     };
