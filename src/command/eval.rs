@@ -36,7 +36,7 @@ const EVAL: Command = Command {
     doc: doc(
         "2.6.0",
         COMPLEXITY,
-        "script numkeys:integer [key:key...] [arg...]",
+        "script:string numkeys:integer [key:key...] [arg:string...]",
         "Execute a Lua script server side",
     ),
     ..command(Group::Scripting, "eval", -3, eval)
@@ -49,7 +49,7 @@ const EVAL_RO: Command = Command {
     doc: doc(
         "7.0.0",
         COMPLEXITY,
-        "script numkeys:integer key:key... arg...",
+        "script:string numkeys:integer [key:key...] [arg:string...]",
         "Execute a read-only Lua script server side",
     ),
     ..command(Group::Scripting, "eval_ro", -3, eval_ro)
@@ -58,11 +58,11 @@ const EVAL_RO: Command = Command {
 const EVALSHA: Command = Command {
     flags: NOSCRIPT | SKIP_MONITOR | MAY_REPLICATE | NO_MANDATORY_KEYS | STALE,
     categories: category::SCRIPTING,
-    keys: KEYS,
+    keys: &[KeySpec::counted(access::RW | access::ACCESS | access::UPDATE, 2)],
     doc: doc(
         "2.6.0",
         COMPLEXITY,
-        "sha1 numkeys:integer [key:key...] [arg...]",
+        "sha1:string numkeys:integer [key:key...] [arg:string...]",
         "Execute a Lua script server side",
     ),
     ..command(Group::Scripting, "evalsha", -3, evalsha)
@@ -71,11 +71,11 @@ const EVALSHA: Command = Command {
 const EVALSHA_RO: Command = Command {
     flags: NOSCRIPT | SKIP_MONITOR | NO_MANDATORY_KEYS | STALE | READONLY,
     categories: category::SCRIPTING,
-    keys: KEYS_RO,
+    keys: &[KeySpec::counted(access::RO | access::ACCESS, 2)],
     doc: doc(
         "7.0.0",
         COMPLEXITY,
-        "sha1 numkeys:integer key:key... arg...",
+        "sha1:string numkeys:integer [key:key...] [arg:string...]",
         "Execute a read-only Lua script server side",
     ),
     ..command(Group::Scripting, "evalsha_ro", -3, evalsha_ro)

@@ -102,7 +102,7 @@ impl Engine {
                 return Outcome::Done;
             }
             Err(refusal) => {
-                refuse(shared, session, refusal, out);
+                refuse(shared, session, args, refusal, out);
                 *started = shared.clock.ticks();
                 return Outcome::Done;
             }
@@ -404,8 +404,16 @@ fn is_protected_allowed(shared: &Shared, session: &Session) -> bool {
 }
 
 #[cold]
-fn refuse(shared: &mut Shared, session: &mut Session, refusal: Refusal, out: &mut Output) {
+fn refuse(
+    shared: &mut Shared,
+    session: &mut Session,
+    args: Args<'_>,
+    refusal: Refusal,
+    out: &mut Output,
+) {
     let mark = out.mark();
+    // CLIENT LIST shows what was asked for, as in Redis.
+    session.last_command = refusal.id.or(session.last_command);
     if let Some(stats) = refusal.id.and_then(|id| shared.stats.commands.get_mut(id.index())) {
         stats.rejected += 1;
     }
@@ -418,6 +426,10 @@ fn refuse(shared: &mut Shared, session: &mut Session, refusal: Refusal, out: &mu
         let reason = message.strip_prefix(b"ERR ").unwrap_or(&message);
         let reason = [b"EXECABORT Transaction discarded because of: ", reason].concat();
         message = Cow::Owned(reason);
+        // It has ended the transaction whose beginning MONITOR has shown.
+        if !shared.monitors.is_empty() {
+            monitor::feed(shared, session, args);
+        }
     }
     if session.is(restraint::TRACKING) {
         let name = refusal.id.map_or("", |id| shared.table.full_name(id));

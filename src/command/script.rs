@@ -1,7 +1,7 @@
 //! SCRIPT: the cache of scripts, and the end of one that takes too long.
 use crate::command::help;
 use crate::command::spec::flag::{ALLOW_BUSY, LOADING, NOSCRIPT, STALE};
-use crate::command::spec::{Command, Group, category, command, container, doc};
+use crate::command::spec::{Command, Doc, Group, category, command, container, doc};
 use crate::engine::config::Opt;
 use crate::engine::ctx::{CmdResult, Ctx};
 use crate::engine::error::CmdError;
@@ -39,7 +39,7 @@ const SCRIPT_EXISTS: Command = Command {
     doc: doc(
         "2.6.0",
         "O(N) with N being the number of scripts to check (so checking a single script is an O(1) operation).",
-        "sha1...",
+        "sha1:string...",
         "Check existence of scripts in the script cache.",
     ),
     ..command(Group::Scripting, "exists", -3, exists)
@@ -49,12 +49,15 @@ const SCRIPT_FLUSH: Command = Command {
     flags: NOSCRIPT,
     categories: category::SCRIPTING,
     tips: &["request_policy:all_nodes", "response_policy:all_succeeded"],
-    doc: doc(
-        "2.6.0",
-        "O(N) with N being the number of scripts in cache",
-        "[async@6.2.0(ASYNC|SYNC)]",
-        "Remove all the scripts from the script cache.",
-    ),
+    doc: Doc {
+        history: &[("6.2.0", "Added the `ASYNC` and `SYNC` flushing mode modifiers.")],
+        ..doc(
+            "2.6.0",
+            "O(N) with N being the number of scripts in cache",
+            "[async(ASYNC|SYNC)@6.2.0]",
+            "Remove all the scripts from the script cache.",
+        )
+    },
     ..command(Group::Scripting, "flush", -2, flush)
 };
 
@@ -80,7 +83,7 @@ const SCRIPT_LOAD: Command = Command {
     doc: doc(
         "2.6.0",
         "O(N) with N being the length in bytes of the script body.",
-        "script",
+        "script:string",
         "Load the specified Lua script into the script cache.",
     ),
     ..command(Group::Scripting, "load", 3, load)

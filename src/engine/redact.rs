@@ -26,7 +26,7 @@ pub fn is_secret(full_name: &str, args: Args<'_>, index: usize) -> bool {
                 && Opt::find(args.at(index - 1)).is_some_and(|(opt, _)| opt.spec().has(SENSITIVE))
         }
         // All of it: names of users are worth something, too.
-        "acl|setuser" | "acl|getuser" | "acl|deluser" => index > 1,
+        "acl|setuser" => index > 1,
         "migrate" => index > MIGRATE_OPTIONS && is_migrate_secret(args, index),
         _ => false,
     }
@@ -76,7 +76,6 @@ mod tests {
         assert_eq!(secrets("config|set", "config set maxmemory 1 REQUIREPASS p"), [5]);
         assert_eq!(secrets("config|set", "config set requirepass p hz 10"), [3]);
         assert_eq!(secrets("acl|setuser", "acl setuser u on >p +@all"), [2, 3, 4, 5]);
-        assert_eq!(secrets("acl|deluser", "acl deluser u v"), [2, 3]);
         assert!(secrets("acl|list", "acl list x").is_empty());
         assert_eq!(secrets("migrate", "migrate h 1 k 0 9 COPY AUTH p REPLACE"), [8]);
         assert_eq!(secrets("migrate", "migrate h 1 k 0 9 auth2 u p keys auth x"), [7, 8]);

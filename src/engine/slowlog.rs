@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use crate::engine::config::Opt;
 use crate::engine::engine::{Shared, Thresholds};
 use crate::engine::redact::{REDACTED, is_secret};
-use crate::engine::session::Session;
+use crate::engine::session::{Nesting, Session};
 use crate::engine::spec::{Command, flag};
 use crate::proto::args::Args;
 
@@ -13,6 +13,9 @@ use crate::proto::args::Args;
 pub const ARGUMENTS_MAX: usize = 32;
 /// Bytes kept of one argument (`SLOWLOG_ENTRY_MAX_STRING`).
 const ARGUMENT_BYTES_MAX: usize = 128;
+
+/// The address of the client of a script.
+const NO_PEER: &str = "?:0";
 
 /// One slow command.
 #[derive(Clone, Debug)]
@@ -49,13 +52,15 @@ impl SlowLog {
         micros: u64,
         entries_max: usize,
     ) {
+        // A script's commands are nobody's, as in Redis.
+        let is_scripted = client.nesting == Nesting::Script;
         self.entries.push_front(Entry {
             id: self.id_next,
             unix_seconds,
             micros,
             arguments: shortened(full_name, args),
-            peer: client.address.peer(),
-            client_name: client.name.to_vec(),
+            peer: if is_scripted { NO_PEER.to_owned() } else { client.address.peer() },
+            client_name: if is_scripted { Vec::new() } else { client.name.to_vec() },
         });
         self.id_next += 1;
         self.entries.truncate(entries_max);

@@ -189,11 +189,14 @@ further() {
   if has eval; then
     echo 'return {KEYS[1], ARGV[1]}' >"$file"
     expect "a script from a file" '^k$' "$($cli --eval "$file" k , v | head -1)"
-    expect "a debugger of scripts" 'Lua debugging session started' "$({ sleep 0.3; echo continue; sleep 0.3; } |
+  fi
+  if has eval && [[ $($cli script debug no) == OK ]]; then
+    expect "a debugger of scripts" '\* Stopped at 1, stop reason = step over' "$({ sleep 0.5; printf 'continue\n'; sleep 0.5; } |
       timeout 10 "${cli_words[@]}" --ldb --eval "$file" k , v 2>&1)"
   else
-    waiting+=("--eval and --ldb (scripts)")
+    waiting+=("--ldb (a debugger of scripts)")
   fi
+  has eval || waiting+=("--eval (scripts)")
   if has sync; then
     expect "a snapshot" 'Transfer finished with success' "$($cli --rdb "$file" 2>&1)"
     expect "as a replica" 'SYNC with master|sending REPLCONF' "$(terminal 2 "$cli --replica" | head -c 4000)"

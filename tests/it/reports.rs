@@ -3,7 +3,8 @@
 //!
 //! Compared in full: errors, CLIENT filters, COMMAND GETKEYS and LIST, SLOWLOG, calls and failures in INFO commandstats,
 //! errorstats and keyspace. Compared in shape (names, order, kinds of values): all other sections of INFO, CLIENT LIST
-//! and INFO, MEMORY STATS, HELLO. What is ours alone is left out by name.
+//! and INFO, MEMORY STATS, HELLO. What is ours alone is left out by name. A second client sees it all by MONITOR, whose
+//! lines have to be the same but for times and addresses.
 //!
 //! `REPORTS_SEED=7 REPORTS_ROUNDS=1` plays one round again.
 
@@ -58,6 +59,21 @@ const FIXED_CLIENT_FIELDS: &[&str] = &[
 
 /// What happens, a word per argument; `K` stands for a key.
 const EVENTS: &[&str] = &[
+    "EVAL return\tredis.call('get','k') 0",
+    "EVAL return\tredis.pcall('lpush','k','v') 0",
+    "EVAL return\tredis.call('nosuch') 0",
+    "EVAL return( 0",
+    "EVALSHA ffffffffffffffffffffffffffffffffffffffff 0",
+    "CLIENT TRACKING ON",
+    "CLIENT TRACKING ON BCAST",
+    "CLIENT TRACKING OFF",
+    "CLIENT TRACKING ON NOLOOP",
+    "CLIENT CACHING yes",
+    "ACL SETUSER u on >p",
+    "ACL DELUSER u",
+    "ACL WHOAMI",
+    "ACL GETUSER nosuch",
+    "PUBLISH c m",
     "SET K v",
     "GET K",
     "LPUSH K a b",
@@ -303,29 +319,74 @@ fn any_case(random: &mut Random, word: &str) -> String {
 struct Side {
     process: Process,
     link: Box<dyn Link>,
+    /// What came on it and was not used yet.
+    received: Vec<u8>,
+    /// Sees all that happens there (MONITOR).
+    watcher: Box<dyn Link>,
 }
 
 impl Side {
     fn start(kind: Kind) -> Side {
         let mut process = Process::start(kind, false).expect("a server starts");
         let link = process.connect().expect("a server accepts connections");
-        Side { process, link }
+        let mut watcher = process.connect().expect("a server accepts connections");
+        watcher.send(b"MONITOR\r\n").expect("a server reads");
+        let mut side = Side { process, link, received: Vec::new(), watcher };
+        side.seen_until(|line| line == "OK");
+        side
     }
 
+    /// The reply to a request. Pushes (of CLIENT TRACKING) are passed over.
     fn ask(&mut self, request: &Request) -> Reply {
         self.link.send(&encode(request)).expect("a server reads");
-        let mut received = Vec::new();
         loop {
-            match decode(&received) {
-                Ok((reply, _)) => return reply,
+            match decode(&self.received) {
+                Ok((reply, length)) => {
+                    self.received.drain(..length);
+                    if !matches!(reply, Reply::Push(_)) {
+                        return reply;
+                    }
+                }
                 Err(Trouble::Malformed(what)) => panic!("{what}"),
-                Err(Trouble::Incomplete) => match self.link.receive(&mut received, PATIENCE) {
+                Err(Trouble::Incomplete) => match self.link.receive(&mut self.received, PATIENCE) {
                     Ok(Received::Bytes) => {}
                     outcome => panic!("{outcome:?}\n{}", self.process.log_tail()),
                 },
             }
         }
     }
+
+    /// What MONITOR shows up to such a line, without times and addresses: `[0 …] "get" "k"`.
+    fn seen_until(&mut self, is_last: impl Fn(&str) -> bool) -> Vec<String> {
+        let (mut received, mut used, mut seen) = (Vec::new(), 0, Vec::new());
+        loop {
+            match decode(&received[used..]) {
+                Ok((Reply::Status(line), length)) => {
+                    used += length;
+                    let line = String::from_utf8_lossy(&line).into_owned();
+                    if is_last(&line) {
+                        return seen;
+                    }
+                    seen.push(without_time(&line));
+                }
+                Ok((other, _)) => panic!("a line of MONITOR: {other:?}"),
+                Err(Trouble::Malformed(what)) => panic!("{what}"),
+                Err(Trouble::Incomplete) => match self.watcher.receive(&mut received, PATIENCE) {
+                    Ok(Received::Bytes) => {}
+                    outcome => panic!("{outcome:?}\n{}", self.process.log_tail()),
+                },
+            }
+        }
+    }
+}
+
+/// A line of MONITOR without its time, and without the address of a client, which differs.
+fn without_time(line: &str) -> String {
+    let (_, shown) = line.split_once(' ').unwrap_or_default();
+    let (place, request) = shown.split_once("] ").unwrap_or((shown, ""));
+    let (db, source) = place.split_once(' ').unwrap_or((place, ""));
+    let source = if source == "lua" { source } else { "client" };
+    format!("{db} {source}] {request}")
 }
 
 /// The words of a request that say how its reply is compared: in lower case, the subcommand with it.
@@ -376,8 +437,7 @@ fn sorted_lines(reply: &Reply) -> Vec<String> {
 
 /// Names that both have, sorted: what is newer than 7.0 is ours alone, and what is not built yet theirs.
 fn common_names(reply: &Reply) -> Vec<String> {
-    const THEIRS_OR_OURS: &[&str] =
-        &["client|caching", "client|tracking", "client|setinfo", "client|no-touch"];
+    const THEIRS_OR_OURS: &[&str] = &["client|setinfo", "client|no-touch"];
     let Reply::Array(names) = reply else { return lines(reply) };
     let mut names: Vec<String> = names.iter().map(text_of).collect();
     names.retain(|name| !THEIRS_OR_OURS.contains(&&name[..]));
@@ -482,7 +542,8 @@ fn slow_commands(reply: &Reply) -> Vec<String> {
     let entry = |entry: &Reply| match entry {
         Reply::Array(fields) => {
             let shown = [&fields[3], &fields[5]].map(|field| lines(field).join(" "));
-            format!("{} fields, {}", fields.len(), shown.join(" by "))
+            let is_scripted = fields[4] == Reply::Bulk(b"?:0".to_vec());
+            format!("{} fields, {}, {is_scripted}", fields.len(), shown.join(" by "))
         }
         other => format!("{other:?}"),
     };
@@ -545,8 +606,33 @@ fn reports_have_the_shape_and_the_counts_of_redis() {
             );
             compared += 1;
         }
+        compared += compare_feeds(&mut redis, &mut rufous, round);
     }
     eprintln!("reports: {compared} replies compared");
+}
+
+/// What MONITOR has shown of a round, which this ends; how many lines.
+fn compare_feeds(redis: &mut Side, rufous: &mut Side, round: u64) -> usize {
+    let mark = format!("end of round {round}");
+    let end: Request = vec![b"ECHO".to_vec(), mark.clone().into_bytes()];
+    let [theirs, ours] = [redis, rufous].map(|side| {
+        // Out of a transaction, and again somebody who may do all.
+        side.ask(&vec![b"RESET".to_vec()]);
+        side.ask(&end);
+        side.seen_until(|line| line.contains(&mark))
+    });
+    let first = theirs.iter().zip(&ours).position(|(theirs, ours)| theirs != ours);
+    let at = first.unwrap_or(theirs.len().min(ours.len()));
+    let around = |lines: &[String]| {
+        lines[at.saturating_sub(3).min(lines.len())..].iter().take(6).cloned().collect::<Vec<_>>()
+    };
+    assert!(
+        theirs == ours,
+        "REPORTS_SEED={round}, MONITOR:\nredis:\n    {}\nrufous:\n    {}",
+        around(&theirs).join("\n    "),
+        around(&ours).join("\n    ")
+    );
+    theirs.len()
 }
 
 /// The lines that only one side has; all, where they only stand in another order.
