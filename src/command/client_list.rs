@@ -33,9 +33,9 @@ impl Type {
         }
     }
 
-    /// Replication and subscriptions do not exist yet; a monitoring client is a normal one.
-    fn of(_session: &Session) -> Type {
-        Type::Normal
+    /// Replication does not exist yet; a monitoring client is a normal one.
+    fn of(session: &Session) -> Type {
+        if session.subscriptions.is_any() { Type::PubSub } else { Type::Normal }
     }
 }
 

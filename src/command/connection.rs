@@ -80,6 +80,11 @@ const WRONG_PASSWORD: CmdError =
 
 fn ping(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     match args.len() {
+        ..=2 if ctx.client.is(restraint::SUBSCRIBED) => {
+            ctx.reply.array(2);
+            ctx.reply.bulk(b"pong");
+            echo_argument(ctx, args);
+        }
         1 => ctx.reply.simple("PONG"),
         2 => echo_argument(ctx, args),
         _ => return Err(CmdError::Arity("ping")),
@@ -114,7 +119,7 @@ fn hello(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
         ));
     }
     if let Some(resp) = resp {
-        ctx.client.resp = resp;
+        ctx.client.set_resp(resp);
         ctx.reply.set_resp(resp);
     }
     let id = ctx.client.id as i64;
@@ -210,10 +215,16 @@ fn reset(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
         ctx.engine.graveyard.bury_garbage(Box::new(transaction.into_commands()));
     }
     ctx.engine.unwatch(ctx.client.id);
+    if ctx.client.subscriptions.is_any()
+        && let Some(slot) = ctx.slot()
+    {
+        ctx.engine.forget_listener(slot);
+        ctx.listening_changed();
+    }
     ctx.engine.end_tracking(ctx.client);
     let client = &mut *ctx.client;
     client.db = 0;
-    client.resp = Resp::V2;
+    client.set_resp(Resp::V2);
     client.name = Box::default();
     client.is_no_touch = false;
     ctx.engine.admit(client);

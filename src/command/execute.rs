@@ -9,6 +9,7 @@ use crate::base::block::Block;
 use crate::base::clock::Clock;
 use crate::base::probes;
 use crate::command::client_tracking;
+use crate::command::pubsub::{is_publishing, may_run_while_listening, refusal_while_listening};
 use crate::command::run_jobs::{self, Parked};
 use crate::command::serve;
 use crate::command::spec::{Command, flag};
@@ -17,6 +18,7 @@ use crate::command::transaction;
 use crate::engine::acl;
 use crate::engine::config::{Config, Opt};
 use crate::engine::ctx::{CmdResult, Ctx, OtherDbs};
+use crate::engine::engine::restraint::FLOODED;
 use crate::engine::engine::{Engine, Shared};
 use crate::engine::error::CmdError;
 use crate::engine::evict::Room;
@@ -325,6 +327,13 @@ fn check_restraints(
                 Room::Enough | Room::Running => {}
             }
         }
+    }
+    if session.is(restraint::SUBSCRIBED) && !may_run_while_listening(command) {
+        return Err(refusal_while_listening(shared.table.full_name(found.id)));
+    }
+    if shared.restraint & FLOODED != 0 && is_publishing(command) && !is_queueing {
+        session.waiting = Some(Waiting::Room);
+        return Ok(Verdict::Wait);
     }
     if let Some(busy) = &shared.busy
         && command.flags & flag::ALLOW_BUSY == 0

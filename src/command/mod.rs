@@ -52,6 +52,7 @@ mod nested;
 mod object;
 mod observe;
 mod options;
+mod pubsub;
 pub mod run_jobs;
 mod scan;
 mod scan_options;
@@ -148,6 +149,7 @@ pub(crate) const FAMILIES: &[&[Command]] = &[
     dump::COMMANDS,
     function::COMMANDS,
     database::COMMANDS,
+    pubsub::COMMANDS,
     connection::COMMANDS,
     acl::COMMANDS,
     transaction::COMMANDS,

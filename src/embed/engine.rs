@@ -442,12 +442,22 @@ impl Engine {
                 self.messages.push_back(message);
             }
         }
+        shared.outbox.has_letters = false;
+        let mut slots = Vec::new();
+        while let Some(letter) = shared.pubsub.next_batch(1, &mut slots) {
+            if slots.drain(..).any(|slot| slot == self.slot) {
+                let mut bytes = Output::default();
+                letter.write_to(&mut bytes, self.session.resp);
+                self.messages.push_back(bytes.to_bytes().into());
+            }
+        }
         let excess = self.messages.len().saturating_sub(MESSAGES_MAX);
         self.messages.drain(..excess);
         shared.outbox.kills.clear();
         let has_ended = shared.outbox.shutdown.take().is_some();
         if self.session.closes_after_reply || self.session.is_killed {
             shared.monitors.retain(|&slot| slot != self.slot);
+            shared.forget_listener(self.slot);
             shared.clients.checkin(self.slot, self.session.clone());
             shared.clients.remove(self.slot);
             (self.slot, self.session) = open_session(&mut self.inner);

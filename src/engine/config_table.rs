@@ -45,7 +45,6 @@ macro_rules! options {
     (@alias) => { None };
 }
 
-const NOTIFY: Effect = Stored("keyspace notifications");
 const SNAPSHOT: Effect = Stored("snapshots");
 const AOF: Effect = Stored("the append-only file");
 const REPLICATION: Effect = Stored("replication");
@@ -250,7 +249,7 @@ options! {
     LatencyTracking "latency-tracking": flag(true), 0, Now, "Keep a histogram per command.";
     LatencyTrackingInfoPercentiles "latency-tracking-info-percentiles":
         Kind::Special(Special::Percentiles), MULTI, Now, "Percentiles shown by INFO.";
-    NotifyKeyspaceEvents "notify-keyspace-events": Kind::Special(Special::Notify), 0, NOTIFY,
+    NotifyKeyspaceEvents "notify-keyspace-events": Kind::Special(Special::Notify), 0, Now,
         "Classes of events published to clients, as letters.";
 }
 "Scripts" {

@@ -23,6 +23,7 @@ use crate::engine::hotkeys::HotKeys;
 use crate::engine::jobs::Jobs;
 use crate::engine::latency::LatencyMonitor;
 use crate::engine::outbox::Outbox;
+use crate::engine::pubsub::Pubsub;
 use crate::engine::scripts::Scripts;
 use crate::engine::slowlog::SlowLog;
 use crate::engine::stalls::{self, Stalls};
@@ -83,6 +84,8 @@ pub struct Shared {
     pub jobs: Jobs,
     /// Clients that wait for keys to bring something.
     pub blocking: Blocking,
+    /// Who listens to which channels, and messages on their way.
+    pub pubsub: Pubsub,
     /// Libraries of functions.
     pub functions: Functions,
     /// Clients that keep copies of keys, and who is to be told what.
@@ -154,6 +157,8 @@ pub mod restraint {
     pub const NO_ROOM: u32 = 1 << 1;
     /// A script has been running for too long.
     pub const BUSY: u32 = 1 << 2;
+    /// Too many messages are under way for more to be published.
+    pub const FLOODED: u32 = 1 << 3;
 }
 
 /// A script that has been running for longer than `busy-reply-threshold`.
@@ -185,6 +190,7 @@ impl Engine {
         let mut random = Random::from_seed(seed.unwrap_or_else(crate::base::random::os_seed));
         let hasher = KeyHasher::new(random.next_u64());
         let limits = Limits::new(hasher.clone());
+        let pubsub = Pubsub::new(hasher.clone());
         let tracking = Tracking::new(&hasher);
         let count = config.int(Opt::Databases).max(1) as usize;
         for rename in &config.renames {
@@ -216,6 +222,7 @@ impl Engine {
                 pause: None,
                 jobs: Jobs::default(),
                 blocking: Blocking::default(),
+                pubsub,
                 functions: Functions::default(),
                 tracking,
                 watch: Watch::default(),
@@ -337,6 +344,7 @@ impl Shared {
         self.set_least_ticks();
         self.configure_eviction();
         self.configure_client_memory();
+        self.minded_topics_changed();
         self.slowlog.shorten(self.config.int(Opt::SlowlogMaxLen).max(0) as usize);
     }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::engine::acl::Identity;
 use crate::engine::acl::users::DEFAULT as DEFAULT_USER;
 use crate::engine::error::CmdError;
+use crate::engine::pubsub::Subscriptions;
 use crate::engine::table::CommandId;
 use crate::engine::tracking::mode::ClientTracking;
 use crate::engine::transaction::Transaction;
@@ -67,6 +68,10 @@ pub struct Session {
     pub is_blocking_denied: bool,
     /// What MULTI has begun.
     pub transaction: Option<Box<Transaction>>,
+    /// How much it listens to.
+    pub subscriptions: Subscriptions,
+    /// Messages to it from its own command, while CLIENT REPLY holds the reply back.
+    pub pushed: Vec<u8>,
     /// Its command waited and is run again because this key is ready.
     pub woken_by: Option<Arc<[u8]>>,
     /// CLIENT TRACKING, while it is on.
@@ -256,6 +261,8 @@ impl Session {
             nesting: Nesting::None,
             is_blocking_denied: false,
             transaction: None,
+            subscriptions: Subscriptions::default(),
+            pushed: Vec::new(),
             woken_by: None,
             tracking: None,
         }
@@ -314,6 +321,7 @@ impl Session {
             + library
             + self.io.total_bytes()
             + self.job_bytes
+            + self.subscriptions.bytes
             + self.transaction.as_ref().map_or(0, |transaction| transaction.memory_bytes())
             + self.tracking.as_ref().map_or(0, |tracking| tracking.memory_bytes())
     }
@@ -323,7 +331,7 @@ impl Session {
         self.address.is_local()
     }
 
-    /// CLIENT REPLY OFF and SKIP: takes the reply of the command that just ran back.
+    /// CLIENT REPLY OFF and SKIP: takes the reply of the command that just ran back. Messages stay.
     #[cold]
     pub fn filter_reply(&mut self, mark: Mark, out: &mut Output) {
         match self.replies {
@@ -335,6 +343,7 @@ impl Session {
                 self.replies = Replies::On;
             }
         }
+        out.bytes_mut().append(&mut self.pushed);
     }
 
     /// Whether what it runs now is answered.
