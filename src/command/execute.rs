@@ -11,11 +11,13 @@ use crate::base::probes;
 use crate::command::client_tracking;
 use crate::command::pubsub::{is_publishing, may_run_while_listening, refusal_while_listening};
 use crate::command::run_jobs::{self, Parked};
+use crate::command::script_run;
 use crate::command::serve;
-use crate::command::spec::{Command, flag};
+use crate::command::spec::{Command, Group, flag};
 use crate::command::table::{CommandId, CommandTable, Found};
 use crate::command::transaction;
 use crate::engine::acl;
+use crate::engine::changes::note_gone;
 use crate::engine::config::{Config, Opt};
 use crate::engine::ctx::{CmdResult, Ctx, OtherDbs};
 use crate::engine::engine::restraint::FLOODED;
@@ -148,6 +150,10 @@ impl Engine {
                 Outcome::Blocked
             }
             _ => {
+                if session.is(restraint::TRACKING) {
+                    // A key found expired is void before it is remembered as read.
+                    note_gone(&mut self.dbs, shared);
+                }
                 account(shared, session, args, ran, out);
                 Outcome::Done
             }
@@ -301,6 +307,7 @@ fn check_restraints(
     let flags = match (&session.transaction, command.name) {
         // It does what they do.
         (Some(transaction), "exec") => command.flags | transaction.flags(),
+        _ if command.group == Group::Scripting => script_run::flags_of(shared, command, args),
         _ => command.flags,
     };
     let may_be_anybody = command.flags & flag::NO_AUTH != 0;

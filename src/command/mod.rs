@@ -22,6 +22,7 @@ mod dump;
 mod eval;
 pub mod execute;
 mod expire;
+mod fcall;
 mod function;
 mod geo;
 mod geo_search;
@@ -147,6 +148,7 @@ pub(crate) const FAMILIES: &[&[Command]] = &[
     sort::COMMANDS,
     object::COMMANDS,
     dump::COMMANDS,
+    fcall::COMMANDS,
     function::COMMANDS,
     database::COMMANDS,
     pubsub::COMMANDS,

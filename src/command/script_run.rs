@@ -10,12 +10,12 @@
 //! The script has a protocol and a database of its own: what it chooses ends with it. Time stands still meanwhile.
 use crate::base::time::UnixMillis;
 use crate::command::execute;
-use crate::command::spec::flag;
+use crate::command::spec::{Command, flag};
 use crate::engine::acl;
 use crate::engine::compound::Compound;
 use crate::engine::config::Opt;
 use crate::engine::ctx::Ctx;
-use crate::engine::engine::Engine;
+use crate::engine::engine::{Engine, Shared};
 use crate::engine::error::CmdError;
 use crate::engine::evict::Room;
 use crate::engine::jobs::{Budget, Step};
@@ -26,7 +26,7 @@ use crate::proto::args::{ArgList, Args, HashHint};
 use crate::proto::reply::{Mark, Output, Reply, Resp};
 use crate::script::exchange::{Answer, Done, Event, Exchange, Failed, Task, Words};
 use crate::script::interpreter::Interpreter;
-use crate::script::shebang::Flags;
+use crate::script::shebang::{self, Flags};
 
 const KILLED_SCRIPT: &str = "ERR Script killed by user with SCRIPT KILL...";
 const KILLED_FUNCTION: &str = "ERR Script killed by user with FUNCTION KILL...";
@@ -301,7 +301,7 @@ impl ScriptRun {
         out: &mut Output,
     ) -> Result<(), CmdError> {
         match done {
-            Done::Replied => {
+            Done::Replied { has_errors } => {
                 let mut result = exchange.result.take();
                 if result.len() <= KEPT_BYTES_MAX {
                     out.bytes_mut().extend_from_slice(result.bytes());
@@ -310,12 +310,11 @@ impl ScriptRun {
                 } else {
                     out.append(result);
                 }
-                for text in exchange.errors.take() {
-                    match self.command {
-                        Some(id) => engine.shared.stats.count_failure(id, &text),
-                        None => engine.shared.stats.count_error(&text),
-                    }
+                let stats = &mut engine.shared.stats;
+                if has_errors && let Some(id) = self.command {
+                    stats.count_failed(id);
                 }
+                exchange.errors.take().iter().for_each(|text| stats.count_error(text));
                 Ok(())
             }
             Done::Failed(Failed { text, place, is_counted }) => {
@@ -328,6 +327,9 @@ impl ScriptRun {
                 }
                 if !is_counted {
                     return Err(CmdError::Owned(whole));
+                }
+                if let Some(id) = self.command {
+                    engine.shared.stats.count_failed(id);
                 }
                 Reply::new(out, session.resp).error(&whole);
                 Ok(())
@@ -445,6 +447,36 @@ impl Guise {
         session.db = self.db;
         session.is_blocking_denied = self.is_blocking_denied;
     }
+}
+
+/// The flags of a command that runs a script, by what the script says of itself.
+pub(super) fn flags_of(shared: &Shared, command: &Command, args: Args<'_>) -> u32 {
+    let said = match command.name {
+        "eval" | "eval_ro" => {
+            let source = args.at(1);
+            if !source.starts_with(b"#!") {
+                return command.flags;
+            }
+            shebang::read(source).ok().map(|(flags, _)| flags)
+        }
+        "evalsha" | "evalsha_ro" => {
+            scripts::sha_from_hex(args.at(1)).and_then(|sha| shared.scripts.flags(&sha))
+        }
+        "fcall" | "fcall_ro" => {
+            shared.functions.libraries.function(args.at(1)).map(|function| function.flags)
+        }
+        _ => None,
+    };
+    let Some(said) = said.filter(|said| !said.has(Flags::COMPATIBLE)) else {
+        return command.flags;
+    };
+    let replaced = flag::STALE | flag::DENYOOM | flag::WRITE | flag::MAY_REPLICATE;
+    let mut flags = command.flags & !replaced;
+    if !said.has(Flags::NO_WRITES) {
+        flags |= flag::WRITE;
+        flags |= if said.has(Flags::ALLOW_OOM) { 0 } else { flag::DENYOOM };
+    }
+    flags | if said.has(Flags::ALLOW_STALE) { flag::STALE } else { 0 }
 }
 
 /// The command or subcommand that is meant.

@@ -16,6 +16,7 @@ use crate::engine::acl;
 use crate::engine::ctx::{CmdResult, Ctx};
 use crate::engine::error::CmdError;
 use crate::engine::jobs::{Budget, Job};
+use crate::engine::session::Nesting;
 use crate::proto::args::Args;
 
 /// The table of contents of this family.
@@ -74,12 +75,14 @@ const SORT_RO: Command = Command {
 
 fn sort(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     let reads_all = may_read_all(ctx, args);
-    run(ctx, args, Plan::parse(args, true, reads_all)?)
+    let orders_sets = ctx.client.nesting == Nesting::Script;
+    run(ctx, args, Plan { orders_sets, ..Plan::parse(args, true, reads_all)? })
 }
 
 fn sort_ro(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     let reads_all = may_read_all(ctx, args);
-    run(ctx, args, Plan::parse(args, false, reads_all)?)
+    let orders_sets = ctx.client.nesting == Nesting::Script;
+    run(ctx, args, Plan { orders_sets, ..Plan::parse(args, false, reads_all)? })
 }
 
 /// Whether the client may read whatever key BY and GET come upon.
@@ -126,6 +129,8 @@ pub(super) struct Plan {
     pub(super) gets: Vec<Template>,
     /// Argument that names the list to be made of the results.
     pub(super) store: Option<usize>,
+    /// Sets have an order: what a script does with the results should not depend on chance.
+    pub(super) orders_sets: bool,
 }
 
 /// What elements are sorted by.
@@ -150,6 +155,7 @@ impl Plan {
             wanted: usize::MAX,
             gets: Vec::new(),
             store: None,
+            orders_sets: false,
         };
         let mut index = 2;
         while index < args.len() {
