@@ -25,7 +25,9 @@ const COMMANDS_MAX: usize = 64;
 fuzz_target!(|input: &[u8]| {
     let config = Config::new("/".into());
     let mut engine = Engine::new(config, Clock::manual(START_MS), Some(1));
-    let slot = engine.shared.clients.insert(Session::new(Address::InProcess, START_MS));
+    let mut session = Session::new(Address::InProcess, START_MS);
+    engine.shared.admit(&mut session);
+    let slot = engine.shared.clients.insert(session);
     // Every second input runs whatever can be a job in slices of one unit.
     engine.shared.jobs.force_units((input.len() % 2 == 1).then_some(1));
     let mut output = Output::default();

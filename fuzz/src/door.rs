@@ -15,7 +15,7 @@ const LIMITS: FrameLimits = FrameLimits { frame_bytes_max: 1 << 16 };
 fn answers(dialect: Dialect, pieces: &[&[u8]], units: Option<u64>) -> Vec<u8> {
     let mut engine = Engine::new(Config::new("/".into()), Clock::manual(START_MS), Some(1));
     let mut session = Session::new(Address::InProcess, START_MS);
-    session.is_authenticated = true;
+    session.set_authenticated(true);
     engine.shared.jobs.force_units(units);
     let slot = engine.shared.clients.insert(session);
     let Some(mut session) = engine.shared.clients.checkout(slot) else { return Vec::new() };

@@ -1,5 +1,5 @@
 //! ACL: users and their rules, told and changed. What they mean is in `engine::acl`.
-use crate::base::number;
+use crate::base::number::{self, c_string};
 use crate::base::random::fill_from_os;
 use crate::command::help;
 use crate::command::spec::flag::{ADMIN, LOADING, NOSCRIPT, STALE};
@@ -216,7 +216,7 @@ fn acl_cat(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     }
     let wanted = args.at(2);
     let Some(names) = ctx.engine.acl.commands().names_in_category(wanted) else {
-        let shown = &wanted[..wanted.len().min(128)];
+        let shown = c_string(&wanted[..wanted.len().min(128)]);
         return Err(CmdError::owned(&[b"ERR Unknown category '", shown, b"'"]));
     };
     ctx.reply.array(names.len());
@@ -236,10 +236,11 @@ fn acl_deluser(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
 fn acl_dryrun(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     let (name, request) = (args.at(2), args.skip(3));
     let Some(user) = ctx.engine.acl.get(name) else {
-        return Err(CmdError::owned(&[b"ERR User '", name, b"' not found"]));
+        return Err(CmdError::owned(&[b"ERR User '", c_string(name), b"' not found"]));
     };
     let Some(entry) = ctx.engine.table.resolve(request) else {
-        return Err(CmdError::owned(&[b"ERR Command '", request.at(0), b"' not found"]));
+        let name = c_string(request.at(0));
+        return Err(CmdError::owned(&[b"ERR Command '", name, b"' not found"]));
     };
     if !entry.accepts(request.len()) {
         return Err(CmdError::Arity(entry.full_name));

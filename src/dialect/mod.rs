@@ -273,3 +273,7 @@ mod tests_support;
 #[cfg(test)]
 #[path = "keys_tests.rs"]
 mod keys_tests;
+
+#[cfg(test)]
+#[path = "users_tests.rs"]
+mod users_tests;

@@ -162,27 +162,31 @@ impl Engine {
 }
 
 impl Shared {
-    /// Whether the user of this client lets it do that with these keys. A refusal is counted, and in the log of ACL.
+    /// Whether the user of this client lets it do that with each of these keys. A refusal is counted, and in the log of
+    /// ACL.
     #[cold]
     pub fn check_verb(&mut self, session: &mut Session, verb: Verb, keys: &[&[u8]]) -> CmdResult {
         // That there is none somebody else tells.
         let Some(id) = self.verbs.id(verb) else { return Ok(()) };
+        let found = self.table.found(id);
         let name = self.table.full_name(id).as_bytes();
-        // In the place of values, which nobody asks for.
-        let has_values = matches!(verb, Verb::Set | Verb::MSet);
-        let value: Option<&[u8]> = has_values.then_some(b"");
-        let words = keys.iter().flat_map(|key| std::iter::once(*key).chain(value));
-        let owned = OwnedArgs::from_parts(std::iter::once(name).chain(words));
+        // In the place of a value, which nobody asks for.
+        let has_value = matches!(verb, Verb::Set | Verb::MSet);
+        let value: &[&[u8]] = if has_value { &[b""] } else { &[] };
         // Nothing of it is looked up.
         let hasher = KeyHasher::new(0);
-        let list = owned.lend(&hasher);
-        let found = self.table.found(id);
-        acl::check(self, session, found, list.args()).inspect_err(|error| {
-            if let Some(stats) = self.stats.commands.get_mut(id.index()) {
-                stats.rejected += 1;
-            }
-            self.stats.count_error(&error.message());
-        })
+        // One by one: a verb may take more keys than the command it stands for.
+        for key in keys.chunks(1).chain(keys.is_empty().then_some(keys)) {
+            let owned = OwnedArgs::from_parts([&[name], key, value].concat());
+            let list = owned.lend(&hasher);
+            acl::check(self, session, found, list.args()).inspect_err(|error| {
+                if let Some(stats) = self.stats.commands.get_mut(id.index()) {
+                    stats.rejected += 1;
+                }
+                self.stats.count_error(&error.message());
+            })?;
+        }
+        Ok(())
     }
 
     /// MONITOR, the slow log and HOTKEYS: the only ones that need what ran as a list of arguments.

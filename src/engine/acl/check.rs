@@ -49,14 +49,22 @@ pub fn may_run(
         return Ok(());
     }
     let user = shared.acl.user_of(session.user.as_ref()).ok_or(Denial::Command)?;
-    with_request(found, args, |asked| user.check(asked))
+    with_request(user, found, args, |asked| user.check(asked))
 }
 
-/// Finds out what there is to ask about a request.
-fn with_request<R>(found: Found, args: Args<'_>, ask: impl FnOnce(&Asked<'_>) -> R) -> R {
+/// Finds out what there is to ask about a request of this user.
+fn with_request<R>(
+    user: &User,
+    found: Found,
+    args: Args<'_>,
+    ask: impl FnOnce(&Asked<'_>) -> R,
+) -> R {
     let mut keys: Vec<KeyUse> = Vec::new();
-    // A request whose keys cannot be found fails anyway, and touches none.
-    let _ = has_keys(found.command).then(|| keys_of(found.command, args, &mut keys));
+    let matters = user.all_selectors().any(|selector| !selector.has_all_keys);
+    if matters && has_keys(found.command) {
+        // A request whose keys cannot be found fails anyway, and touches none.
+        let _ = keys_of(found.command, args, &mut keys);
+    }
     ask(&Asked {
         command: found.id.index(),
         flags: found.command.flags,
@@ -81,7 +89,7 @@ fn channels_of(found: Found) -> Option<Channels> {
 
 /// Why `user` may not run a request, if so, as ACL DRYRUN tells it.
 pub fn dry_run(user: &User, found: Found, full_name: &str, args: Args<'_>) -> Option<Vec<u8>> {
-    let denial = with_request(found, args, |asked| user.check(asked)).err()?;
+    let denial = with_request(user, found, args, |asked| user.check(asked)).err()?;
     let (what, object, kind): (&[u8], &[u8], &[u8]) = match denial {
         Denial::Command => (b"run", full_name.as_bytes(), b"command"),
         Denial::Key(index) => (b"access", args.at(index), b"key"),
@@ -97,7 +105,7 @@ pub fn may_read_all_keys(shared: &Shared, session: &Session, found: Found, args:
         return true;
     }
     let user = shared.acl.user_of(session.user.as_ref());
-    user.is_some_and(|user| with_request(found, args, |asked| user.may_read_all_keys(asked)))
+    user.is_some_and(|user| with_request(user, found, args, |asked| user.may_read_all_keys(asked)))
 }
 
 /// Whether a client may use all of these channels, or patterns of channels; the first that it may not.

@@ -5,6 +5,8 @@
 //! ```
 //!
 //! A file is taken as a whole or not at all, and what is wrong with it is told for all of its lines at once.
+use std::collections::HashSet;
+
 use super::commands::Commands;
 use super::rule::{RuleError, Rulebook, is_word, merge_selectors};
 use super::user::User;
@@ -18,6 +20,7 @@ pub fn parse_file(
     book: Rulebook<'_>,
 ) -> Result<Vec<(Vec<u8>, User)>, String> {
     let mut users: Vec<(Vec<u8>, User)> = Vec::new();
+    let mut names: HashSet<&[u8]> = HashSet::new();
     let mut errors = String::new();
     for (index, line) in text.split(|&byte| byte == b'\n').enumerate() {
         let line = trim(line, b" \t\r\n");
@@ -25,7 +28,7 @@ pub fn parse_file(
             continue;
         }
         let place = format!("{shown}:{}", index + 1);
-        match parse_line(line, &place, &users, book) {
+        match parse_line(line, &place, &mut names, book) {
             Ok(user) => users.push(user),
             Err(wrong) => errors.push_str(&wrong),
         }
@@ -39,10 +42,10 @@ pub fn parse_file(
     Err(errors)
 }
 
-fn parse_line(
-    line: &[u8],
+fn parse_line<'t>(
+    line: &'t [u8],
     place: &str,
-    users: &[(Vec<u8>, User)],
+    names: &mut HashSet<&'t [u8]>,
     book: Rulebook<'_>,
 ) -> Result<(Vec<u8>, User), String> {
     let words: Vec<&[u8]> = line.split(|&byte| byte == b' ').collect();
@@ -54,7 +57,7 @@ fn parse_line(
         // The quote is Redis's.
         return Err(format!("'{place}: username '{}' contains invalid characters. ", shown()));
     }
-    if users.iter().any(|(known, _)| known == name) {
+    if !names.insert(name) {
         let line = place.rsplit(':').next().unwrap_or_default();
         return Err(format!("WARNING: Duplicate user '{}' found on line {line}. ", shown()));
     }

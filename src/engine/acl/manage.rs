@@ -2,10 +2,13 @@
 //!
 //! Whoever changes users says who the client is that asked for it: its session is not among the others, and it still
 //! gets its reply.
+use std::sync::Arc;
+
 use super::check::note_denial;
 use super::denials::Reason;
 use super::file;
 use super::rule::Rulebook;
+use super::selector::channel_is_listed;
 use super::user::User;
 use super::users::{Acl, DEFAULT, Identity, RulesError, WrongPassword};
 use crate::base::quote::{quote_into, split_args};
@@ -14,8 +17,8 @@ use crate::engine::config_choice::AclPubsubDefault;
 use crate::engine::config_rewrite::replace_file;
 use crate::engine::config_value::os_reason;
 use crate::engine::engine::Shared;
+use crate::engine::pubsub::{KINDS, Kind};
 use crate::engine::session::{Session, restraint};
-use std::sync::Arc;
 
 impl Acl {
     /// Whether clients have to say who they are: nobody is `default` without a password.
@@ -32,6 +35,14 @@ impl Acl {
     pub fn config_lines(&self) -> Vec<Vec<u8>> {
         self.lines().map(quoted_for_config).collect()
     }
+}
+
+/// Whether a user had channels, or patterns, that he does not have any more. Not the exact question, but the one that
+/// Redis asks: a pattern that allows what others allowed is another one.
+fn loses_channels(old: &User, new: &User) -> bool {
+    let has_all = |user: &User| user.all_selectors().any(|selector| selector.has_all_channels);
+    let kept = new.channels();
+    !has_all(new) && (has_all(old) || old.channels().iter().any(|channel| !kept.contains(channel)))
 }
 
 /// DIFFERS: Redis quotes nothing, and does not start any more with a rule that has quotes in it.
@@ -111,7 +122,11 @@ impl Shared {
         rules: &[&[u8]],
     ) -> Result<(), RulesError> {
         let user = self.acl.changed_user(name, rules, self.allows_channels())?;
+        let loses_channels = self.acl.get(name).is_some_and(|old| loses_channels(old, &user));
         self.put_user(session, name, user);
+        if loses_channels {
+            self.close_listeners(session, name);
+        }
         Ok(())
     }
 
@@ -130,6 +145,31 @@ impl Shared {
                 client.restrain(restraint::ACL, !is_unrestricted);
             }
         }
+    }
+
+    /// Closes clients of a user who listen to what he may not listen to any more. O(clients), and O(1) glob matches per
+    /// subscription and pattern.
+    fn close_listeners(&mut self, session: &mut Session, name: &[u8]) {
+        let Some(user) = self.acl.get(name) else { return };
+        // As in Redis a pattern may be allowed by one set of permissions and a channel by another.
+        let allowed = user.channels();
+        let pubsub = &self.pubsub;
+        let may_not = |slot: usize, client: &Session| {
+            client.user_name() == name
+                && KINDS.iter().any(|&kind| {
+                    let mut listened = pubsub.names_of(slot, kind);
+                    listened
+                        .any(|channel| !channel_is_listed(&allowed, channel, kind == Kind::Pattern))
+                })
+        };
+        let clients = self.clients.iter().filter(|&(slot, client)| may_not(slot, client));
+        let slots: Vec<usize> = clients.map(|(slot, _)| slot).collect();
+        let own_slot = self.clients.slot_of(session.id);
+        let is_own = own_slot.is_some_and(|slot| may_not(slot, session));
+        for slot in slots {
+            self.kill_client(slot);
+        }
+        session.closes_after_reply |= is_own;
     }
 
     /// ACL DELUSER: whether there was such a user. His clients are closed. O(clients). Never `default`.

@@ -290,6 +290,11 @@ fn files() {
         ("user a\tb on", "'u.acl:1: username 'a\tb' contains invalid characters. "),
         ("user a\nuser a", "WARNING: Duplicate user 'a' found on line 2. "),
         (
+            "user a +nosuch\nuser a",
+            "u.acl:1: Error in applying operation '+nosuch': Unknown command or category name in \
+             ACL. WARNING: Duplicate user 'a' found on line 2. ",
+        ),
+        (
             "user a +foo #12 >pw %% -bar",
             "u.acl:1: Error in applying operation '+foo': Unknown command or category name in \
              ACL. u.acl:1: The password hash must be exactly 64 characters and contain only \

@@ -185,6 +185,11 @@ impl User {
             .any(|selector| selector.allows_all_keys(READ) && selector.check(asked).is_ok())
     }
 
+    /// The patterns of channels of all sets.
+    pub fn channels(&self) -> Vec<&[u8]> {
+        self.all_selectors().flat_map(|selector| &selector.channels).map(|known| &**known).collect()
+    }
+
     /// Whether he may use a channel, or a pattern of channels.
     pub fn allows_channel(&self, channel: &[u8], is_pattern: bool) -> bool {
         self.all_selectors().any(|selector| selector.allows_channel(channel, is_pattern))

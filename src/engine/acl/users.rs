@@ -11,6 +11,7 @@ use super::commands::Commands;
 use super::denials::AclLog;
 use super::rule::{RuleError, Rulebook, merge_selectors};
 use super::user::User;
+use crate::base::number::c_string;
 
 /// The name of the user that clients have who have not said anything.
 pub const DEFAULT: &[u8] = b"default";
@@ -205,11 +206,12 @@ impl RulesError {
         match self {
             RulesError::Unmatched(opener) => {
                 let text: &[u8] = b"Unmatched parenthesis in acl selector starting at '";
-                [text, opener, b"'."].concat()
+                [text, c_string(opener), b"'."].concat()
             }
             RulesError::Rule { rule, error } => {
                 let error = error.to_string();
-                [b"Error in ACL SETUSER modifier '", &**rule, b"': ", error.as_bytes()].concat()
+                let rule = c_string(rule);
+                [b"Error in ACL SETUSER modifier '", rule, b"': ", error.as_bytes()].concat()
             }
         }
     }
