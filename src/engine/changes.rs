@@ -8,6 +8,7 @@
 //! to know, and told before the next change of the same command, at the latest when it ends.
 use crate::engine::ctx::{Ctx, Event};
 use crate::engine::engine::{Engine, Shared};
+use crate::store::Db;
 
 /// Bits of [`Shared::listeners`].
 pub mod listener {
@@ -147,18 +148,24 @@ impl Engine {
     /// O(databases). To be called where a command, or a slice of expiry, ends.
     #[cold]
     pub fn note_gone(&mut self) {
-        let wants_gone = self.shared.wants_gone();
-        let is_recording = self.shared.listeners & listener::RECORDING != 0;
-        if !wants_gone && !is_recording {
-            return;
-        }
-        for (index, db) in self.dbs.iter_mut().enumerate() {
-            db.record_expired = wants_gone;
-            db.record_news = self.shared.wants_news();
-            if db.has_news() {
-                self.shared.tell_news(index, db);
-            }
-        }
-        self.shared.listen(listener::RECORDING, wants_gone);
+        note_gone(&mut self.dbs, &mut self.shared);
     }
+}
+
+/// As [`Engine::note_gone`], where the engine is lent in parts.
+#[cold]
+pub fn note_gone(dbs: &mut [Db], shared: &mut Shared) {
+    let wants_gone = shared.wants_gone();
+    let is_recording = shared.listeners & listener::RECORDING != 0;
+    if !wants_gone && !is_recording {
+        return;
+    }
+    for (index, db) in dbs.iter_mut().enumerate() {
+        db.record_expired = wants_gone;
+        db.record_news = shared.wants_news();
+        if db.has_news() {
+            shared.tell_news(index, db);
+        }
+    }
+    shared.listen(listener::RECORDING, wants_gone);
 }
