@@ -14,6 +14,7 @@ use crate::engine::config_choice::AclPubsubDefault;
 use crate::engine::config_rewrite::replace_file;
 use crate::engine::config_value::os_reason;
 use crate::engine::engine::Shared;
+use crate::engine::pubsub::{KINDS, Kind};
 use crate::engine::session::{Session, restraint};
 use std::sync::Arc;
 
@@ -121,6 +122,7 @@ impl Shared {
             self.acl.get(name).is_some_and(|old| old.is_unrestricted(self.acl.commands()));
         self.acl.put(name, user);
         self.thresholds.needs_password = self.acl.needs_password();
+        self.close_listeners(session, name);
         if is_unrestricted == was_unrestricted {
             return;
         }
@@ -129,6 +131,27 @@ impl Shared {
             if client.user_name() == name {
                 client.restrain(restraint::ACL, !is_unrestricted);
             }
+        }
+    }
+
+    /// Closes those clients of a user that listen to what he may not hear any more. O(clients and what his listen to).
+    fn close_listeners(&mut self, session: &mut Session, name: &[u8]) {
+        let Some(user) = self.acl.get(name) else { return };
+        let is_denied = |slot: usize, client: &Session| {
+            let names = |kind| self.pubsub.names_of(slot, kind).map(move |name| (kind, name));
+            client.subscriptions.is_any()
+                && client.user_name() == name
+                && KINDS
+                    .into_iter()
+                    .flat_map(names)
+                    .any(|(kind, channel)| !user.allows_channel(channel, kind == Kind::Pattern))
+        };
+        let others = self.clients.iter().filter(|(slot, client)| is_denied(*slot, client));
+        let slots: Vec<usize> = others.map(|(slot, _)| slot).collect();
+        let own_slot = self.clients.slot_of(session.id);
+        session.closes_after_reply |= own_slot.is_some_and(|slot| is_denied(slot, session));
+        for slot in slots {
+            self.kill_client(slot);
         }
     }
 
