@@ -34,6 +34,11 @@ impl Shared {
         self.restrain(shared_restraint::FLOODED, is_flooded);
     }
 
+    /// As it was when last noted.
+    pub fn is_flooded(&self) -> bool {
+        self.restraint & shared_restraint::FLOODED != 0
+    }
+
     /// The client at `slot` is gone: it listens to nothing any more.
     pub fn forget_listener(&mut self, slot: usize) {
         self.pubsub.leave(slot);

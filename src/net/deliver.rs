@@ -47,8 +47,19 @@ impl Reactor {
                 break;
             }
         }
-        self.engine.shared.note_flood();
+        let shared = &mut self.engine.shared;
+        let was_flooded = shared.is_flooded();
+        shared.note_flood();
+        if was_flooded && !shared.is_flooded() {
+            // Those who wait to publish are looked at again.
+            self.end_pause();
+        }
         self.engine.shared.end_phase(Phase::Flush);
+    }
+
+    /// Whether messages are under way, or somebody waits for fewer to be.
+    pub(super) fn has_letters(&self) -> bool {
+        !self.engine.shared.pubsub.is_idle() || self.engine.shared.is_flooded()
     }
 
     /// Hands one message to some clients; false: nothing is under way.
