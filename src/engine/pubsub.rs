@@ -345,6 +345,11 @@ impl Pubsub {
         self.backlog
     }
 
+    /// Length of the next message, about; 0 if nothing is under way.
+    pub fn next_len(&self) -> usize {
+        self.deliveries.front().map_or(0, |delivery| delivery.body.len())
+    }
+
     /// The next message and up to `limit` slots of clients to get it, which are appended to `slots`; they have got all
     /// that was sent before. `None`: nothing is under way.
     pub fn next_batch(&mut self, limit: usize, slots: &mut Vec<usize>) -> Option<Letter> {
