@@ -347,7 +347,7 @@ impl Pubsub {
 
     /// Length of the next message, about; 0 if nothing is under way.
     pub fn next_len(&self) -> usize {
-        self.deliveries.front().map_or(0, |delivery| delivery.body.len())
+        self.deliveries.front().map_or(0, |delivery| delivery.body.size_bytes())
     }
 
     /// The next message and up to `limit` slots of clients to get it, which are appended to `slots`; they have got all

@@ -72,7 +72,7 @@ impl Reactor {
         let limit = (BATCH_BYTES / pubsub.next_len().max(1)).clamp(1, BATCH);
         let letter = pubsub.next_batch(limit, &mut slots);
         if let Some(letter) = &letter {
-            self.letters.cost += slots.len() * (letter.body.len() / BYTES_PER_COST);
+            self.letters.cost += slots.len() * (letter.body.size_bytes() / BYTES_PER_COST);
             slots.drain(..).for_each(|slot| self.hand_over(slot, letter));
         }
         self.letters.slots = slots;
