@@ -49,7 +49,7 @@ impl Settings {
         Settings {
             is_resp3: random.below(2) == 0,
             is_sliced: random.below(2) == 0,
-            events: pick(random, &["KEA", "KEAmn", ""]),
+            events: *pick(random, &["KEA", "KEAmn", ""]),
             options: OPTIONS.iter().map(|(name, values)| (*name, *pick(random, values))).collect(),
         }
     }
