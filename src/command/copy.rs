@@ -79,6 +79,7 @@ fn copy(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
         return Ok(());
     };
     db.put(to, entry).map_err(|_| CmdError::OutOfMemory)?;
+    db.note_new(to.bytes);
     ctx.changed_in(db_index, Event::CopyTo, to.bytes);
     ctx.reply.int(1);
     Ok(())
@@ -137,6 +138,7 @@ impl Job for Copy {
             Object::Zset(zset) => db.put_aggregate(to, zset, ttl)?,
             Object::Stream(stream) => db.put_aggregate(to, *stream, ttl)?,
         };
+        db.note_new(to.bytes);
         ctx.changed_in(self.db_index, Event::CopyTo, to.bytes);
         ctx.reply.int(1);
         Ok(Step::Done)

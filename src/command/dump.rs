@@ -347,6 +347,7 @@ impl Restore {
             }
             _ => {}
         }
+        ctx.db.note_new(key.bytes);
         ctx.changed(Event::Restore, key.bytes);
         ctx.reply.ok();
         Ok(())

@@ -20,7 +20,6 @@ use crate::engine::acl;
 use crate::engine::changes::note_gone;
 use crate::engine::config::{Config, Opt};
 use crate::engine::ctx::{CmdResult, Ctx, OtherDbs};
-use crate::engine::engine::restraint::FLOODED;
 use crate::engine::engine::{Engine, Shared};
 use crate::engine::error::CmdError;
 use crate::engine::evict::Room;
@@ -338,7 +337,7 @@ fn check_restraints(
     if session.is(restraint::SUBSCRIBED) && !may_run_while_listening(command) {
         return Err(refusal_while_listening(shared.table.full_name(found.id)));
     }
-    if shared.restraint & FLOODED != 0 && is_publishing(command) && !is_queueing {
+    if shared.is_flooded() && is_publishing(command) && !is_queueing {
         session.waiting = Some(Waiting::Room);
         return Ok(Verdict::Wait);
     }

@@ -262,6 +262,7 @@ fn rename_to(ctx: &mut Ctx<'_>, args: Args<'_>, target: Target) -> Result<bool, 
         let _ = ctx.db.put(from, entry);
         return Err(CmdError::OutOfMemory);
     }
+    ctx.db.note_new(to.bytes);
     ctx.changed(Event::RenameFrom, from.bytes);
     ctx.changed(Event::RenameTo, to.bytes);
     Ok(true)

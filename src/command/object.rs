@@ -102,7 +102,7 @@ fn object_help(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
 }
 
 fn object_encoding(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
-    match ctx.db.read_no_touch(args.key(2)) {
+    match ctx.db.read_unnoticed(args.key(2)) {
         Some(entry) => ctx.reply.bulk(entry.encoding().as_bytes()),
         None => ctx.reply.null(),
     }
@@ -111,7 +111,7 @@ fn object_encoding(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
 
 /// Values are not shared here; the answer is Redis's, which clients and suites compare with.
 fn object_refcount(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
-    match ctx.db.read_no_touch(args.key(2)) {
+    match ctx.db.read_unnoticed(args.key(2)) {
         Some(entry) => {
             let is_small = matches!(entry.string(), Some(StringRef::Int(0..SHARED_INTEGERS)));
             let is_shared = is_small && has_shared_integers(ctx.engine);
@@ -139,7 +139,7 @@ fn has_shared_integers(engine: &Shared) -> bool {
 }
 
 fn object_idletime(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
-    match ctx.db.read_no_touch(args.key(2)) {
+    match ctx.db.read_unnoticed(args.key(2)) {
         Some(_) if ctx.engine.is_lfu => {
             return Err(CmdError::Text(
                 "ERR An LFU maxmemory policy is selected, idle time not tracked. Please note that when \
@@ -159,7 +159,7 @@ fn object_idletime(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
 }
 
 fn object_freq(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
-    match ctx.db.read_no_touch(args.key(2)) {
+    match ctx.db.read_unnoticed(args.key(2)) {
         Some(_) if !ctx.engine.is_lfu => {
             return Err(CmdError::Text(
                 "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note \

@@ -10,7 +10,7 @@ use crate::engine::ctx::Ctx;
 use crate::engine::engine::{Shared, restraint as shared_restraint};
 use crate::engine::pubsub::letter::Payload;
 use crate::engine::pubsub::{Kind, Subscriptions};
-use crate::engine::session::{Session, restraint};
+use crate::engine::session::{Nesting, Session, restraint};
 use crate::proto::reply::{Mark, Output, Reply, Resp};
 
 /// Messages under way, by how often they are received, from which on publishing waits.
@@ -32,6 +32,11 @@ impl Shared {
     pub fn note_flood(&mut self) {
         let is_flooded = self.pubsub.backlog() > BACKLOG_MAX;
         self.restrain(shared_restraint::FLOODED, is_flooded);
+    }
+
+    /// As it was when last noted.
+    pub fn is_flooded(&self) -> bool {
+        self.restraint & shared_restraint::FLOODED != 0
     }
 
     /// The client at `slot` is gone: it listens to nothing any more.
@@ -81,9 +86,13 @@ impl Ctx<'_> {
     }
 
     /// Puts the messages under way to the client itself here, if it listens to anything.
+    // DIFFERS: what changes by its own command a client of RESP3 is told before the reply, what the command looked up in
+    // vain or found expired behind it. In Redis 7.0 that depends on the command, and may be inside of the reply.
     #[inline]
     pub fn hear(&mut self) {
-        if self.client.subscriptions.is_any() && !self.engine.pubsub.is_idle() {
+        let is_due = self.client.subscriptions.is_any() && !self.engine.pubsub.is_idle();
+        // What a script's command writes goes to the script.
+        if is_due && self.client.nesting != Nesting::Script {
             self.hear_all();
         }
     }

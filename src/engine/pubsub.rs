@@ -104,7 +104,7 @@ pub struct Pubsub {
     /// Messages that are still to be put in outputs, by the count taken when they were published.
     backlog: usize,
     /// Clients that are gone, with subscriptions that still stand in topics.
-    leaving: Vec<Box<Subscriber>>,
+    leaving: Vec<Subscriber>,
     /// Patterns that match, while publishing.
     matching: Vec<u32>,
 }
@@ -260,7 +260,7 @@ impl Pubsub {
             return;
         };
         let count: usize = subscriber.listens.iter().map(|listens| listens.in_order.len()).sum();
-        self.leaving.push(subscriber);
+        self.leaving.push(*subscriber);
         if count <= LEAVE_AT_ONCE_MAX {
             // What left earlier may be long; it is last in the list now.
             let last = self.leaving.len() - 1;
@@ -343,6 +343,11 @@ impl Pubsub {
     #[inline]
     pub fn backlog(&self) -> usize {
         self.backlog
+    }
+
+    /// Length of the next message, about; 0 if nothing is under way.
+    pub fn next_len(&self) -> usize {
+        self.deliveries.front().map_or(0, |delivery| delivery.body.size_bytes())
     }
 
     /// The next message and up to `limit` slots of clients to get it, which are appended to `slots`; they have got all

@@ -10,11 +10,14 @@ use crate::engine::pubsub::letter::Letter;
 use crate::engine::stalls::Phase;
 use crate::net::reactor::Reactor;
 
-/// Clients that get a message between two looks at the clock.
+/// Clients that get a message between two looks at the clock, and bytes that they get together: the system copies them.
 const BATCH: usize = 16;
+const BATCH_BYTES: usize = 256 * 1024;
 /// What handing a message over costs, where the connection is to be written to anyway and where it is not.
 const APPEND_COST: usize = 1;
 const WAKE_COST: usize = 32;
+/// The same for so many bytes.
+const BYTES_PER_COST: usize = 1024;
 /// As much as a turn does in place: 64 connections woken, or 2048 messages to those awake.
 const IN_PLACE_COST_MAX: usize = 64 * WAKE_COST;
 
@@ -47,15 +50,29 @@ impl Reactor {
                 break;
             }
         }
-        self.engine.shared.note_flood();
+        let shared = &mut self.engine.shared;
+        let was_flooded = shared.is_flooded();
+        shared.note_flood();
+        if was_flooded && !shared.is_flooded() {
+            // Those who wait to publish are looked at again.
+            self.end_pause();
+        }
         self.engine.shared.end_phase(Phase::Flush);
+    }
+
+    /// Whether messages are under way, or somebody waits for fewer to be.
+    pub(super) fn has_letters(&self) -> bool {
+        !self.engine.shared.pubsub.is_idle() || self.engine.shared.is_flooded()
     }
 
     /// Hands one message to some clients; false: nothing is under way.
     fn deliver_batch(&mut self) -> bool {
         let mut slots = std::mem::take(&mut self.letters.slots);
-        let letter = self.engine.shared.pubsub.next_batch(BATCH, &mut slots);
+        let pubsub = &mut self.engine.shared.pubsub;
+        let limit = (BATCH_BYTES / pubsub.next_len().max(1)).clamp(1, BATCH);
+        let letter = pubsub.next_batch(limit, &mut slots);
         if let Some(letter) = &letter {
+            self.letters.cost += slots.len() * (letter.body.size_bytes() / BYTES_PER_COST);
             slots.drain(..).for_each(|slot| self.hand_over(slot, letter));
         }
         self.letters.slots = slots;

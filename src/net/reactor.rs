@@ -240,7 +240,7 @@ impl Reactor {
             self.engine.shared.broadcast();
             self.carry_out();
         }
-        if !self.engine.shared.pubsub.is_idle() {
+        if self.has_letters() {
             self.deliver_slice(self.slice_us);
         }
         // What timers have closed or cut, and what goes on where the last turn's bound stopped it.
@@ -259,7 +259,7 @@ impl Reactor {
     pub(super) fn has_work(&self) -> bool {
         !self.ready.is_empty()
             || !self.unsent.is_empty()
-            || !self.engine.shared.pubsub.is_idle()
+            || self.has_letters()
             || self.background == Work::Left
             || self.expiry == Work::Left
             || self.engine.has_work_for_jobs()

@@ -163,7 +163,7 @@ impl Reactor {
     }
 
     /// Once CLIENT PAUSE is over, those who waited go on.
-    fn end_pause(&mut self) {
+    pub(super) fn end_pause(&mut self) {
         if self.paused.is_empty() && self.engine.shared.pause.is_none() {
             return;
         }

@@ -140,6 +140,15 @@ pub struct Db {
 }
 
 impl Db {
+    /// Notes that a key came, though it may have taken the place of one of the same name: as if that had been deleted
+    /// first, which is how Redis does it.
+    pub fn note_new(&mut self, key: &[u8]) {
+        let is_noted = matches!(self.news.last(), Some(News::New(last)) if **last == *key);
+        if self.record_news && !is_noted {
+            self.news.push(News::New(key.into()));
+        }
+    }
+
     /// Whether something was noted for those who want to be told.
     #[inline]
     pub fn has_news(&self) -> bool {
@@ -265,6 +274,14 @@ impl Db {
         let slot = self.locate_counted(key)?;
         self.touch(slot);
         Some(self.entry(slot.handle))
+    }
+
+    /// As `read_no_touch`, but nobody is told that the key was looked up in vain (OBJECT).
+    pub fn read_unnoticed(&mut self, key: Key<'_>) -> Option<EntryRef<'_>> {
+        let records = std::mem::take(&mut self.record_news);
+        let slot = self.locate_counted(key);
+        self.record_news = records;
+        Some(self.entry(slot?.handle))
     }
 
     /// As `read`, but leaves the access clock alone (EXISTS, TYPE, TTL).

@@ -56,7 +56,7 @@ impl Body {
     }
 
     /// Bytes it holds.
-    pub fn len(&self) -> usize {
+    pub fn size_bytes(&self) -> usize {
         self.text.len() + self.payload.as_ref().map_or(0, |payload| payload.len())
     }
 }

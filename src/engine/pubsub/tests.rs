@@ -42,7 +42,7 @@ fn long_letters_are_shared() {
         let copied: usize = outs.iter().map(|out| out.bytes().len()).sum();
         let wanted = format!("*3\r\n$7\r\nmessage\r\n$1\r\nc\r\n${len}\r\n{}\r\n", "x".repeat(len));
         assert!(outs.iter().all(|out| out.to_bytes() == wanted.as_bytes()));
-        assert_eq!(copied > 10 * 500, false, "{len}: {copied} bytes were copied");
+        assert!(copied <= 10 * 500, "{len}: {copied} bytes were copied");
     }
 }
 
