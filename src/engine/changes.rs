@@ -90,6 +90,11 @@ impl Ctx<'_> {
         if self.engine.listeners & listener::WATCHED != 0 {
             self.engine.watch.touch(self.db_index(), key);
         }
+        if self.engine.listeners & listener::TRACKED != 0 {
+            self.engine.tracking.maker = self.client.id;
+            self.engine.key_is_void(key);
+            self.engine.tracking.maker = 0;
+        }
     }
 
     /// Database `index` is about to lose all its keys: those watched that exist change. O(keys watched in it).
