@@ -11,10 +11,12 @@ use crate::base::probes;
 use crate::command::client_tracking;
 use crate::command::pubsub::{is_publishing, may_run_while_listening, refusal_while_listening};
 use crate::command::run_jobs::{self, Parked};
+use crate::command::script_run;
 use crate::command::serve;
-use crate::command::spec::{Command, flag};
+use crate::command::spec::{Command, Group, flag};
 use crate::command::table::{CommandId, CommandTable, Found};
 use crate::command::transaction;
+use crate::engine::acl;
 use crate::engine::changes::note_gone;
 use crate::engine::config::{Config, Opt};
 use crate::engine::ctx::{CmdResult, Ctx, OtherDbs};
@@ -280,7 +282,7 @@ fn check(
         ));
     }
     if session.restraint | shared.restraint != 0 {
-        return check_restraints(shared, session, found).or_else(refuse);
+        return check_restraints(shared, session, found, args).or_else(refuse);
     }
     session.waiting = None;
     Ok(Verdict::Run(found))
@@ -299,11 +301,13 @@ fn check_restraints(
     shared: &mut Shared,
     session: &mut Session,
     found: Found,
+    args: Args<'_>,
 ) -> Result<Verdict, CmdError> {
     let command = found.command;
     let flags = match (&session.transaction, command.name) {
         // It does what they do.
         (Some(transaction), "exec") => command.flags | transaction.flags(),
+        _ if command.group == Group::Scripting => script_run::flags_of(shared, command, args),
         _ => command.flags,
     };
     let may_be_anybody = command.flags & flag::NO_AUTH != 0;
@@ -313,6 +317,9 @@ fn check_restraints(
     let is_queueing = session.is(restraint::MULTI);
     if is_queueing && command.flags & flag::NO_MULTI != 0 {
         return Err(CmdError::Text("ERR Command not allowed inside a transaction"));
+    }
+    if session.is(restraint::ACL) {
+        acl::check(shared, session, found, args)?;
     }
     if shared.eviction.room != Room::Enough {
         // What is queued takes memory, too.

@@ -4,13 +4,14 @@
 //! library, which may take half a second before it is ended.
 use crate::base::glob::{Case, glob_match};
 use crate::command::help;
-use crate::command::spec::flag::{DENYOOM, LOADING, NOSCRIPT, STALE, WRITE};
+use crate::command::spec::flag::{ALLOW_BUSY, DENYOOM, LOADING, NOSCRIPT, STALE, WRITE};
 use crate::command::spec::{Command, Group, command, container, doc};
 use crate::engine::config::Opt;
 use crate::engine::ctx::{CmdResult, Ctx};
 use crate::engine::error::CmdError;
 use crate::engine::functions::Policy;
 use crate::engine::libraries::{ENGINE, Function, Library};
+use crate::engine::scripts::BUSY_SCRIPT;
 use crate::persist::function_payload;
 use crate::persist::rdb_format::{Checksum, Compression, check_footer};
 use crate::proto::args::Args;
@@ -25,7 +26,11 @@ const ALL_SUCCEEDED: &str = "response_policy:all_succeeded";
 
 const FUNCTION: Command = Command {
     doc: doc("7.0.0", "Depends on subcommand.", "", "A container for function commands"),
-    ..container(Group::Scripting, "function", &[DELETE, DUMP, FLUSH, HELP, LIST, LOAD, RESTORE])
+    ..container(
+        Group::Scripting,
+        "function",
+        &[DELETE, DUMP, FLUSH, HELP, KILL, LIST, LOAD, RESTORE, STATS],
+    )
 };
 
 const DELETE: Command = Command {
@@ -64,6 +69,13 @@ const HELP: Command = Command {
     ..command(Group::Scripting, "help", 2, |ctx, args| help::reply(ctx, args, HELP_LINES))
 };
 
+const KILL: Command = Command {
+    flags: NOSCRIPT | ALLOW_BUSY,
+    tips: &[ALL_SHARDS, "response_policy:one_succeeded"],
+    doc: doc("7.0.0", "O(1)", "", "Kill the function currently in execution."),
+    ..command(Group::Scripting, "kill", 2, kill)
+};
+
 const LIST: Command = Command {
     flags: NOSCRIPT,
     tips: &["nondeterministic_output_order"],
@@ -98,6 +110,18 @@ const RESTORE: Command = Command {
         "Restore all the functions on the given payload",
     ),
     ..command(Group::Scripting, "restore", -3, restore)
+};
+
+const STATS: Command = Command {
+    flags: NOSCRIPT | ALLOW_BUSY,
+    tips: &["nondeterministic_output", ALL_SHARDS, "response_policy:special"],
+    doc: doc(
+        "7.0.0",
+        "O(1)",
+        "",
+        "Return information about the function currently running (name, description, duration)",
+    ),
+    ..command(Group::Scripting, "stats", 2, stats)
 };
 
 const HELP_LINES: &[&str] = &[
@@ -154,7 +178,8 @@ fn load(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
         }
     }
     let shared = &mut *ctx.engine;
-    let name = shared.functions.load(args.at(code_at), code_at > 2, &shared.clock);
+    let name =
+        shared.functions.load(args.at(code_at), code_at > 2, &mut shared.scripts, &shared.clock);
     let name = name.map_err(refused)?;
     shared.stats.dirty += 1;
     ctx.reply.bulk(&name);
@@ -162,10 +187,11 @@ fn load(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
 }
 
 fn delete(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
-    if !ctx.engine.functions.delete(args.at(2)) {
+    let shared = &mut *ctx.engine;
+    if !shared.functions.delete(args.at(2), &mut shared.scripts, &shared.clock) {
         return Err(CmdError::Text("ERR Library not found"));
     }
-    ctx.engine.stats.dirty += 1;
+    shared.stats.dirty += 1;
     ctx.reply.ok();
     Ok(())
 }
@@ -180,8 +206,9 @@ fn flush(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     if args.len() == 3 && !is_mode {
         return Err(CmdError::Text("ERR FUNCTION FLUSH only supports SYNC|ASYNC option"));
     }
-    ctx.engine.functions.flush();
-    ctx.engine.stats.dirty += 1;
+    let shared = &mut *ctx.engine;
+    shared.functions.flush(&mut shared.scripts);
+    shared.stats.dirty += 1;
     ctx.reply.ok();
     Ok(())
 }
@@ -217,7 +244,10 @@ fn restore(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     };
     let reader = check_footer(args.at(2), checksum)
         .map_err(|_| CmdError::Text("ERR DUMP payload version or checksum are wrong"))?;
-    shared.functions.restore(reader, policy, &shared.clock).map_err(refused)?;
+    shared
+        .functions
+        .restore(reader, policy, &mut shared.scripts, &shared.clock)
+        .map_err(refused)?;
     shared.stats.dirty += 1;
     ctx.reply.ok();
     Ok(())
@@ -278,4 +308,57 @@ fn describe_function(reply: &mut Reply<'_>, function: &Function) {
     let is_set = |(_, flag): &&(&str, shebang::Flags)| function.flags.has(*flag);
     reply.set(shebang::NAMES.iter().filter(is_set).count());
     shebang::NAMES.iter().filter(is_set).for_each(|(name, _)| reply.simple(name));
+}
+
+fn kill(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
+    let Some(slow) = &mut ctx.engine.scripts.slow else {
+        return Err(CmdError::Text("NOTBUSY No scripts in execution right now."));
+    };
+    if slow.has_written {
+        return Err(CmdError::Text(
+            "UNKILLABLE Sorry the script already executed write commands against the dataset. You can either wait the \
+             script termination or kill the server in a hard way using the SHUTDOWN NOSAVE command.",
+        ));
+    }
+    if slow.is_eval {
+        return Err(CmdError::Text(BUSY_SCRIPT));
+    }
+    slow.is_killed = true;
+    ctx.reply.ok();
+    Ok(())
+}
+
+/// Only a function that was set aside can be seen running.
+fn stats(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
+    let shared = &*ctx.engine;
+    if shared.scripts.slow.as_ref().is_some_and(|slow| slow.is_eval) {
+        return Err(CmdError::Text(BUSY_SCRIPT));
+    }
+    let reply = &mut ctx.reply;
+    reply.map(2);
+    reply.bulk(b"running_script");
+    match &shared.scripts.slow {
+        None => reply.null(),
+        Some(slow) => {
+            reply.map(3);
+            reply.bulk(b"name");
+            reply.bulk(&slow.name);
+            reply.bulk(b"command");
+            reply.array(slow.command.len());
+            slow.command.iter().for_each(|word| reply.bulk(word));
+            reply.bulk(b"duration_ms");
+            let ticks = shared.clock.ticks().saturating_sub(slow.started_ticks);
+            reply.int((shared.clock.nanos(ticks) / 1_000_000) as i64);
+        }
+    }
+    let libraries = &shared.functions.libraries;
+    reply.bulk(b"engines");
+    reply.map(1);
+    reply.bulk(ENGINE.as_bytes());
+    reply.map(2);
+    reply.bulk(b"libraries_count");
+    reply.count(libraries.len());
+    reply.bulk(b"functions_count");
+    reply.count(libraries.function_count());
+    Ok(())
 }

@@ -1,4 +1,5 @@
 //! Layer 5: the commands of Redis, declared and handled. No family imports another.
+mod acl;
 mod bit_edit;
 mod bitfield;
 mod bitmap;
@@ -21,6 +22,7 @@ mod dump;
 mod eval;
 pub mod execute;
 mod expire;
+mod fcall;
 mod function;
 mod geo;
 mod geo_search;
@@ -38,7 +40,6 @@ mod hyperloglog;
 pub mod introspect;
 mod items;
 mod key;
-pub mod keys;
 mod latency_report;
 mod lcs;
 mod list;
@@ -97,7 +98,7 @@ mod zset_value;
 
 use std::sync::LazyLock;
 
-pub use crate::engine::{spec, table};
+pub use crate::engine::{keys, spec, table};
 use spec::Command;
 use table::{Catalogue, CommandTable};
 
@@ -147,10 +148,12 @@ pub(crate) const FAMILIES: &[&[Command]] = &[
     sort::COMMANDS,
     object::COMMANDS,
     dump::COMMANDS,
+    fcall::COMMANDS,
     function::COMMANDS,
     database::COMMANDS,
     pubsub::COMMANDS,
     connection::COMMANDS,
+    acl::COMMANDS,
     transaction::COMMANDS,
     client::COMMANDS,
     server::COMMANDS,

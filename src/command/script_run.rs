@@ -10,22 +10,23 @@
 //! The script has a protocol and a database of its own: what it chooses ends with it. Time stands still meanwhile.
 use crate::base::time::UnixMillis;
 use crate::command::execute;
-use crate::command::spec::flag;
+use crate::command::spec::{Command, flag};
+use crate::engine::acl;
 use crate::engine::compound::Compound;
 use crate::engine::config::Opt;
 use crate::engine::ctx::Ctx;
-use crate::engine::engine::Engine;
+use crate::engine::engine::{Engine, Shared};
 use crate::engine::error::CmdError;
 use crate::engine::evict::Room;
 use crate::engine::jobs::{Budget, Step};
 use crate::engine::scripts::{self, BUSY_FUNCTION, BUSY_SCRIPT, Sha, Slow};
-use crate::engine::session::{Nesting, Session};
+use crate::engine::session::{Nesting, Session, restraint};
 use crate::engine::table::{CommandId, CommandTable, Found};
 use crate::proto::args::{ArgList, Args, HashHint};
 use crate::proto::reply::{Mark, Output, Reply, Resp};
 use crate::script::exchange::{Answer, Done, Event, Exchange, Failed, Task, Words};
 use crate::script::interpreter::Interpreter;
-use crate::script::shebang::Flags;
+use crate::script::shebang::{self, Flags};
 
 const KILLED_SCRIPT: &str = "ERR Script killed by user with SCRIPT KILL...";
 const KILLED_FUNCTION: &str = "ERR Script killed by user with FUNCTION KILL...";
@@ -259,8 +260,8 @@ impl ScriptRun {
     /// Why a command may not run in this script.
     fn refusal(
         &self,
-        engine: &Engine,
-        session: &Session,
+        engine: &mut Engine,
+        session: &mut Session,
         found: Option<Found>,
         args: Args<'_>,
     ) -> Result<Found, CmdError> {
@@ -275,7 +276,9 @@ impl ScriptRun {
         if flags & flag::NOSCRIPT != 0 && !engine.shared.debug.is_deny_script_off {
             return refuse("ERR This Redis command is not allowed from script");
         }
-        let _ = session;
+        if session.is(restraint::ACL) {
+            acl::check(&mut engine.shared, session, found, args)?;
+        }
         if self.is_read_only() && flags & (flag::WRITE | flag::MAY_REPLICATE) != 0 {
             return refuse("ERR Write commands are not allowed from read-only scripts.");
         }
@@ -298,7 +301,7 @@ impl ScriptRun {
         out: &mut Output,
     ) -> Result<(), CmdError> {
         match done {
-            Done::Replied => {
+            Done::Replied { has_errors } => {
                 let mut result = exchange.result.take();
                 if result.len() <= KEPT_BYTES_MAX {
                     out.bytes_mut().extend_from_slice(result.bytes());
@@ -307,12 +310,11 @@ impl ScriptRun {
                 } else {
                     out.append(result);
                 }
-                for text in exchange.errors.take() {
-                    match self.command {
-                        Some(id) => engine.shared.stats.count_failure(id, &text),
-                        None => engine.shared.stats.count_error(&text),
-                    }
+                let stats = &mut engine.shared.stats;
+                if has_errors && let Some(id) = self.command {
+                    stats.count_failed(id);
                 }
+                exchange.errors.take().iter().for_each(|text| stats.count_error(text));
                 Ok(())
             }
             Done::Failed(Failed { text, place, is_counted }) => {
@@ -325,6 +327,9 @@ impl ScriptRun {
                 }
                 if !is_counted {
                     return Err(CmdError::Owned(whole));
+                }
+                if let Some(id) = self.command {
+                    engine.shared.stats.count_failed(id);
                 }
                 Reply::new(out, session.resp).error(&whole);
                 Ok(())
@@ -444,6 +449,36 @@ impl Guise {
     }
 }
 
+/// The flags of a command that runs a script, by what the script says of itself.
+pub(super) fn flags_of(shared: &Shared, command: &Command, args: Args<'_>) -> u32 {
+    let said = match command.name {
+        "eval" | "eval_ro" => {
+            let source = args.at(1);
+            if !source.starts_with(b"#!") {
+                return command.flags;
+            }
+            shebang::read(source).ok().map(|(flags, _)| flags)
+        }
+        "evalsha" | "evalsha_ro" => {
+            scripts::sha_from_hex(args.at(1)).and_then(|sha| shared.scripts.flags(&sha))
+        }
+        "fcall" | "fcall_ro" => {
+            shared.functions.libraries.function(args.at(1)).map(|function| function.flags)
+        }
+        _ => None,
+    };
+    let Some(said) = said.filter(|said| !said.has(Flags::COMPATIBLE)) else {
+        return command.flags;
+    };
+    let replaced = flag::STALE | flag::DENYOOM | flag::WRITE | flag::MAY_REPLICATE;
+    let mut flags = command.flags & !replaced;
+    if !said.has(Flags::NO_WRITES) {
+        flags |= flag::WRITE;
+        flags |= if said.has(Flags::ALLOW_OOM) { 0 } else { flag::DENYOOM };
+    }
+    flags | if said.has(Flags::ALLOW_STALE) { flag::STALE } else { 0 }
+}
+
 /// The command or subcommand that is meant.
 fn find(table: &CommandTable, args: Args<'_>) -> Option<Found> {
     let found = table.find(args.at(0))?;
@@ -454,14 +489,17 @@ fn find(table: &CommandTable, args: Args<'_>) -> Option<Found> {
 }
 
 /// `redis.acl_check_cmd`
-fn may_run(engine: &Engine, _session: &Session, exchange: &Exchange) -> Answer {
+fn may_run(engine: &Engine, session: &Session, exchange: &Exchange) -> Answer {
     let words = exchange.args.take();
     let hasher = engine.hasher.clone();
     let Words { buffer, spans, blocks } = &words;
     let list = ArgList::new(buffer, spans, blocks, &hasher, HashHint::default());
     let answer = match find(&engine.shared.table, list.args()) {
         None => Answer::Refused(b"ERR Invalid command passed to redis.acl_check_cmd()".to_vec()),
-        Some(_) => Answer::Truth(true),
+        Some(found) => {
+            let shared = &engine.shared;
+            Answer::Truth(acl::may_run(shared, session, found, list.args()).is_ok())
+        }
     };
     exchange.args.replace(words);
     answer

@@ -141,6 +141,11 @@ fn shutdown(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
             None => Err(CmdError::Text("ERR No shutdown in progress.")),
         };
     }
+    if !options.is_nosave
+        && let Some(busy) = &ctx.engine.busy
+    {
+        return Err(CmdError::Text(busy.error));
+    }
     if options.is_save && !options.is_forced {
         log::warn!("SHUTDOWN SAVE refused: saving is not available yet");
         return Err(CmdError::Text("ERR Errors trying to SHUTDOWN. Check logs."));

@@ -183,7 +183,7 @@ impl Sort {
         let is_set = matches!(source, Some(Source::Set(_)));
         let stays = match plan.by {
             // The order of a set is anybody's guess, and what is stored should not depend on it.
-            By::Nothing if is_set && plan.store.is_some() => false,
+            By::Nothing if is_set && (plan.store.is_some() || plan.orders_sets) => false,
             By::Nothing => true,
             By::Element | By::Pattern(_) => false,
         };

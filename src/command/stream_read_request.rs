@@ -3,6 +3,7 @@ use crate::command::options::{integer, is};
 use crate::engine::blocking::millis_until;
 use crate::engine::ctx::Ctx;
 use crate::engine::error::CmdError;
+use crate::engine::session::Nesting;
 use crate::proto::args::Args;
 
 /// Entries that a client which waited gets at most, unless COUNT says otherwise: it should not get a huge stream.
@@ -45,6 +46,13 @@ impl Request {
             let (word, more) = (args.at(index), args.len() - index - 1);
             if more > 0 && is(word, "block") {
                 block = Some(millis_until(ctx.now, args.at(index + 1))?);
+                if ctx.client.nesting == Nesting::Script {
+                    return Err(CmdError::owned(&[
+                        b"ERR ",
+                        args.at(0),
+                        b" command is not allowed with BLOCK option from scripts",
+                    ]));
+                }
                 index += 2;
             } else if more > 0 && is(word, "count") {
                 count = usize::try_from(integer(args.at(index + 1))?).unwrap_or(0);

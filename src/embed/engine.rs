@@ -129,7 +129,7 @@ impl EngineBuilder {
     /// Makes the engine; the error is an option that was refused.
     pub fn build(self) -> Result<Engine, Error> {
         let config = self.settings.config()?;
-        Ok(Engine::over(self.settings.engine(config)))
+        Ok(Engine::over(self.settings.engine(config)?))
     }
 }
 
@@ -144,7 +144,7 @@ impl Engine {
     #[must_use]
     pub fn new() -> Engine {
         let config = Config::new("/".into());
-        Engine::over(Settings::default().engine(config))
+        Engine::over(Inner::new(config, Clock::real(), None))
     }
 
     /// An engine to be.
@@ -471,6 +471,7 @@ const NO_SHUTDOWN: &str = "ERR an engine in process ends by being dropped, not b
 /// The one client of an engine. It stays checked out.
 fn open_session(inner: &mut Inner) -> (usize, Box<Session>) {
     let mut session = Session::new(Address::InProcess, inner.shared.clock.unix_ms());
+    inner.shared.admit(&mut session);
     session.set_authenticated(true);
     session.resp = Resp::V3;
     let spare = session.clone();

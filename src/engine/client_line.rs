@@ -64,8 +64,9 @@ pub fn line(session: &Session, args_bytes: usize, shared: &Shared, now_ms: i64, 
     let redirect = session.tracking.as_ref().map_or(-1, |tracking| tracking.redirect as i64);
     let _ = writeln!(
         text,
-        " events={} cmd={command} user=default redir={redirect} resp={} lib-name={} lib-ver={}",
+        " events={} cmd={command} user={} redir={redirect} resp={} lib-name={} lib-ver={}",
         if is_sending { "rw" } else { "r" },
+        String::from_utf8_lossy(session.user_name()),
         match session.resp {
             Resp::V2 => 2,
             Resp::V3 => 3,

@@ -8,6 +8,8 @@ use std::sync::Arc;
 use crate::base::clock::Clock;
 use crate::base::hash::KeyHasher;
 use crate::base::random::Random;
+use crate::engine::acl::Acl;
+use crate::engine::acl::commands::Commands;
 use crate::engine::blocking::Blocking;
 use crate::engine::clients::Clients;
 use crate::engine::config::{Config, Opt};
@@ -54,6 +56,8 @@ pub struct Shared {
     pub table: Arc<CommandTable>,
     /// The commands behind the verbs of the other dialects.
     pub verbs: VerbIds,
+    /// All users, and what they were denied.
+    pub acl: Acl,
     /// All clients.
     pub clients: Clients,
     /// For the network layer, carried out after each command.
@@ -141,7 +145,7 @@ pub struct Thresholds {
     pub is_tracking: bool,
     /// `max-stall-us`
     pub slice_ticks: u64,
-    /// Whether a password is set.
+    /// Whether clients have to say who they are: `default` has a password, or is off.
     pub needs_password: bool,
 }
 
@@ -201,6 +205,7 @@ impl Engine {
             shared: Shared {
                 stats: Stats::new(table.len()),
                 verbs: VerbIds::of(&table),
+                acl: Acl::new(Commands::of(&table)),
                 table,
                 clients: Clients::default(),
                 outbox: Outbox::default(),
@@ -248,6 +253,7 @@ impl Engine {
             expiry: Default::default(),
             trim: Default::default(),
         };
+        engine.shared.take_over_password();
         engine.shared.config_changed();
         let (log_factor, decay_minutes) = engine.shared.lfu_settings();
         let is_fifo = engine.shared.is_fifo();
@@ -327,7 +333,7 @@ impl Shared {
             stall_ticks,
             is_tracking: config.flag(Opt::LatencyTracking),
             slice_ticks: self.clock.ticks_of(config.size(Opt::MaxStallUs) * 1000),
-            needs_password: !config.text(Opt::RequirePass).is_empty(),
+            needs_password: self.acl.needs_password(),
         };
         self.is_lfu = matches!(
             config.maxmemory_policy(),

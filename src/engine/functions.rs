@@ -1,6 +1,6 @@
 //! The libraries of functions with the interpreter that holds what they registered.
 //!
-//! An interpreter may be lost: it belongs to the thread that made it ([`Shelved`]). The code of the libraries is what
+//! An interpreter may be lost: it belongs to the thread that made it (`script::shelf`). The code of the libraries is what
 //! counts, so a new interpreter is given all of them again before it is used. Between its uses it stands on its shelf;
 //! while a function runs it is with whoever runs it, and nothing here changes, since no command that changes libraries
 //! may be called from one.
@@ -8,12 +8,11 @@ use std::time::Duration;
 
 use crate::base::clock::Clock;
 use crate::engine::libraries::{Header, Libraries, Library};
+use crate::engine::scripts::Scripts;
 use crate::persist::function_payload;
 use crate::persist::rdb_format::Reader;
 use crate::script::exchange::{Answer, Done, Event, Registration, Task};
-use crate::script::guest::Kind;
 use crate::script::interpreter::Interpreter;
-use crate::script::shelf::Shelved;
 
 /// Longest time a library may take to register its functions.
 const LOADING_MAX: Duration = Duration::from_millis(500);
@@ -34,50 +33,36 @@ pub enum Policy {
 /// Why libraries were not loaded: what the client is told, without a code.
 pub type Refused = Vec<u8>;
 
-/// See the head of the file.
-#[derive(Debug)]
+/// See the head of the file. The shelf of its interpreter is with those of all scripts ([`Scripts::functions`]).
+#[derive(Debug, Default)]
 pub struct Functions {
     /// Which libraries there are.
     pub libraries: Libraries,
-    shelved: Shelved,
     /// The interpreter for which the slots of `libraries` are right.
     generation: u64,
-    /// Bytes of the interpreter when it was used last.
-    interpreter_bytes: usize,
-}
-
-impl Default for Functions {
-    fn default() -> Functions {
-        Functions {
-            libraries: Libraries::default(),
-            shelved: Shelved::new(Kind::Functions),
-            generation: 0,
-            interpreter_bytes: 0,
-        }
-    }
 }
 
 impl Functions {
-    /// Bytes of the interpreter (INFO `used_memory_vm_functions`).
-    pub fn interpreter_bytes(&self) -> usize {
-        self.interpreter_bytes
+    /// Sees to it that the interpreter on the shelf has all libraries. O(1) unless it is a new one.
+    pub fn make_ready(&mut self, scripts: &mut Scripts, clock: &Clock) {
+        let shelf = &scripts.functions;
+        if (!shelf.is_here() || shelf.generation() != self.generation)
+            && let Some(interpreter) = self.take(scripts, clock)
+        {
+            put_back(scripts, interpreter);
+        }
     }
 
-    /// The interpreter, with all libraries loaded; `None` if there is no memory for one. To be put back with
-    /// [`Functions::put_back`].
-    pub fn take(&mut self, clock: &Clock) -> Option<Interpreter> {
-        let mut interpreter = self.shelved.take()?;
-        if self.shelved.generation() != self.generation {
-            self.generation = self.shelved.generation();
+    /// The interpreter, with all libraries loaded; `None` if there is no memory for one.
+    fn take(&mut self, scripts: &mut Scripts, clock: &Clock) -> Option<Interpreter> {
+        let mut interpreter = scripts.functions.take()?;
+        // A function may have been left behind, when its client was.
+        interpreter.end("ERR Script was left");
+        if scripts.functions.generation() != self.generation {
+            self.generation = scripts.functions.generation();
             self.load_again(&mut interpreter, clock);
         }
         Some(interpreter)
-    }
-
-    /// The interpreter is not used any more.
-    pub fn put_back(&mut self, interpreter: Interpreter) {
-        self.interpreter_bytes = interpreter.exchange.memory_bytes.get();
-        self.shelved.put(interpreter);
     }
 
     #[cold]
@@ -99,12 +84,18 @@ impl Functions {
     ///
     /// # Errors
     /// What is wrong with it; nothing has changed then.
-    pub fn load(&mut self, code: &[u8], replaces: bool, clock: &Clock) -> Result<Vec<u8>, Refused> {
+    pub fn load(
+        &mut self,
+        code: &[u8],
+        replaces: bool,
+        scripts: &mut Scripts,
+        clock: &Clock,
+    ) -> Result<Vec<u8>, Refused> {
         let header = Header::read(code)?;
         if !replaces && self.libraries.get(&header.name).is_some() {
             return Err([b"Library '", header.name.as_slice(), b"' already exists"].concat());
         }
-        let mut interpreter = self.take(clock).ok_or_else(no_interpreter)?;
+        let mut interpreter = self.take(scripts, clock).ok_or_else(no_interpreter)?;
         let made = make(&mut interpreter, &header, code, clock).and_then(|library| {
             let is_leaving = |owner: &[u8]| owner == header.name;
             match self.libraries.collision(&library, is_leaving) {
@@ -123,28 +114,29 @@ impl Functions {
             self.libraries.link(library);
             header.name
         });
-        self.put_back(interpreter);
+        put_back(scripts, interpreter);
         result
     }
 
     /// Deletes a library; false if there is none of that name.
-    pub fn delete(&mut self, name: &[u8]) -> bool {
+    pub fn delete(&mut self, name: &[u8], scripts: &mut Scripts, clock: &Clock) -> bool {
         let Some(library) = self.libraries.unlink(name) else { return false };
-        // Of another interpreter, made since, nothing has to be forgotten.
-        if let Some(mut interpreter) = self.shelved.take() {
-            if self.shelved.generation() == self.generation {
+        // An interpreter made meanwhile knows nothing of it.
+        let generation = self.generation;
+        if let Some(mut interpreter) = self.take(scripts, clock) {
+            if self.generation == generation {
                 forget(&mut interpreter, &library);
             }
-            self.put_back(interpreter);
+            put_back(scripts, interpreter);
         }
         true
     }
 
     /// Deletes all libraries, and the interpreter with all its memory.
-    pub fn flush(&mut self) {
+    pub fn flush(&mut self, scripts: &mut Scripts) {
         self.libraries = Libraries::default();
-        self.shelved.clear();
-        self.interpreter_bytes = 0;
+        scripts.functions.clear();
+        scripts.functions_bytes = 0;
     }
 
     /// Loads the libraries of a payload whose footer was checked.
@@ -155,9 +147,10 @@ impl Functions {
         &mut self,
         mut payload: Reader<'_>,
         policy: Policy,
+        scripts: &mut Scripts,
         clock: &Clock,
     ) -> Result<(), Refused> {
-        let mut interpreter = self.take(clock).ok_or_else(no_interpreter)?;
+        let mut interpreter = self.take(scripts, clock).ok_or_else(no_interpreter)?;
         let mut restored = Libraries::default();
         let mut read = || -> Result<(), Refused> {
             while let Some(code) = function_payload::read(&mut payload) {
@@ -184,7 +177,7 @@ impl Functions {
             Ok(()) => self.join(restored, policy),
         };
         leaving.iter().for_each(|library| forget(&mut interpreter, library));
-        self.put_back(interpreter);
+        put_back(scripts, interpreter);
         result
     }
 
@@ -217,6 +210,11 @@ impl Functions {
         names.iter().filter_map(|name| new.unlink(name)).for_each(|new| self.libraries.link(new));
         leaving
     }
+}
+
+fn put_back(scripts: &mut Scripts, interpreter: Interpreter) {
+    scripts.functions_bytes = interpreter.exchange.memory_bytes.get();
+    scripts.functions.put(interpreter);
 }
 
 fn no_interpreter() -> Refused {

@@ -130,7 +130,7 @@ pub(super) fn safe_name(name: &[u8]) -> String {
 }
 
 /// Bytes in the largest unit that leaves a number of at least one.
-fn human(bytes: u64) -> String {
+pub(super) fn human(bytes: u64) -> String {
     if bytes < 1024 {
         return format!("{bytes}B");
     }

@@ -16,7 +16,8 @@ use crate::base::sys;
 use crate::engine::config::Opt;
 use crate::engine::config_choice::MaxmemoryPolicy;
 use crate::engine::ctx::Ctx;
-use crate::engine::info::InfoText;
+use crate::engine::engine::Shared;
+use crate::engine::info::{InfoText, human};
 
 /// One database that has keys.
 #[derive(Clone, Copy, Debug)]
@@ -165,7 +166,7 @@ pub(super) fn section(ctx: &mut Ctx<'_>, text: &mut InfoText) {
     text.field("allocator_active", report.active);
     text.field("allocator_resident", report.resident);
     text.bytes_field("total_system_memory", sys::memory_total());
-    scripts(text);
+    scripts(ctx.engine, text);
     text.bytes_field("maxmemory", ctx.engine.config.size(Opt::Maxmemory));
     text.field("maxmemory_policy", policy_name(ctx.engine.config.maxmemory_policy()));
     ratios(&report, text);
@@ -187,21 +188,21 @@ pub(super) fn section(ctx: &mut Ctx<'_>, text: &mut InfoText) {
     text.field("lazyfreed_objects", freed);
 }
 
-/// Scripts and functions do not exist yet.
-fn scripts(text: &mut InfoText) {
-    text.zeros(&["used_memory_lua", "used_memory_vm_eval"]);
-    text.field("used_memory_lua_human", "0B");
-    text.zeros(&[
-        "used_memory_scripts_eval",
-        "number_of_cached_scripts",
-        "number_of_functions",
-        "number_of_libraries",
-        "used_memory_vm_functions",
-        "used_memory_vm_total",
-    ]);
-    text.field("used_memory_vm_total_human", "0B");
-    text.field("used_memory_functions", 0);
-    text.bytes_field("used_memory_scripts", 0);
+/// Interpreters, and what is kept beside them.
+fn scripts(engine: &Shared, text: &mut InfoText) {
+    let (scripts, libraries) = (&engine.scripts, &engine.functions.libraries);
+    let (eval, functions) = (scripts.interpreter_bytes, scripts.functions_bytes);
+    text.field("used_memory_lua", eval);
+    text.field("used_memory_vm_eval", eval);
+    text.field("used_memory_lua_human", human(eval as u64));
+    text.field("used_memory_scripts_eval", scripts.cache_bytes());
+    text.field("number_of_cached_scripts", scripts.len());
+    text.field("number_of_functions", libraries.function_count());
+    text.field("number_of_libraries", libraries.len());
+    text.field("used_memory_vm_functions", functions);
+    text.bytes_field("used_memory_vm_total", (eval + functions) as u64);
+    text.field("used_memory_functions", libraries.bytes());
+    text.bytes_field("used_memory_scripts", (scripts.cache_bytes() + libraries.bytes()) as u64);
 }
 
 fn ratios(report: &MemoryReport, text: &mut InfoText) {

@@ -4,6 +4,8 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use crate::engine::acl::Identity;
+use crate::engine::acl::users::DEFAULT as DEFAULT_USER;
 use crate::engine::error::CmdError;
 use crate::engine::pubsub::Subscriptions;
 use crate::engine::table::CommandId;
@@ -23,6 +25,8 @@ pub struct Session {
     /// What keeps it from running whatever it asks for, as bits of [`restraint`]: 0 for most clients, for whom the
     /// checklist before a command is short.
     pub restraint: u32,
+    /// Its user; `None`: `default`. [`restraint::ACL`] says whether he may do everything.
+    pub user: Option<Arc<Identity>>,
     /// Whether the connection closes once what it was sent has left (QUIT, protocol errors).
     pub closes_after_reply: bool,
     /// Whether it is to be closed at once, by CLIENT KILL or a limit; nothing of it runs any more.
@@ -236,6 +240,7 @@ impl Session {
             db: 0,
             resp: Resp::V2,
             restraint: restraint::UNAUTHENTICATED,
+            user: None,
             closes_after_reply: false,
             is_killed: false,
             is_no_evict: false,
@@ -272,6 +277,11 @@ impl Session {
     /// It gave the password, or lost what it gave.
     pub fn set_authenticated(&mut self, is_authenticated: bool) {
         self.restrain(restraint::UNAUTHENTICATED, !is_authenticated);
+    }
+
+    /// The name of its user.
+    pub fn user_name(&self) -> &[u8] {
+        self.user.as_ref().map_or(DEFAULT_USER, |identity| identity.name())
     }
 
     /// Whether a bit of [`restraint`] is set.

@@ -451,7 +451,7 @@ impl Reactor {
         }
         let mut session = Session::new(address, shared.clock.unix_ms());
         session.fd = transport.fd();
-        session.set_authenticated(!shared.thresholds.needs_password);
+        shared.admit(&mut session);
         let is_authenticated = session.is_authenticated();
         let place = self.conns.vacant_entry();
         let key = place.key();
@@ -629,7 +629,8 @@ fn refusal(shared: &crate::engine::engine::Shared, address: &Address) -> Option<
     if shared.clients.len() as i64 >= shared.config.int(Opt::MaxClients) {
         return Some("ERR max number of clients reached");
     }
-    let is_protected = shared.config.flag(Opt::ProtectedMode) && !shared.thresholds.needs_password;
+    let has_password = !shared.acl.default_user().needs_no_password;
+    let is_protected = shared.config.flag(Opt::ProtectedMode) && !has_password;
     if is_protected && !address.is_local() {
         return Some(PROTECTED_MODE);
     }

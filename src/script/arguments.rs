@@ -3,12 +3,11 @@
 //! Scripts see the texts of errors, so they are those of `luaL_checkinteger` and its siblings, with the place in the
 //! script before them: `user_script:1: bad argument #1 to 'decode' (expected 1 argument)`. The name is how the caller
 //! named the function; the place is left out where the caller is no Lua code (`pcall(cjson.decode)`).
-//!
-//! An error is a [`mlua::Error::RuntimeError`] with the whole text; who runs scripts makes a Lua string of it.
 
 use mlua::{Error, Lua, LuaString, MultiValue, Value};
 
 use crate::base::c_number::to_long;
+use crate::script::fail::fail;
 
 /// Slots of Lua's stack a function may use: deeper nesting and more results fail.
 ///
@@ -94,14 +93,14 @@ impl<'l> Arguments<'l> {
         let (name, is_method) = called_as(self.lua);
         let number = if is_method { number.saturating_sub(1) } else { number };
         if is_method && number == 0 {
-            return raise(self.lua, &format!("calling '{name}' on bad self ({what})"));
+            return self.raise(&format!("calling '{name}' on bad self ({what})"));
         }
-        raise(self.lua, &format!("bad argument #{number} to '{name}' ({what})"))
+        self.raise(&format!("bad argument #{number} to '{name}' ({what})"))
     }
 
     /// The error `text`, at the place of the call.
     pub fn raise(&self, text: &str) -> Error {
-        raise(self.lua, text)
+        fail(self.lua, text)
     }
 
     /// Fails where a C function would use more than [`STACK_SLOTS_MAX`] slots.
@@ -111,16 +110,6 @@ impl<'l> Arguments<'l> {
         }
         Err(self.raise(&format!("stack overflow ({what})")))
     }
-}
-
-/// The error `text` with the place in the script before it, from within a function that Lua called.
-pub fn raise(lua: &Lua, text: &str) -> Error {
-    let place = lua.inspect_stack(1, |caller| {
-        let line = caller.current_line().filter(|line| *line > 0)?;
-        let source = caller.source().short_src?.into_owned();
-        Some(format!("{source}:{line}: "))
-    });
-    Error::RuntimeError(place.flatten().unwrap_or_default() + text)
 }
 
 /// Lua's name of a value's type. mlua tells light userdata apart, which Lua does not.

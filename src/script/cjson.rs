@@ -11,7 +11,8 @@ use std::rc::Rc;
 
 use mlua::{Error, Function, Lua, LuaString, MultiValue, Table, Value};
 
-use super::arguments::{Arguments, STACK_SLOTS_MAX, raise, type_name};
+use super::arguments::{Arguments, STACK_SLOTS_MAX, type_name};
+use super::fail::fail;
 use super::json_text::{Lexer, Token, write_number, write_string};
 use crate::base::c_number::to_int;
 
@@ -237,7 +238,7 @@ struct Decoder<'l, 't> {
 fn decode(lua: &Lua, text: &LuaString, settings: Settings) -> mlua::Result<Value> {
     let text = text.as_bytes();
     if text.len() >= 2 && (text[0] == 0 || text[1] == 0) {
-        return Err(raise(lua, "JSON parser does not support UTF-16 or UTF-32"));
+        return Err(fail(lua, "JSON parser does not support UTF-16 or UTF-32"));
     }
     let takes_invalid = settings.decode_invalid_numbers == InvalidNumbers::On;
     let lexer = Lexer::new(&text, takes_invalid);
@@ -364,12 +365,12 @@ impl Decoder<'_, '_> {
         }
         let at = self.lexer.position();
         let text = format!("Found too many nested data structures ({depth}) at character {at}");
-        Err(raise(self.lua, &text))
+        Err(fail(self.lua, &text))
     }
 
     fn wrong(&self, expected: &str, found: &Token) -> Error {
         let (found, at) = (found.name(), self.lexer.token_position() + 1);
-        raise(self.lua, &format!("Expected {expected} but found {found} at character {at}"))
+        fail(self.lua, format!("Expected {expected} but found {found} at character {at}"))
     }
 }
 
@@ -504,7 +505,7 @@ impl Encoder<'_> {
         let Settings { sparse_ratio: ratio, sparse_safe: safe, .. } = self.settings;
         if ratio > 0 && max > count.wrapping_mul(ratio) && max > safe {
             if !self.settings.converts_sparse {
-                return Err(raise(self.lua, "Cannot serialise table: excessively sparse array"));
+                return Err(fail(self.lua, "Cannot serialise table: excessively sparse array"));
             }
             return Ok(-1);
         }
@@ -523,11 +524,11 @@ impl Encoder<'_> {
         if depth <= self.settings.encode_depth_max as usize && !is_over {
             return Ok(());
         }
-        Err(raise(self.lua, &format!("Cannot serialise, excessive nesting ({depth})")))
+        Err(fail(self.lua, format!("Cannot serialise, excessive nesting ({depth})")))
     }
 
     fn refuse(&self, value: &Value, what: &str) -> Error {
-        raise(self.lua, &format!("Cannot serialise {}: {what}", type_name(value)))
+        fail(self.lua, format!("Cannot serialise {}: {what}", type_name(value)))
     }
 }
 

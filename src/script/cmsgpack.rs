@@ -11,6 +11,7 @@ use super::cmsgpack_text::{
     Item, Malformed, read, write_array, write_boolean, write_integer, write_map, write_nil,
     write_number, write_string,
 };
+use super::fail::fail_bare;
 use crate::base::c_number::to_int;
 
 /// Tables within tables that are written.
@@ -261,10 +262,8 @@ impl Reader<'_, '_, '_> {
     fn set_entry(&self, table: &Table, key: Value, value: Value) -> mlua::Result<()> {
         // Lua's own error of a function that is no Lua code has no place before it.
         match key {
-            Value::Nil => Err(Error::RuntimeError("table index is nil".to_owned())),
-            Value::Number(key) if key.is_nan() => {
-                Err(Error::RuntimeError("table index is NaN".to_owned()))
-            }
+            Value::Nil => Err(fail_bare("table index is nil")),
+            Value::Number(key) if key.is_nan() => Err(fail_bare("table index is NaN")),
             key => table.raw_set(key, value),
         }
     }

@@ -66,7 +66,10 @@ pub enum DebugEvent {
 #[derive(Debug)]
 pub enum Done {
     /// `Exchange::result` holds the reply.
-    Replied,
+    Replied {
+        /// Whether there are errors in it, counted already or not.
+        has_errors: bool,
+    },
     /// It was compiled, and is kept in this slot.
     Compiled(usize),
     /// It was forgotten.

@@ -45,38 +45,42 @@ pub struct Guest<'y> {
     doom: Rc<Cell<Option<&'static str>>>,
     is_quitting: Cell<bool>,
     is_running: Cell<bool>,
-    main: RefCell<Option<Thread>>,
-    functions: RefCell<Slots>,
+    main: Thread,
+    functions: Slots,
     registered: RefCell<Option<Vec<Registration>>>,
 }
 
-/// Functions by the number of their slot.
-#[derive(Default)]
+/// Functions by the number of their slot. They lie in a table of Lua: handles of mlua are few thousands at most.
 struct Slots {
-    functions: Vec<Option<Function>>,
-    free: Vec<usize>,
+    functions: Table,
+    len: Cell<usize>,
+    free: RefCell<Vec<usize>>,
 }
 
 impl Slots {
-    fn add(&mut self, function: Function) -> usize {
-        let slot = self.free.pop().unwrap_or(self.functions.len());
-        match self.functions.get_mut(slot) {
-            Some(place) => *place = Some(function),
-            None => self.functions.push(Some(function)),
-        }
-        slot
+    fn new(lua: &Lua) -> Result<Slots> {
+        Ok(Slots { functions: lua.create_table()?, len: Cell::new(0), free: RefCell::default() })
     }
 
-    fn get(&self, slot: usize) -> Option<Function> {
-        self.functions.get(slot).cloned().flatten()
+    fn add(&self, function: Function) -> Result<usize> {
+        let slot = self.free.borrow_mut().pop().unwrap_or_else(|| {
+            self.len.set(self.len.get() + 1);
+            self.len.get()
+        });
+        self.functions.raw_set(slot, function)?;
+        Ok(slot)
     }
 
-    fn take(&mut self, slot: usize) {
-        if let Some(place) = self.functions.get_mut(slot)
-            && place.take().is_some()
-        {
-            self.free.push(slot);
+    fn get(&self, slot: usize) -> Result<Option<Function>> {
+        self.functions.raw_get(slot)
+    }
+
+    fn take(&self, slot: usize) -> Result<()> {
+        if self.get(slot)?.is_some() {
+            self.functions.raw_set(slot, Value::Nil)?;
+            self.free.borrow_mut().push(slot);
         }
+        Ok(())
     }
 }
 
@@ -100,6 +104,10 @@ pub fn run(yielder: &Yielder<Answer, Event>, kind: Kind, exchange: Rc<Exchange>,
         Ok(lua) => lua,
         Err(error) => return log::warn!("No interpreter for scripts: {error}"),
     };
+    let functions = match Slots::new(&lua) {
+        Ok(functions) => functions,
+        Err(error) => return log::warn!("No interpreter for scripts: {error}"),
+    };
     let guest = Guest {
         yielder,
         exchange,
@@ -107,14 +115,13 @@ pub fn run(yielder: &Yielder<Answer, Event>, kind: Kind, exchange: Rc<Exchange>,
         doom: Rc::default(),
         is_quitting: Cell::new(false),
         is_running: Cell::new(false),
-        main: RefCell::new(None),
-        functions: RefCell::default(),
+        main: lua.current_thread(),
+        functions,
         registered: RefCell::default(),
     };
     let ended = lua.scope(|scope| {
         let tick = scope.create_function(|lua, ()| guest.tick(lua))?;
         lua.set_named_registry_value(TICK, tick)?;
-        guest.main.replace(Some(lua.current_thread()));
         let host = lua.create_table()?;
         host.raw_set("libraries", libraries_table(&lua, redis_table(&lua, scope, &guest)?)?)?;
         host.raw_set("nursery", loading_table(&lua, scope, &guest)?)?;
@@ -131,9 +138,6 @@ pub fn run(yielder: &Yielder<Answer, Event>, kind: Kind, exchange: Rc<Exchange>,
         guest.serve(&lua, &sandbox, first);
         Ok(())
     });
-    // What the registry holds has to go before the interpreter does.
-    guest.functions.take();
-    guest.main.take();
     if let Err(error) = ended {
         log::warn!("The interpreter of scripts ended: {error}");
     }
@@ -254,8 +258,8 @@ impl Guest<'_> {
             HookTriggers::new().every_nth_instruction(TICK_INSTRUCTIONS)
         };
         lua.set_global_hook(triggers, hook)?;
-        if is_at_once && let Some(main) = self.main.borrow().as_ref() {
-            main.set_hook(triggers, hook)?;
+        if is_at_once {
+            self.main.set_hook(triggers, hook)?;
         }
         Ok(())
     }
@@ -295,7 +299,7 @@ impl Guest<'_> {
             Task::Load => self.load(lua, sandbox),
             Task::Call { slot } => self.call_function(lua, sandbox, slot),
             Task::Forget { slot } => {
-                self.functions.borrow_mut().take(slot);
+                self.functions.take(slot)?;
                 Ok(Done::Forgotten)
             }
         }
@@ -310,13 +314,13 @@ impl Guest<'_> {
 
     fn compile(&self, lua: &Lua) -> Result<Done> {
         match self.compiled(lua, "@user_script") {
-            Ok(function) => Ok(Done::Compiled(self.keep(function))),
+            Ok(function) => Ok(Done::Compiled(self.keep(function)?)),
             Err(text) => Ok(Done::Failed(Failed { text, ..Failed::default() })),
         }
     }
 
     fn run_script(&self, lua: &Lua, sandbox: &Sandbox, slot: usize) -> Result<Done> {
-        let Some(function) = self.functions.borrow().get(slot) else { return Ok(Done::Missing) };
+        let Some(function) = self.functions.get(slot)? else { return Ok(Done::Missing) };
         let (keys, argv) = self.params(lua)?;
         sandbox.world.raw_set(&sandbox.keys_name, keys)?;
         sandbox.world.raw_set(&sandbox.argv_name, argv)?;
@@ -327,7 +331,7 @@ impl Guest<'_> {
     }
 
     fn call_function(&self, lua: &Lua, sandbox: &Sandbox, slot: usize) -> Result<Done> {
-        let Some(function) = self.functions.borrow().get(slot) else { return Ok(Done::Missing) };
+        let Some(function) = self.functions.get(slot)? else { return Ok(Done::Missing) };
         let (keys, argv) = self.params(lua)?;
         self.is_running.set(true);
         let ended = sandbox.call.call((function, keys, argv));
@@ -365,12 +369,14 @@ impl Guest<'_> {
             script: exchange.script_resp.get(),
             out: exchange.result.take(),
             errors: Vec::new(),
+            has_errors: false,
+            path: None,
         };
-        let written = writer.write(&value);
+        let written = writer.write(lua, value);
         exchange.result.replace(writer.out);
         exchange.errors.replace(writer.errors);
         written?;
-        Ok(Done::Replied)
+        Ok(Done::Replied { has_errors: writer.has_errors })
     }
 
     /// Runs a library, which registers its functions.
@@ -386,13 +392,17 @@ impl Guest<'_> {
         self.registered.replace(Some(Vec::new()));
         let ended: Result<(bool, Value)> = sandbox.xpcall.call((function, &sandbox.handle));
         let registered = self.registered.take().unwrap_or_default();
+        // One that was ended has ended: the hook that did it would also end what follows.
+        if self.doom.take().is_some() {
+            self.set_hook(lua, false)?;
+        }
         sandbox.enter.call::<()>(false)?;
         let (is_ok, value) = ended?;
         if is_ok {
             return Ok(Done::Loaded(registered));
         }
         for registration in registered {
-            self.functions.borrow_mut().take(registration.slot);
+            self.functions.take(registration.slot)?;
         }
         let failed = failed(lua, value)?;
         let text = [b"Error registering functions: ".as_slice(), &failed.text].concat();
@@ -400,8 +410,8 @@ impl Guest<'_> {
     }
 
     /// Keeps a function that a library registers.
-    pub fn keep(&self, function: Function) -> usize {
-        self.functions.borrow_mut().add(function)
+    pub fn keep(&self, function: Function) -> Result<usize> {
+        self.functions.add(function)
     }
 
     /// What the library being loaded has registered so far; `None` while none is loaded.

@@ -37,7 +37,7 @@ impl Guest<'_> {
         if list.iter().any(|known| known.name == given.name) {
             return wrong("Function already exists in the library");
         }
-        let slot = self.keep(given.callback);
+        let slot = self.keep(given.callback)?;
         let Given { name, description, flags, .. } = given;
         list.push(Registration { name, description, flags: flags.0, slot });
         Ok(())

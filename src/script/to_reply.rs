@@ -7,8 +7,13 @@ use mlua::{Lua, LuaString, Result, Table, Value};
 
 use crate::proto::reply::{Output, Reply, Resp};
 
-/// So many tables inside each other are a reply. It is what Redis reaches, whose Lua has 8,000 slots of stack.
+/// What nesting may cost, and what an array and a map inside another cost: it is what Redis reaches, whose Lua has 8,000
+/// slots of stack.
 const DEPTH_MAX: usize = 7995;
+const ARRAY_DEPTH: usize = 1;
+const PAIRS_DEPTH: usize = 4;
+/// From this depth on the tables around the present one lie in a table of Lua, since mlua's handles are few.
+const SHALLOW_MAX: usize = 64;
 
 /// The names of the fields, made once.
 pub struct FieldNames {
@@ -48,6 +53,10 @@ pub struct Writer<'w> {
     pub out: Output,
     /// The errors in it that nobody has counted yet.
     pub errors: Vec<Vec<u8>>,
+    /// Whether there is any.
+    pub has_errors: bool,
+    /// The tables around the present one, by depth, where they are many.
+    pub path: Option<Table>,
 }
 
 impl Writer<'_> {
@@ -56,12 +65,13 @@ impl Writer<'_> {
     }
 
     /// Writes one value.
-    pub fn write(&mut self, value: &Value) -> Result<()> {
-        self.write_at(value, 0)
+    pub fn write(&mut self, lua: &Lua, value: Value) -> Result<()> {
+        self.write_at(lua, value, 0)
     }
 
-    fn write_at(&mut self, value: &Value, depth: usize) -> Result<()> {
+    fn write_at(&mut self, lua: &Lua, value: Value, depth: usize) -> Result<()> {
         if depth >= DEPTH_MAX {
+            self.has_errors = true;
             self.reply().error(b"ERR reached lua stack limit");
             return Ok(());
         }
@@ -70,25 +80,58 @@ impl Writer<'_> {
             Value::Boolean(truth) => match (self.script, truth) {
                 (Resp::V2, true) => self.reply().int(1),
                 (Resp::V2, false) => self.reply().null(),
-                (Resp::V3, truth) => self.reply().boolean(*truth),
+                (Resp::V3, truth) => self.reply().boolean(truth),
             },
-            Value::Integer(number) => self.reply().int(*number),
-            Value::Number(number) => self.reply().int(truncated(*number)),
-            Value::Table(table) => return self.table(table, depth),
+            Value::Integer(number) => self.reply().int(number),
+            Value::Number(number) => self.reply().int(truncated(number)),
+            Value::Table(table) if !self.special(lua, &table, depth)? => {
+                return self.array(lua, table, depth);
+            }
+            Value::Table(_) => {}
             _ => self.reply().null(),
         }
         Ok(())
     }
 
-    fn table(&mut self, table: &Table, depth: usize) -> Result<()> {
+    fn array(&mut self, lua: &Lua, table: Table, depth: usize) -> Result<()> {
+        let open = self.reply().array_open();
+        let mut count = 0;
+        let mut table = table;
+        loop {
+            let value: Value = table.raw_get(count + 1)?;
+            if value.is_nil() {
+                break;
+            }
+            if depth < SHALLOW_MAX || !value.is_table() {
+                self.write_at(lua, value, depth + ARRAY_DEPTH)?;
+            } else {
+                let path = match &self.path {
+                    Some(path) => path.clone(),
+                    None => self.path.insert(lua.create_table()?).clone(),
+                };
+                path.raw_set(depth, table)?;
+                drop(path);
+                self.write_at(lua, value, depth + ARRAY_DEPTH)?;
+                let Some(path) = &self.path else { break };
+                table = path.raw_get(depth)?;
+            }
+            count += 1;
+        }
+        self.reply().array_close(open, count);
+        Ok(())
+    }
+
+    /// Writes a table that is no array; whether it was one.
+    fn special(&mut self, lua: &Lua, table: &Table, depth: usize) -> Result<bool> {
         let names = self.names;
         if let Value::String(text) = table.raw_get(&names.err)? {
             let text = text.as_bytes();
             self.reply().error(&text);
+            self.has_errors = true;
             if !matches!(table.get("ignore_error_stats_update")?, Value::Boolean(true)) {
                 self.errors.push(text.to_vec());
             }
-            return Ok(());
+            return Ok(true);
         }
         if let Value::String(text) = table.raw_get(&names.ok)? {
             let line = one_line(&text.as_bytes());
@@ -97,47 +140,38 @@ impl Writer<'_> {
             // Redis copies it as a C string.
             reply.raw(line.split(|&byte| byte == 0).next().unwrap_or(&[]));
             reply.raw(b"\r\n");
-            return Ok(());
+            return Ok(true);
         }
         match table.raw_get(&names.double)? {
             Value::Number(number) => {
                 self.reply().double(number);
-                return Ok(());
+                return Ok(true);
             }
             Value::Integer(number) => {
                 self.reply().double(number as f64);
-                return Ok(());
+                return Ok(true);
             }
             _ => {}
         }
         if let Value::String(digits) = table.raw_get(&names.big_number)? {
             let digits = one_line(&digits.as_bytes());
             self.reply().big_number(&String::from_utf8_lossy(&digits));
-            return Ok(());
+            return Ok(true);
         }
         if let Value::Table(inner) = table.raw_get(&names.verbatim_string)?
             && self.verbatim(&inner)?
         {
-            return Ok(());
+            return Ok(true);
         }
         if let Value::Table(inner) = table.raw_get(&names.map)? {
-            return self.pairs(&inner, depth, true);
+            self.pairs(lua, &inner, depth, true)?;
+            return Ok(true);
         }
         if let Value::Table(inner) = table.raw_get(&names.set)? {
-            return self.pairs(&inner, depth, false);
+            self.pairs(lua, &inner, depth, false)?;
+            return Ok(true);
         }
-        let open = self.reply().array_open();
-        let mut count = 0;
-        loop {
-            let value: Value = table.raw_get(count + 1)?;
-            if value.is_nil() {
-                break;
-            }
-            self.write_at(&value, depth + 1)?;
-            count += 1;
-        }
-        self.reply().array_close(open, count);
-        Ok(())
+        Ok(false)
     }
 
     /// Whether it was one.
@@ -158,13 +192,13 @@ impl Writer<'_> {
     }
 
     /// A map, or of a set the keys.
-    fn pairs(&mut self, inner: &Table, depth: usize, is_map: bool) -> Result<()> {
+    fn pairs(&mut self, lua: &Lua, inner: &Table, depth: usize, is_map: bool) -> Result<()> {
         let open = self.reply().array_open();
         let mut count = 0;
         inner.for_each(|key: Value, value: Value| {
-            self.write_at(&key, depth + 1)?;
+            self.write_at(lua, key, depth + PAIRS_DEPTH)?;
             if is_map {
-                self.write_at(&value, depth + 1)?;
+                self.write_at(lua, value, depth + PAIRS_DEPTH)?;
             }
             count += 1;
             Ok(())
