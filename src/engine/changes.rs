@@ -104,7 +104,6 @@ impl Ctx<'_> {
                 self.touch_if_there(&[index], index, &key);
             }
         }
-        self.tell_all_void();
     }
 
     /// Two databases are about to change places: keys watched in one that exist in either change, and what has expired
@@ -129,7 +128,8 @@ impl Ctx<'_> {
         self.tell_all_void();
     }
 
-    fn tell_all_void(&mut self) {
+    /// Tells those who keep copies of keys that all are void.
+    pub(super) fn tell_all_void(&mut self) {
         if self.engine.listeners & listener::TRACKED != 0 {
             self.engine.tracking.maker = self.client.id;
             self.engine.all_is_void();
