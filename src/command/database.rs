@@ -142,7 +142,7 @@ fn flushdb(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
 
 fn flushall(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     check_flush_mode(args)?;
-    (0..ctx.db_count()).for_each(|index| ctx.empty(index));
+    ctx.empty_all();
     ctx.reply.ok();
     Ok(())
 }

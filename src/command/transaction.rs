@@ -10,6 +10,7 @@ use crate::base::time::UnixMillis;
 use crate::command::keys::ranges_of;
 use crate::command::nested::Inner;
 use crate::command::run_jobs::{self, Around, places_of_db};
+use crate::command::script_run;
 use crate::command::spec::flag::{ALLOW_BUSY, FAST, LOADING, NOSCRIPT, SKIP_SLOWLOG, STALE};
 use crate::command::spec::{Command, Group, KeySpec, access, category, command, doc};
 use crate::engine::acl;
@@ -103,6 +104,10 @@ pub(super) fn queue(
 ) {
     let mark = out.mark();
     let is_dirty = shared.watch.is_dirty(session.id);
+    let flags = match found.command.group {
+        Group::Scripting => script_run::flags_of(shared, found.command, args),
+        _ => found.command.flags,
+    };
     if let Some(transaction) = &mut session.transaction
         && !is_dirty
         && !transaction.is_aborted()
@@ -111,7 +116,7 @@ pub(super) fn queue(
         if let Some(db) = selected_by(&found, args) {
             transaction.note_db(db);
         }
-        transaction.push(found, OwnedArgs::copy_of(args), keys);
+        transaction.push(found, flags, OwnedArgs::copy_of(args), keys);
     }
     session.last_command = Some(found.id);
     session.active_ms = shared.clock.unix_ms();

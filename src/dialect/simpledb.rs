@@ -586,7 +586,7 @@ fn flush(ctx: &mut Ctx<'_>, _args: &[Arg<'_>]) -> CmdResult {
 }
 
 fn flushall(ctx: &mut Ctx<'_>, _args: &[Arg<'_>]) -> CmdResult {
-    (0..ctx.db_count()).for_each(|index| ctx.empty(index));
+    ctx.empty_all();
     answer(ctx, true)
 }
 

@@ -90,6 +90,11 @@ impl Ctx<'_> {
         if self.engine.listeners & listener::WATCHED != 0 {
             self.engine.watch.touch(self.db_index(), key);
         }
+        if self.engine.listeners & listener::TRACKED != 0 {
+            self.engine.tracking.maker = self.client.id;
+            self.engine.key_is_void(key);
+            self.engine.tracking.maker = 0;
+        }
     }
 
     /// Database `index` is about to lose all its keys: those watched that exist change. O(keys watched in it).
@@ -99,7 +104,6 @@ impl Ctx<'_> {
                 self.touch_if_there(&[index], index, &key);
             }
         }
-        self.tell_all_void();
     }
 
     /// Two databases are about to change places: keys watched in one that exist in either change, and what has expired
@@ -124,7 +128,8 @@ impl Ctx<'_> {
         self.tell_all_void();
     }
 
-    fn tell_all_void(&mut self) {
+    /// Tells those who keep copies of keys that all are void.
+    pub(super) fn tell_all_void(&mut self) {
         if self.engine.listeners & listener::TRACKED != 0 {
             self.engine.tracking.maker = self.client.id;
             self.engine.all_is_void();

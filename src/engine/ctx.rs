@@ -70,8 +70,19 @@ impl<'a> Ctx<'a> {
     }
 
     /// Empties a database: each key counts as a change, and the graveyard frees them when there is time. Jobs that use
-    /// what it held go on with that. O(1).
+    /// what it held go on with that. O(1), and O(clients with copies).
     pub fn empty(&mut self, index: usize) {
+        self.empty_one(index);
+        self.tell_all_void();
+    }
+
+    /// As [`Ctx::empty`], all databases.
+    pub fn empty_all(&mut self) {
+        (0..self.db_count()).for_each(|index| self.empty_one(index));
+        self.tell_all_void();
+    }
+
+    fn empty_one(&mut self, index: usize) {
         if self.engine.listeners != 0 {
             self.tell_flush(index);
         }

@@ -54,8 +54,6 @@ pub struct Tracking {
     keys_max: usize,
     /// Id of the client whose change is being told; 0: nobody's.
     pub maker: u64,
-    /// Commands that had run when all copies were void last.
-    emptied_at: Option<u64>,
     scratch: Vec<Reader>,
 }
 
@@ -111,7 +109,6 @@ impl Tracking {
             clients: BTreeSet::new(),
             keys_max: 0,
             maker: 0,
-            emptied_at: None,
             scratch: Vec::new(),
         }
     }
@@ -275,15 +272,10 @@ impl Shared {
         self.tracking.scratch = readers;
     }
 
-    /// A database was emptied or changed places with another: all copies are void, and all who are tracked are told,
-    /// once for a command. O(tracked clients).
+    /// Databases were emptied or have changed places: all copies are void, and all who are tracked are told. O(tracked
+    /// clients).
     #[cold]
     pub fn all_is_void(&mut self) {
-        let now = Some(self.stats.commands_processed);
-        if self.tracking.emptied_at == now {
-            return;
-        }
-        self.tracking.emptied_at = now;
         self.drop_readers();
         let notice = Notice::all();
         let clients: Vec<Reader> = self.tracking.clients.iter().copied().collect();
@@ -362,6 +354,10 @@ impl Shared {
     /// back to the registry.
     #[cold]
     pub fn settle_pending(&mut self, session: &mut Session, out: &mut Output) {
+        if session.waiting == Some(Waiting::Job) {
+            // Its reply is still to come.
+            return;
+        }
         let mut own = Vec::new();
         for pending in std::mem::take(&mut self.outbox.pending) {
             match pending.is_for(session.id) {

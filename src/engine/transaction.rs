@@ -47,9 +47,10 @@ pub struct Transaction {
 }
 
 impl Transaction {
-    /// Queues a command that names so many keys. After an error nothing is kept any more: it would not run.
-    pub fn push(&mut self, found: Found, args: OwnedArgs, keys: usize) {
-        self.flags |= found.command.flags;
+    /// Queues a command that names so many keys; `flags` are its command's, or what its script says of itself. After an
+    /// error nothing is kept any more: it would not run.
+    pub fn push(&mut self, found: Found, flags: u32, args: OwnedArgs, keys: usize) {
+        self.flags |= flags;
         let is_swap = found.command.name == "swapdb";
         self.is_about_all |=
             is_swap || found.command.flags & (flag::READS_ALL | flag::EMPTIES) != 0;

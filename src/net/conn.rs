@@ -47,6 +47,8 @@ pub struct Conn {
     pub is_waiting: bool,
     /// It stands in the list of those to flush.
     pub is_dirty: bool,
+    /// It is in the list of those to flush when there is time.
+    pub is_late: bool,
     /// The poll has told that the peer closed its side: read until that end shows.
     pub is_hung_up: bool,
     /// It sent what is no request: nothing more is read, and it closes once that is answered.
@@ -134,6 +136,7 @@ impl Conn {
             is_ready: false,
             is_waiting: false,
             is_dirty: false,
+            is_late: false,
             is_hung_up: false,
             is_broken: false,
             is_eof: false,

@@ -6,6 +6,8 @@
 //! served between. The order is that of publishing, for every client ([`Pubsub`]).
 //!
 //! [`Pubsub`]: crate::engine::pubsub::Pubsub
+use std::collections::VecDeque;
+
 use crate::engine::pubsub::letter::Letter;
 use crate::engine::stalls::Phase;
 use crate::net::reactor::Reactor;
@@ -26,6 +28,8 @@ const IN_PLACE_COST_MAX: usize = 64 * WAKE_COST;
 pub struct Letters {
     cost: usize,
     slots: Vec<usize>,
+    /// Connections with messages in their outputs that are to be written to when there is time.
+    late: VecDeque<usize>,
 }
 
 impl Reactor {
@@ -109,6 +113,47 @@ impl Reactor {
             self.mark_dirty(key);
         }
         self.check_output_limit(key);
+    }
+
+    /// A message to one of many clients stands in its output. To write to all of their sockets at once may take long, so
+    /// beyond what a turn does in place they are written to in slices, at the end of this turn and the next ones.
+    pub(super) fn flush_soon_or_later(&mut self, key: usize) {
+        let Some(conn) = self.conns.get_mut(key).filter(|conn| !conn.is_dirty) else { return };
+        if self.letters.cost < IN_PLACE_COST_MAX {
+            self.letters.cost += WAKE_COST;
+            return self.mark_dirty(key);
+        }
+        if !conn.is_late {
+            conn.is_late = true;
+            self.letters.late.push_back(key);
+        }
+    }
+
+    /// Whether some wait to be written to.
+    #[inline]
+    pub(super) fn has_late(&self) -> bool {
+        !self.letters.late.is_empty()
+    }
+
+    /// Writes to those who wait for that until the slice is spent.
+    pub(super) fn flush_late(&mut self, slice_us: u64) {
+        let clock = &self.engine.shared.clock;
+        let until = clock.ticks() + clock.ticks_of(slice_us * 1000);
+        while self.has_late() {
+            let count = self.letters.late.len().min(BATCH);
+            let batch: Vec<usize> = self.letters.late.drain(..count).collect();
+            for key in batch {
+                if let Some(conn) = self.conns.get_mut(key) {
+                    conn.is_late = false;
+                    self.mark_dirty(key);
+                }
+            }
+            self.flush_dirty();
+            if self.engine.shared.clock.ticks() >= until {
+                break;
+            }
+        }
+        self.engine.shared.end_phase(Phase::Flush);
     }
 
     /// Appends all that is under way to a client to its output, before what comes of its own.

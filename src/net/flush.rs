@@ -236,7 +236,7 @@ impl Reactor {
             return;
         }
         conn.output.bytes_mut().extend_from_slice(message);
-        self.mark_dirty(key);
+        self.flush_soon_or_later(key);
         self.check_output_limit(key);
     }
 }

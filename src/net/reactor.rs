@@ -243,6 +243,9 @@ impl Reactor {
         if self.has_letters() {
             self.deliver_slice(self.slice_us);
         }
+        if self.has_late() {
+            self.flush_late(self.slice_us);
+        }
         // What timers have closed or cut, and what goes on where the last turn's bound stopped it.
         if !self.dirty.is_empty() {
             self.flush_dirty();
@@ -260,6 +263,7 @@ impl Reactor {
         !self.ready.is_empty()
             || !self.unsent.is_empty()
             || self.has_letters()
+            || self.has_late()
             || self.background == Work::Left
             || self.expiry == Work::Left
             || self.engine.has_work_for_jobs()

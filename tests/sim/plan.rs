@@ -393,6 +393,8 @@ impl Dice {
             8 => vec!["UNPAUSE"],
             9 => return vec!["KILL".into(), format!("@{}", self.below(clients))],
             10 => vec!["NOTOUCH", self.pick(&["on", "off"])],
+            // SKIP is about one answer, and a transaction has several.
+            11..14 if self.has_transactions => vec!["REPLY", self.pick(&["ON", "OFF"])],
             11..14 => vec!["REPLY", self.pick(&["ON", "ON", "OFF", "SKIP"])],
             14..16 => vec!["CLOCK", "ADVANCE", self.pick(&["0", "1", "5", "100"])],
             16 if self.one_in(2) => vec!["GARBAGE"],
