@@ -81,14 +81,14 @@ fn errors_have_their_place_and_words() {
 
 proptest! {
     #[test]
-    fn integers_come_back(value in any::<i64>(), size in 1usize..=8, is_big_endian in any::<bool>()) {
+    fn integers_come_back(value in any::<i64>(), size in 1usize..=8, is_big in any::<bool>()) {
         let value = value >> (64 - size * 8);
         let mut out = Vec::new();
-        write_integer(&mut out, value as u64, size, is_big_endian);
+        write_integer(&mut out, value as u64, size, is_big);
         prop_assert_eq!(out.len(), size);
-        prop_assert_eq!(read_integer(&out, true, is_big_endian), value as f64);
+        prop_assert_eq!(read_integer(&out, true, is_big), value as f64);
         let unsigned = value as u64 & (u64::MAX >> (64 - size * 8));
-        prop_assert_eq!(read_integer(&out, false, is_big_endian), unsigned as f64);
+        prop_assert_eq!(read_integer(&out, false, is_big), unsigned as f64);
     }
 
     #[test]
