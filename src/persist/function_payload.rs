@@ -25,6 +25,8 @@ pub fn write<'c>(codes: impl Iterator<Item = &'c [u8]>, compression: Compression
 }
 
 /// The next code; `None` after the last one. An error is what the sender is told, without a code.
+///
+/// DIFFERS: Redis reads a string that claims more bytes than there are on into version and checksum.
 pub fn read(reader: &mut Reader<'_>) -> Option<Result<Vec<u8>, &'static str>> {
     let kind = reader.u8().ok()?;
     let mut string = |what| reader.string().map(Text::into_bytes).map_err(|_| what);

@@ -392,6 +392,10 @@ impl Guest<'_> {
         self.registered.replace(Some(Vec::new()));
         let ended: Result<(bool, Value)> = sandbox.xpcall.call((function, &sandbox.handle));
         let registered = self.registered.take().unwrap_or_default();
+        // One that was ended has ended: the hook that did it would also end what follows.
+        if self.doom.take().is_some() {
+            self.set_hook(lua, false)?;
+        }
         sandbox.enter.call::<()>(false)?;
         let (is_ok, value) = ended?;
         if is_ok {

@@ -59,6 +59,29 @@ impl Call {
     }
 }
 
+/// Several commands as one call, run by EXEC: `TRANSACTION`, then each with the number of its words before them.
+pub fn transaction(parts: &[Words]) -> Words {
+    let counted = |part: &Words| {
+        let count = part.len().to_string().into_bytes();
+        std::iter::once(count).chain(part.iter().cloned()).collect::<Vec<_>>()
+    };
+    let name = std::iter::once(b"TRANSACTION".to_vec());
+    name.chain(parts.iter().flat_map(counted)).collect()
+}
+
+/// The commands of a call that is a transaction.
+pub fn parts(words: &Words) -> Option<Vec<Words>> {
+    let mut rest = words.strip_prefix(&[b"TRANSACTION".to_vec()])?;
+    let mut parts = Vec::new();
+    while let Some((count, after)) = rest.split_first() {
+        let count: usize = std::str::from_utf8(count).ok()?.parse().ok()?;
+        let (part, others) = after.split_at(count);
+        parts.push(part.to_vec());
+        rest = others;
+    }
+    Some(parts)
+}
+
 /// Words of a text, for calls written down in tests.
 pub fn words(text: &str) -> Words {
     text.split(' ').map(|word| word.as_bytes().to_vec()).collect()

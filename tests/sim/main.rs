@@ -25,6 +25,8 @@ use world::{DATABASES, Run, START_MS, run};
 
 /// Seeds of a normal run.
 const SEEDS: u64 = 2_000;
+/// Seeds with transactions, beside them.
+const SEEDS_OF_TRANSACTIONS: u64 = 600;
 /// Seeds with collections and commands that wait, beside them.
 const SEEDS_OF_COLLECTIONS: u64 = 600;
 
@@ -53,6 +55,7 @@ fn number(name: &str) -> Option<u64> {
 enum Kind {
     Strings,
     Collections,
+    Transactions,
 }
 
 impl Kind {
@@ -60,6 +63,7 @@ impl Kind {
         match self {
             Kind::Strings => Plan::of(seed),
             Kind::Collections => Plan::of_collections(seed),
+            Kind::Transactions => Plan::of_transactions(seed),
         }
     }
 }
@@ -107,6 +111,7 @@ fn part(kind: Kind, index: u64, parts: u64) {
     let seeds = match kind {
         Kind::Strings => SEEDS,
         Kind::Collections => SEEDS_OF_COLLECTIONS,
+        Kind::Transactions => SEEDS_OF_TRANSACTIONS,
     };
     let (from, each) =
         (number("SIM_FROM").unwrap_or(0), number("SIM_SEEDS").unwrap_or(seeds) / parts);
@@ -144,6 +149,16 @@ fn histories_are_linearizable_3() {
 #[test]
 fn histories_are_linearizable_4() {
     part(Kind::Strings, 3, 4);
+}
+
+#[test]
+fn histories_of_transactions_are_linearizable_1() {
+    part(Kind::Transactions, 0, 2);
+}
+
+#[test]
+fn histories_of_transactions_are_linearizable_2() {
+    part(Kind::Transactions, 1, 2);
 }
 
 #[test]

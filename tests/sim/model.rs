@@ -8,7 +8,7 @@ use std::fmt;
 use std::rc::Rc;
 
 use super::collections::{Asked, Value};
-use super::history::{Call, Reply, Words, show};
+use super::history::{Call, Reply, Words, parts, show};
 
 /// One key.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -76,6 +76,8 @@ pub enum Fault {
     InterUnites,
     /// XREAD answers with the entry it was told as well.
     ReadsInclusive,
+    /// The last command of a transaction changes nothing.
+    ExecForgetsLast,
 }
 
 /// The answers that are right.
@@ -95,6 +97,8 @@ pub enum Expect {
     Keys(Vec<Vec<u8>>),
     /// A cursor and some of these keys; all of them where the cursor is 0.
     Scan(Vec<Vec<u8>>),
+    /// An array of answers, each right in its place.
+    All(Vec<Expect>),
     /// Whatever it is.
     Anything,
 }
@@ -114,6 +118,10 @@ impl fmt::Display for Expect {
             Expect::OneOf(replies) => write!(out, "one of {}", Reply::Array(replies.clone())),
             Expect::Keys(wanted) => write!(out, "these keys: {}", keys(wanted)),
             Expect::Scan(live) => write!(out, "a cursor and keys out of: {}", keys(live)),
+            Expect::All(parts) => {
+                let parts: Vec<String> = parts.iter().map(Expect::to_string).collect();
+                write!(out, "[{}]", parts.join(", "))
+            }
             Expect::Anything => write!(out, "anything"),
         }
     }
@@ -127,6 +135,10 @@ impl Expect {
             (Expect::Exactly(wanted), reply) => wanted == reply,
             (Expect::Between(least, most), Reply::Int(number)) => (least..=most).contains(&number),
             (Expect::OneOf(wanted), reply) => wanted.contains(reply),
+            (Expect::All(wanted), Reply::Array(items)) => {
+                let is_right = |(expect, item): (&Expect, &Reply)| expect.accepts(item);
+                wanted.len() == items.len() && wanted.iter().zip(items).all(is_right)
+            }
             (Expect::Keys(wanted), Reply::Array(keys)) => {
                 let keys = sorted(keys);
                 keys.as_ref() == Some(wanted)
@@ -235,12 +247,40 @@ impl Model {
 
     /// What a call may come to, run in this state.
     pub fn outcomes(&self, call: &Call) -> Vec<(Model, Expect)> {
-        let asked = Asked { db: call.db, since_ms: call.since_ms, words: &call.words };
+        match parts(&call.words) {
+            Some(parts) => self.outcomes_of_transaction(call, &parts),
+            None => self.outcomes_of(call, &call.words),
+        }
+    }
+
+    /// What a command of a call may come to.
+    fn outcomes_of(&self, call: &Call, words: &Words) -> Vec<(Model, Expect)> {
+        let asked = Asked { db: call.db, since_ms: call.since_ms, words };
         self.outcomes_of_collections(&asked).unwrap_or_else(|| {
             let mut after = self.clone();
-            let expect = after.apply(call.db, &call.words);
+            let expect = after.apply(call.db, words);
             vec![(after, expect)]
         })
+    }
+
+    /// What commands may come to with nobody in between.
+    fn outcomes_of_transaction(&self, call: &Call, parts: &[Words]) -> Vec<(Model, Expect)> {
+        let mut ways: Vec<(Model, Vec<Expect>)> = vec![(self.clone(), Vec::new())];
+        for (index, words) in parts.iter().enumerate() {
+            let is_forgotten =
+                self.fault == Some(Fault::ExecForgetsLast) && index + 1 == parts.len();
+            let on = |(model, expects): (Model, Vec<Expect>)| {
+                let outcomes = model.outcomes_of(call, words).into_iter();
+                let further = move |(after, expect)| {
+                    let mut expects = expects.clone();
+                    expects.push(expect);
+                    (if is_forgotten { model.clone() } else { after }, expects)
+                };
+                outcomes.map(further).collect::<Vec<_>>()
+            };
+            ways = ways.into_iter().flat_map(on).collect();
+        }
+        ways.into_iter().map(|(after, expects)| (after, Expect::All(expects))).collect()
     }
 
     /// Runs a command that can come to one thing only: which answers are right.

@@ -5,7 +5,7 @@ mod collections;
 use collections::Kinds;
 use rufous::base::random::Random;
 
-use super::history::{Words, show_words};
+use super::history::{Words, show_words, transaction};
 use super::wire::Door;
 
 /// One thing the driver does.
@@ -60,6 +60,8 @@ struct Dice {
     allowed: u64,
     /// Which collections there are, if any.
     kinds: Option<Kinds>,
+    /// Some commands are sent as transactions.
+    has_transactions: bool,
 }
 
 impl Plan {
@@ -72,6 +74,13 @@ impl Plan {
     pub fn of_collections(seed: u64) -> Plan {
         let mut dice = Dice::new(seed ^ 0xc011);
         dice.kinds = Some(dice.kinds());
+        dice.plan(seed)
+    }
+
+    /// The plan of a seed with transactions.
+    pub fn of_transactions(seed: u64) -> Plan {
+        let mut dice = Dice::new(seed ^ 0x7a45);
+        dice.has_transactions = true;
         dice.plan(seed)
     }
 
@@ -95,7 +104,15 @@ impl Dice {
     fn new(seed: u64) -> Dice {
         let random = Random::from_seed(seed);
         let (is_big, is_mortal) = (false, false);
-        Dice { random, counter: 0, is_big, is_mortal, allowed: u64::MAX, kinds: None }
+        Dice {
+            random,
+            counter: 0,
+            is_big,
+            is_mortal,
+            allowed: u64::MAX,
+            kinds: None,
+            has_transactions: false,
+        }
     }
 
     fn plan(&mut self, seed: u64) -> Plan {
@@ -216,6 +233,9 @@ impl Dice {
 
     fn command(&mut self, door: Door, clients: usize) -> Words {
         let line = match door {
+            Door::Resp2 | Door::Resp3 if self.has_transactions && self.one_in(3) => {
+                return self.transaction();
+            }
             Door::Resp2 | Door::Resp3 if self.kinds.is_some() => self.with_collections(clients),
             Door::Resp2 | Door::Resp3 => match self.below(20) {
                 0..9 => self.simple(),
@@ -237,6 +257,22 @@ impl Dice {
             },
         };
         line.into_iter().map(String::into_bytes).collect()
+    }
+
+    /// Commands that do not concern the connection itself, run by EXEC.
+    fn transaction(&mut self) -> Words {
+        let count = 1 + self.below(4);
+        let parts: Vec<Words> = (0..count)
+            .map(|_| {
+                let line = match self.below(9) {
+                    0..4 => self.simple(),
+                    4..7 => self.of_many(),
+                    _ => self.of_keyspace(),
+                };
+                line.into_iter().map(String::into_bytes).collect()
+            })
+            .collect();
+        transaction(&parts)
     }
 
     /// A command of one key.

@@ -201,6 +201,11 @@ fn wrong_models_of_collections_are_caught() {
 }
 
 #[test]
+fn a_wrong_model_of_transactions_is_caught() {
+    assert_caught(Kind::Transactions, Fault::ExecForgetsLast);
+}
+
+#[test]
 fn the_same_seed_is_the_same_run() {
     for seed in 0..200 {
         let plan = || if seed % 2 == 0 { Plan::of(seed) } else { Plan::of_collections(seed) };

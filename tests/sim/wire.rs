@@ -1,10 +1,10 @@
 //! The dialects from a client's side: a command as bytes, and the bytes of an answer as a [`Reply`].
 //!
 //! Commands have the names of the model, which are Redis's but for those no Redis has: PAUSE, UNPAUSE, KILL, REPLY and
-//! NOTOUCH (of CLIENT), GARBAGE (no command at all), DBSIZE-EXACT, FLUSH, MPOP, CLEAR and FORGET (of other dialects).
+//! NOTOUCH (of CLIENT), TRANSACTION (from MULTI to EXEC), GARBAGE (no command at all), DBSIZE-EXACT, FLUSH, MPOP, CLEAR and FORGET (of other dialects).
 use rufous::proto::dialect::Dialect;
 
-use super::history::{Reply, Words};
+use super::history::{Reply, Words, parts};
 use super::payload;
 
 /// How a client talks.
@@ -41,6 +41,13 @@ impl Door {
     pub fn encode(self, words: &Words, is_line: bool) -> Vec<u8> {
         let name = std::str::from_utf8(&words[0]).expect("a name");
         match self {
+            Door::Resp2 | Door::Resp3 if name == "TRANSACTION" => {
+                let commands = parts(words).expect("a transaction");
+                let encoded = commands.iter().map(|command| self.encode(command, false));
+                let (begin, end) =
+                    (array(&vec![b"MULTI".to_vec()]), array(&vec![b"EXEC".to_vec()]));
+                [begin, encoded.collect::<Vec<_>>().concat(), end].concat()
+            }
             Door::Resp2 | Door::Resp3 if name == "GARBAGE" => b"*1\r\n:5\r\n".to_vec(),
             Door::Resp2 | Door::Resp3 => {
                 let words = resp_words(name, words);
@@ -61,6 +68,7 @@ impl Door {
     pub fn decode(self, bytes: &[u8], words: &Words) -> Option<(Reply, usize)> {
         let name = std::str::from_utf8(&words[0]).expect("a name");
         match self {
+            Door::Resp2 | Door::Resp3 if name == "TRANSACTION" => transaction(bytes, words),
             Door::Resp2 | Door::Resp3 => {
                 let (reply, len) = lines(bytes)?;
                 Some((resp_meaning(name, reply), len))
@@ -202,6 +210,31 @@ fn lines(bytes: &[u8]) -> Option<(Reply, usize)> {
         }
         other => panic!("no answer begins with {:?}: {}", other as char, bytes.escape_ascii()),
     })
+}
+
+/// The answers to MULTI, to each command that is queued, and to EXEC: what the last one says is all that counts where
+/// the others say what they should.
+fn transaction(bytes: &[u8], words: &Words) -> Option<(Reply, usize)> {
+    let commands = parts(words).expect("a transaction");
+    let mut at = 0;
+    for index in 0..=commands.len() {
+        let (reply, len) = lines(&bytes[at..])?;
+        let wanted = if index == 0 { "OK" } else { "QUEUED" };
+        if reply != Reply::Status(wanted.to_owned()) {
+            return Some((Reply::Error(format!("{wanted} expected, not {reply}")), at + len));
+        }
+        at += len;
+    }
+    let (reply, len) = lines(&bytes[at..])?;
+    let reply = match reply {
+        Reply::Array(items) if items.len() == commands.len() => {
+            let named = commands.iter().map(|words| String::from_utf8_lossy(&words[0]));
+            let meant = named.zip(items).map(|(name, item)| resp_meaning(&name, item));
+            Reply::Array(meant.collect())
+        }
+        other => other,
+    };
+    Some((reply, at + len))
 }
 
 fn resp_meaning(name: &str, reply: Reply) -> Reply {
