@@ -349,7 +349,7 @@ pub(super) fn c_string(bytes: &[u8]) -> &[u8] {
 }
 
 /// C `isspace` in the C locale; unlike `is_ascii_whitespace` it includes the vertical tab.
-pub(super) fn is_c_space(byte: u8) -> bool {
+pub fn is_c_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t'..=b'\r')
 }
 

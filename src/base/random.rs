@@ -73,7 +73,8 @@ pub fn os_seed() -> u64 {
     u64::from_ne_bytes(bytes)
 }
 
-fn fill_from_os(bytes: &mut [u8]) {
+/// Random bytes nobody can guess, from the operating system.
+pub fn fill_from_os(bytes: &mut [u8]) {
     let is_filled = File::open("/dev/urandom").and_then(|mut file| file.read_exact(bytes)).is_ok();
     if !is_filled {
         // No /dev (a bare chroot): std keys each RandomState from the system's generator.

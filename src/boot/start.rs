@@ -10,6 +10,7 @@ use crate::boot::config_file::Directives;
 use crate::boot::error::BootError;
 use crate::boot::logging;
 use crate::command::table::CommandTable;
+use crate::engine::acl::file::UserLines;
 use crate::engine::config::{Config, Opt};
 use crate::engine::config_value::os_reason;
 use crate::engine::engine::Engine;
@@ -30,7 +31,9 @@ pub fn run(args: &[OsString]) -> i32 {
         Err(error) => return fail(&error),
     };
     let mut input = std::io::stdin();
-    let mut checks = CommandChecks { table: CommandTable::new() };
+    let table = CommandTable::new();
+    let users = UserLines::new(&table);
+    let mut checks = CommandChecks { table, users };
     match argv::load(&arguments, &directory, &mut input, &mut checks) {
         Ok(config) => serve(config, &arguments),
         Err(error) => fail(&error),
@@ -45,6 +48,7 @@ fn fail(error: &BootError) -> i32 {
 /// Checks what only the command table knows.
 struct CommandChecks {
     table: CommandTable,
+    users: UserLines,
 }
 
 impl Directives for CommandChecks {
@@ -52,8 +56,8 @@ impl Directives for CommandChecks {
         self.table.rename(from, to).map_err(|error| error.to_string())
     }
 
-    fn user(&mut self, _words: &[Vec<u8>]) -> Result<(), String> {
-        Ok(())
+    fn user(&mut self, words: &[Vec<u8>]) -> Result<(), String> {
+        self.users.check(words)
     }
 }
 
@@ -80,7 +84,11 @@ fn serve(mut config: Config, arguments: &Arguments) -> i32 {
     announce(&config, arguments, &listeners);
     let pid_file = write_pid_file(&config);
     let seed = config.seed();
-    let engine = Engine::new(config, Clock::real(), seed);
+    let mut engine = Engine::new(config, Clock::real(), seed);
+    if let Err(line) = engine.shared.load_users() {
+        log::warn!("{line}");
+        return 1;
+    }
     let result = Reactor::new(engine, listeners).and_then(|mut reactor| {
         reactor.handle_signals()?;
         reactor.on_log_level(logging::set_level);

@@ -4,6 +4,7 @@
 use crate::base::number;
 use crate::engine::client_line::line;
 use crate::engine::ctx::{CmdResult, Ctx};
+use crate::engine::engine::Shared;
 use crate::engine::error::CmdError;
 use crate::engine::session::Session;
 use crate::proto::args::Args;
@@ -32,9 +33,9 @@ impl Type {
         }
     }
 
-    /// Replication and subscriptions do not exist yet; a monitoring client is a normal one.
-    fn of(_session: &Session) -> Type {
-        Type::Normal
+    /// Replication does not exist yet; a monitoring client is a normal one.
+    fn of(session: &Session) -> Type {
+        if session.subscriptions.is_any() { Type::PubSub } else { Type::Normal }
     }
 }
 
@@ -113,6 +114,7 @@ struct Filter<'b> {
     local_address: Option<&'b [u8]>,
     kind: Option<Type>,
     id: Option<u64>,
+    user: Option<&'b [u8]>,
     skips_self: bool,
 }
 
@@ -122,12 +124,19 @@ impl Filter<'_> {
             && self.local_address.is_none_or(|wanted| session.address.local().as_bytes() == wanted)
             && self.kind.is_none_or(|wanted| Type::of(session) == wanted)
             && self.id.is_none_or(|wanted| session.id == wanted)
+            && self.user.is_none_or(|wanted| session.user_name() == wanted)
     }
 }
 
-fn kill_filter<'b>(args: Args<'b>) -> Result<Filter<'b>, CmdError> {
-    let mut filter =
-        Filter { address: None, local_address: None, kind: None, id: None, skips_self: true };
+fn kill_filter<'b>(shared: &Shared, args: Args<'b>) -> Result<Filter<'b>, CmdError> {
+    let mut filter = Filter {
+        address: None,
+        local_address: None,
+        kind: None,
+        id: None,
+        user: None,
+        skips_self: true,
+    };
     if args.len() == 3 {
         // The form from before 2.8.12, with which one may end oneself.
         return Ok(Filter { address: Some(args.at(2)), skips_self: false, ..filter });
@@ -144,8 +153,7 @@ fn kill_filter<'b>(args: Args<'b>) -> Result<Filter<'b>, CmdError> {
             b"type" => filter.kind = Some(Type::parse(value)?),
             b"addr" => filter.address = Some(value),
             b"laddr" => filter.local_address = Some(value),
-            // All clients are those of `default`.
-            b"user" if value == b"default" => {}
+            b"user" if shared.acl.get(value).is_some() => filter.user = Some(value),
             b"user" => return Err(CmdError::owned(&[b"ERR No such user '", value, b"'"])),
             b"skipme" if value.eq_ignore_ascii_case(b"yes") => filter.skips_self = true,
             b"skipme" if value.eq_ignore_ascii_case(b"no") => filter.skips_self = false,
@@ -164,7 +172,7 @@ fn kill_id(text: &[u8]) -> Result<u64, CmdError> {
 }
 
 pub(super) fn client_kill(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
-    let filter = kill_filter(args)?;
+    let filter = kill_filter(ctx.engine, args)?;
     let slots: Vec<usize> = ctx
         .engine
         .clients

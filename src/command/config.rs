@@ -5,7 +5,7 @@
 //! at once (ports, limits), which can fail and then takes everything back.
 use crate::command::spec::flag::{ADMIN, LOADING, NOSCRIPT, STALE};
 use crate::command::spec::{Command, Doc, Group, command, container, doc};
-use crate::engine::config::{Origin, SetError};
+use crate::engine::config::{Opt, Origin, SetError};
 use crate::engine::config_rewrite::Lines;
 use crate::engine::ctx::{CmdResult, Ctx};
 use crate::engine::error::CmdError;
@@ -119,6 +119,9 @@ fn config_set(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
         }
         return Err(refused(SetError::applying(option, reason)));
     }
+    if changed.contains(&Opt::RequirePass) {
+        shared.take_over_password();
+    }
     shared.config_changed();
     let (log_factor, decay_minutes) = shared.lfu_settings();
     let is_fifo = shared.is_fifo();
@@ -132,7 +135,8 @@ fn config_set(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
 
 /// Waits for the disk, as Redis does: the file is small, and the client wants to know.
 fn config_rewrite(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
-    match ctx.engine.config.rewrite(None, Lines::Changed) {
+    let users = ctx.engine.acl.config_lines();
+    match ctx.engine.config.rewrite(Some(&users), Lines::Changed) {
         Ok(()) => {
             log::warn!("CONFIG REWRITE executed with success.");
             ctx.reply.ok();

@@ -1,11 +1,10 @@
 //! The connection itself: who it is, which protocol it speaks, and its end.
 //!
-//! There is one user, `default`, whose password is `requirepass`. A password is compared in a time that
-//! depends on the length of what the client sent and on nothing else, so it cannot be found byte by byte.
+//! Who may come in, and as whom, is asked of `engine::acl`.
 use crate::base::number;
 use crate::command::spec::flag::{ALLOW_BUSY, FAST, LOADING, NO_AUTH, NOSCRIPT, STALE};
 use crate::command::spec::{Command, Doc, Group, command, doc};
-use crate::engine::config::Opt;
+use crate::engine::acl::users::{DEFAULT, WrongPassword};
 use crate::engine::ctx::{CmdResult, Ctx};
 use crate::engine::error::CmdError;
 use crate::engine::session::{Replies, restraint};
@@ -81,6 +80,11 @@ const WRONG_PASSWORD: CmdError =
 
 fn ping(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     match args.len() {
+        ..=2 if ctx.client.is(restraint::SUBSCRIBED) => {
+            ctx.reply.array(2);
+            ctx.reply.bulk(b"pong");
+            echo_argument(ctx, args);
+        }
         1 => ctx.reply.simple("PONG"),
         2 => echo_argument(ctx, args),
         _ => return Err(CmdError::Arity("ping")),
@@ -107,7 +111,7 @@ fn hello(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
         _ => Some(protocol_version(args.at(1))?),
     };
     hello_options(ctx, args)?;
-    if ctx.engine.thresholds.needs_password && !ctx.client.is_authenticated() {
+    if !ctx.client.is_authenticated() {
         return Err(CmdError::Text(
             "NOAUTH HELLO must be called with the client already authenticated, otherwise the \
              HELLO AUTH <user> <pass> option can be used to authenticate the client and select \
@@ -115,7 +119,7 @@ fn hello(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
         ));
     }
     if let Some(resp) = resp {
-        ctx.client.resp = resp;
+        ctx.client.set_resp(resp);
         ctx.reply.set_resp(resp);
     }
     let id = ctx.client.id as i64;
@@ -158,7 +162,7 @@ fn hello_options(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
         let word = args.at(at);
         let following = args.len() - 1 - at;
         if word.eq_ignore_ascii_case(b"auth") && following >= 2 {
-            authenticate(ctx, args.at(at + 1), args.at(at + 2))?;
+            authenticate(ctx, args.at(0), args.at(at + 1), args.at(at + 2))?;
             at += 3;
         } else if word.eq_ignore_ascii_case(b"setname") && following >= 1 {
             ctx.client.set_name(args.at(at + 1))?;
@@ -172,38 +176,26 @@ fn hello_options(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
 
 fn auth(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     match args.len() {
-        2 if !ctx.engine.thresholds.needs_password => {
+        2 if ctx.engine.acl.default_user().needs_no_password => {
             return Err(CmdError::Text(
                 "ERR AUTH <password> called without any password configured for the default \
                  user. Are you sure your configuration is correct?",
             ));
         }
-        2 => authenticate(ctx, b"default", args.at(1))?,
-        3 => authenticate(ctx, args.at(1), args.at(2))?,
+        2 => authenticate(ctx, args.at(0), DEFAULT, args.at(1))?,
+        3 => authenticate(ctx, args.at(0), args.at(1), args.at(2))?,
         _ => return Err(CmdError::Syntax),
     }
     ctx.reply.ok();
     Ok(())
 }
 
-/// A client stays what it was where the password is wrong.
-fn authenticate(ctx: &mut Ctx<'_>, user: &[u8], password: &[u8]) -> CmdResult {
-    let wanted = ctx.engine.config.text(Opt::RequirePass);
-    if user != b"default" || !(wanted.is_empty() || is_same_secret(password, wanted)) {
-        return Err(WRONG_PASSWORD);
+/// A client stays who it was where the password is wrong. `command` is what it sent, for ACL LOG.
+fn authenticate(ctx: &mut Ctx<'_>, command: &[u8], user: &[u8], password: &[u8]) -> CmdResult {
+    match ctx.engine.authenticate(ctx.client, command, user, password) {
+        Ok(()) => Ok(()),
+        Err(WrongPassword) => Err(WRONG_PASSWORD),
     }
-    ctx.client.set_authenticated(true);
-    Ok(())
-}
-
-/// Whether both are equal, in a time that depends on the length of `given` alone. `wanted` is not empty.
-fn is_same_secret(given: &[u8], wanted: &[u8]) -> bool {
-    let mut difference = u8::from(given.len() != wanted.len());
-    for (index, byte) in given.iter().enumerate() {
-        difference |= byte ^ wanted[index % wanted.len()];
-    }
-    // Keeps the compiler from leaving the loop once a difference is known.
-    std::hint::black_box(difference) == 0
 }
 
 fn quit(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
@@ -223,13 +215,19 @@ fn reset(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
         ctx.engine.graveyard.bury_garbage(Box::new(transaction.into_commands()));
     }
     ctx.engine.unwatch(ctx.client.id);
+    if ctx.client.subscriptions.is_any()
+        && let Some(slot) = ctx.slot()
+    {
+        ctx.engine.forget_listener(slot);
+        ctx.listening_changed();
+    }
     ctx.engine.end_tracking(ctx.client);
     let client = &mut *ctx.client;
     client.db = 0;
-    client.resp = Resp::V2;
+    client.set_resp(Resp::V2);
     client.name = Box::default();
     client.is_no_touch = false;
-    client.set_authenticated(!ctx.engine.thresholds.needs_password);
+    ctx.engine.admit(client);
     // The reply to RESET itself stays away after CLIENT REPLY SKIP.
     if client.replies != Replies::Skip {
         client.replies = Replies::On;
@@ -237,17 +235,4 @@ fn reset(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
     ctx.reply.set_resp(Resp::V2);
     ctx.reply.simple("RESET");
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn secrets_are_the_same_only_when_they_are_equal() {
-        assert!(is_same_secret(b"foobar", b"foobar"));
-        for other in ["", "f", "fooba", "foobaz", "foobarfoobar", "Foobar", "foobar\0"] {
-            assert!(!is_same_secret(other.as_bytes(), b"foobar"), "{other:?}");
-        }
-    }
 }

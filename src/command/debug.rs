@@ -76,7 +76,8 @@ fn debug(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
         (b"sdslen", 3) => string_sizes(ctx, args),
         (b"client-eviction", 2) => client_eviction(ctx),
         (b"config-rewrite-force-all", 2) => {
-            let result = ctx.engine.config.rewrite(None, Lines::All);
+            let users = ctx.engine.acl.config_lines();
+            let result = ctx.engine.config.rewrite(Some(&users), Lines::All);
             result.map_err(|error| CmdError::Owned(error.to_string().into_bytes()))?;
             done(ctx)
         }

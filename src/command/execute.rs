@@ -9,14 +9,18 @@ use crate::base::block::Block;
 use crate::base::clock::Clock;
 use crate::base::probes;
 use crate::command::client_tracking;
+use crate::command::pubsub::{is_publishing, may_run_while_listening, refusal_while_listening};
 use crate::command::run_jobs::{self, Parked};
 use crate::command::script_run;
 use crate::command::serve;
 use crate::command::spec::{Command, Group, flag};
 use crate::command::table::{CommandId, CommandTable, Found};
 use crate::command::transaction;
+use crate::engine::acl;
+use crate::engine::changes::note_gone;
 use crate::engine::config::{Config, Opt};
 use crate::engine::ctx::{CmdResult, Ctx, OtherDbs};
+use crate::engine::engine::restraint::FLOODED;
 use crate::engine::engine::{Engine, Shared};
 use crate::engine::error::CmdError;
 use crate::engine::evict::Room;
@@ -146,6 +150,10 @@ impl Engine {
                 Outcome::Blocked
             }
             _ => {
+                if session.is(restraint::TRACKING) {
+                    // A key found expired is void before it is remembered as read.
+                    note_gone(&mut self.dbs, shared);
+                }
                 account(shared, session, args, ran, out);
                 Outcome::Done
             }
@@ -310,6 +318,9 @@ fn check_restraints(
     if is_queueing && command.flags & flag::NO_MULTI != 0 {
         return Err(CmdError::Text("ERR Command not allowed inside a transaction"));
     }
+    if session.is(restraint::ACL) {
+        acl::check(shared, session, found, args)?;
+    }
     if shared.eviction.room != Room::Enough {
         // What is queued takes memory, too.
         let is_growing = is_queueing && !transaction::may_end(command);
@@ -323,6 +334,13 @@ fn check_restraints(
                 Room::Enough | Room::Running => {}
             }
         }
+    }
+    if session.is(restraint::SUBSCRIBED) && !may_run_while_listening(command) {
+        return Err(refusal_while_listening(shared.table.full_name(found.id)));
+    }
+    if shared.restraint & FLOODED != 0 && is_publishing(command) && !is_queueing {
+        session.waiting = Some(Waiting::Room);
+        return Ok(Verdict::Wait);
     }
     if let Some(busy) = &shared.busy
         && command.flags & flag::ALLOW_BUSY == 0

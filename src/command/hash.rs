@@ -5,8 +5,8 @@
 use crate::base::long_double::LongDouble;
 use crate::base::number::parse_i64;
 use crate::command::hash_value::{
-    FIELDS_PER_PIECE, drop_expired, drop_if_due, has_due, new_value, note_emptied, note_expired,
-    reply_value, start, work_of,
+    FIELDS_PER_PIECE, Lengths, drop_expired, drop_if_due, has_due, new_value, note_emptied,
+    note_expired, reply_value, start, work_of,
 };
 use crate::command::options::integer;
 use crate::command::spec::access::{ACCESS, DELETE, INSERT, RO, RW, UPDATE};
@@ -150,9 +150,6 @@ const HDEL: Command = Command {
     ..command(Group::Hash, "hdel", -3, hdel)
 };
 
-/// Arguments of HSET whose lengths are looked at between two looks at the clock.
-const LENGTHS_PER_PIECE: usize = 1024;
-
 fn hget(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     let (key, field, now) = (args.key(1), args.at(2), ctx.now);
     match ctx.db.get::<Hash>(key)?.and_then(|hash| hash.get(field)) {
@@ -259,7 +256,7 @@ fn set_fields(ctx: &mut Ctx<'_>, args: Args<'_>, reply: SetReply, name: &'static
         ctx,
         args,
         work,
-        SetFields { reply, scanned: 2, longest: 0, total: 0, next: 2, created: 0, expired: 0 },
+        SetFields { reply, lengths: Lengths::from(2), next: 2, created: 0, expired: 0 },
     )
 }
 
@@ -275,11 +272,7 @@ enum SetReply {
 /// HSET, HMSET: looks at all lengths, then sets all fields.
 struct SetFields {
     reply: SetReply,
-    /// The argument whose length is looked at next.
-    scanned: usize,
-    /// Of those looked at: the greatest length, and all together.
-    longest: usize,
-    total: usize,
+    lengths: Lengths,
     /// The field that is set next.
     next: usize,
     created: usize,
@@ -294,7 +287,7 @@ impl SetFields {
         let job = self;
         ctx.db.edit_or_new(args.key(1), |hash: &mut Hash| -> CmdResult {
             if job.next == 2 {
-                hash.prepare(job.longest, job.total, limits)?;
+                hash.prepare(job.lengths.longest, job.lengths.total, limits)?;
             }
             let has_due = has_due(hash.view(), now);
             while job.next < end {
@@ -313,17 +306,8 @@ impl SetFields {
 
 impl Job for SetFields {
     fn step(&mut self, ctx: &mut Ctx<'_>, args: Args<'_>, budget: &mut Budget) -> Stepped {
-        while self.scanned < args.len() {
-            let piece = budget.piece(LENGTHS_PER_PIECE);
-            for argument in args.from(self.scanned).take(piece) {
-                self.longest = self.longest.max(argument.len());
-                self.total += argument.len();
-            }
-            self.scanned += piece;
-            // A unit is as many lengths as can be looked at while one field is set.
-            if budget.spend(piece.div_ceil(32) as u64) {
-                return Ok(Step::More);
-            }
+        if !self.lengths.measure(args, budget) {
+            return Ok(Step::More);
         }
         while self.next < args.len() {
             let piece = budget.piece(FIELDS_PER_PIECE);

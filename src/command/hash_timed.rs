@@ -3,8 +3,8 @@ use std::ops::Range;
 
 use crate::base::number::parse_i64;
 use crate::command::hash_value::{
-    FIELDS_PER_PIECE, When, drop_if_due, fields_at, has_due, new_value, note_emptied, note_expired,
-    reply_value, start, work_of,
+    FIELDS_PER_PIECE, Lengths, When, drop_if_due, fields_at, has_due, new_value, note_emptied,
+    note_expired, reply_value, start, work_of,
 };
 use crate::command::options::is;
 use crate::command::spec::access::{ACCESS, DELETE, RW, UPDATE};
@@ -64,8 +64,6 @@ const HGETDEL: Command = Command {
 
 /// What is said of a number of fields that is none.
 const COUNT_ERROR: &str = "ERR Number of fields must be a positive integer";
-/// Arguments of HSETEX whose lengths are looked at between two looks at the clock.
-const LENGTHS_PER_PIECE: usize = 1024;
 
 fn hgetex(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     let hash = ctx.db.peek_as::<Hash>(args.key(1))?;
@@ -201,9 +199,9 @@ fn hsetex(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
         return Ok(());
     }
     let work = work_of((args.len() - options.first) / 2, hash);
-    let (checked, scanned, next) = (options.first, options.first, options.first);
-    let (longest, total, done) = (0, 0, Done::default());
-    start(ctx, args, work, SetFields { options, checked, scanned, longest, total, next, done })
+    let (checked, next, done) = (options.first, options.first, Done::default());
+    let lengths = Lengths::from(options.first);
+    start(ctx, args, work, SetFields { options, checked, lengths, next, done })
 }
 
 /// What must be true of every field before any is set.
@@ -312,10 +310,7 @@ struct SetFields {
     options: SetOptions,
     /// The field that is looked at next for the condition.
     checked: usize,
-    /// The argument whose length is looked at next, and of those before: the greatest length, and all together.
-    scanned: usize,
-    longest: usize,
-    total: usize,
+    lengths: Lengths,
     /// The field that is set next.
     next: usize,
     done: Done,
@@ -336,23 +331,14 @@ impl SetFields {
         Ok(is_met)
     }
 
-    /// Looks at the lengths of the arguments up to `end`.
-    fn scan(&mut self, args: Args<'_>, end: usize) {
-        for argument in args.from(self.scanned).take(end - self.scanned) {
-            self.longest = self.longest.max(argument.len());
-            self.total += argument.len();
-        }
-        self.scanned = end;
-    }
-
     /// Sets the fields up to argument `end`.
     fn set_until(&mut self, ctx: &mut Ctx<'_>, args: Args<'_>, end: usize) -> CmdResult {
         let (limits, now) = (&ctx.engine.limits, ctx.now);
-        let SetFields { options, longest, total, next, done, .. } = self;
+        let SetFields { options, lengths, next, done, .. } = self;
         let ttl = if options.ttl == NewTtl::Clear { FieldTtl::Clear } else { FieldTtl::Keep };
         ctx.db.edit_or_new(args.key(1), |hash: &mut Hash| -> CmdResult {
             if *next == options.first {
-                hash.prepare(*longest, *total, limits)?;
+                hash.prepare(lengths.longest, lengths.total, limits)?;
             }
             let has_due = has_due(hash.view(), now);
             while *next < end {
@@ -403,13 +389,8 @@ impl Job for SetFields {
                 return Ok(Step::More);
             }
         }
-        while self.scanned < args.len() {
-            let piece = budget.piece(LENGTHS_PER_PIECE);
-            self.scan(args, (self.scanned + piece).min(args.len()));
-            // A unit is as many lengths as can be looked at while one field is set.
-            if budget.spend(piece.div_ceil(32) as u64) {
-                return Ok(Step::More);
-            }
+        if !self.lengths.measure(args, budget) {
+            return Ok(Step::More);
         }
         while self.next < args.len() {
             let piece = budget.piece(FIELDS_PER_PIECE);

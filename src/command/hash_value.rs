@@ -99,6 +99,43 @@ pub(super) fn drop_expired(ctx: &mut Ctx<'_>, key: Key<'_>, field: Option<&[u8]>
     }
 }
 
+/// Arguments whose lengths are looked at between two looks at the clock.
+const LENGTHS_PER_PIECE: usize = 1024;
+/// As many lengths can be looked at while one field is set.
+const LENGTHS_PER_UNIT: usize = 32;
+
+/// Lengths of the fields and values a command brings, which say how a hash will be kept before the first is set.
+pub(super) struct Lengths {
+    /// The argument that is looked at next.
+    next: usize,
+    /// Of those looked at: the greatest length, and all together.
+    pub(super) longest: usize,
+    pub(super) total: usize,
+}
+
+impl Lengths {
+    /// Of the arguments from `first` on.
+    pub(super) fn from(first: usize) -> Lengths {
+        Lengths { next: first, longest: 0, total: 0 }
+    }
+
+    /// Looks at them as far as the budget reaches; whether all are looked at.
+    pub(super) fn measure(&mut self, args: Args<'_>, budget: &mut Budget) -> bool {
+        while self.next < args.len() {
+            let piece = budget.piece(LENGTHS_PER_PIECE);
+            for argument in args.from(self.next).take(piece) {
+                self.longest = self.longest.max(argument.len());
+                self.total += argument.len();
+            }
+            self.next += piece;
+            if budget.spend(piece.div_ceil(LENGTHS_PER_UNIT) as u64) {
+                return false;
+            }
+        }
+        true
+    }
+}
+
 /// Says that fields of a key expired, and that the key is gone where they were the last.
 pub(super) fn note_expired(ctx: &mut Ctx<'_>, key: Key<'_>, count: usize) {
     if count > 0 {

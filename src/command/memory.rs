@@ -2,6 +2,8 @@
 //!
 //! The figures are those of INFO memory (`engine::info_memory`); the size of a key is what its entry really
 //! takes, so it needs no samples.
+use std::fmt::Write as _;
+
 use crate::base::{number, sys};
 use crate::command::help;
 use crate::command::spec::access::RO;
@@ -12,6 +14,7 @@ use crate::engine::error::CmdError;
 use crate::engine::info_memory::{MemoryReport, Ratio};
 use crate::proto::args::Args;
 use crate::proto::reply::Reply;
+use crate::store::DbMemory;
 
 /// The table of contents of this family.
 pub(super) const COMMANDS: &[Command] = &[MEMORY];
@@ -226,8 +229,33 @@ fn memory_purge(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
     Ok(())
 }
 
+/// Where the allocator's memory is; all in bytes. Redis has this text from jemalloc, so nobody parses it.
 fn memory_malloc_stats(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
-    ctx.reply.bulk(b"Stats not supported for the current allocator");
+    let report = MemoryReport::measure(ctx);
+    let mut text = format!(
+        "___ Begin rufous memory statistics ___\n\
+         Allocated: {}, active: {}, resident: {}, peak: {}\n",
+        report.used, report.active, report.resident, report.peak,
+    );
+    let _ = writeln!(text, "Database: table, heap in use, heap pages, large values, to be freed");
+    for (index, db) in ctx.dbs().enumerate() {
+        let memory = db.memory();
+        if memory != DbMemory::default() {
+            let _ = writeln!(
+                text,
+                "{index:>8}: {}, {}, {}, {}, {}",
+                memory.table_bytes,
+                memory.heap_live_bytes,
+                memory.heap_page_bytes,
+                memory.block_bytes,
+                memory.garbage_bytes,
+            );
+        }
+    }
+    let emptied = &ctx.engine.graveyard;
+    let _ = writeln!(text, "Emptied databases: {}, {} keys", emptied.bytes(), emptied.pending());
+    text.push_str("--- End rufous memory statistics ---\n");
+    ctx.reply.verbatim("txt", text.as_bytes());
     Ok(())
 }
 

@@ -1,4 +1,5 @@
 //! Layer 5: the commands of Redis, declared and handled. No family imports another.
+mod acl;
 mod bit_edit;
 mod bitfield;
 mod bitmap;
@@ -39,7 +40,6 @@ mod hyperloglog;
 pub mod introspect;
 mod items;
 mod key;
-pub mod keys;
 mod latency_report;
 mod lcs;
 mod list;
@@ -53,6 +53,7 @@ mod nested;
 mod object;
 mod observe;
 mod options;
+mod pubsub;
 pub mod run_jobs;
 mod scan;
 mod scan_options;
@@ -97,7 +98,7 @@ mod zset_value;
 
 use std::sync::LazyLock;
 
-pub use crate::engine::{spec, table};
+pub use crate::engine::{keys, spec, table};
 use spec::Command;
 use table::{Catalogue, CommandTable};
 
@@ -150,7 +151,9 @@ pub(crate) const FAMILIES: &[&[Command]] = &[
     fcall::COMMANDS,
     function::COMMANDS,
     database::COMMANDS,
+    pubsub::COMMANDS,
     connection::COMMANDS,
+    acl::COMMANDS,
     transaction::COMMANDS,
     client::COMMANDS,
     server::COMMANDS,

@@ -91,6 +91,9 @@ impl Engine {
             let (args, out) = (OwnedArgs::copy_of(args), out.split_off(mark));
             return Some(Box::new(Inner { task, found, args, out, ticks, now, is_finding }));
         }
+        if session.is(restraint::TRACKING) {
+            self.note_gone();
+        }
         let ran = Ran { id, command, ticks, turn_ticks: ticks, result, mark, has_waited: false };
         execute::account(&mut self.shared, session, args, ran, out);
         None

@@ -18,7 +18,7 @@ use crate::engine::jobs::{
     Budget, INDEX, Job, KeyRange, KeySource, Parking, Phase, Place, Running, Step, Taking, Task,
     UNITS_AT_ONCE, WHOLE, places_of_taker,
 };
-use crate::engine::session::{Session, Waiting};
+use crate::engine::session::{Session, Waiting, restraint};
 use crate::engine::slowlog::ARGUMENTS_MAX;
 use crate::engine::table::Found;
 use crate::engine::verbs::Verb;
@@ -589,6 +589,9 @@ impl Engine {
         let ticks = running.ticks + self.shared.clock.ticks().saturating_sub(running.slice_ticks);
         let has_waited = running.has_waited;
         let mut ran = Ran { id, command, ticks, turn_ticks: 0, result, mark, has_waited };
+        if running.session.is(restraint::TRACKING) {
+            self.note_gone();
+        }
         let shared = &mut self.shared;
         if let (Err(error), Some(encode)) = (&ran.result, running.task.error_form()) {
             let message = error.message();

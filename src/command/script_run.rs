@@ -11,6 +11,7 @@
 use crate::base::time::UnixMillis;
 use crate::command::execute;
 use crate::command::spec::{Command, flag};
+use crate::engine::acl;
 use crate::engine::compound::Compound;
 use crate::engine::config::Opt;
 use crate::engine::ctx::Ctx;
@@ -19,7 +20,7 @@ use crate::engine::error::CmdError;
 use crate::engine::evict::Room;
 use crate::engine::jobs::{Budget, Step};
 use crate::engine::scripts::{self, BUSY_FUNCTION, BUSY_SCRIPT, Sha, Slow};
-use crate::engine::session::{Nesting, Session};
+use crate::engine::session::{Nesting, Session, restraint};
 use crate::engine::table::{CommandId, CommandTable, Found};
 use crate::proto::args::{ArgList, Args, HashHint};
 use crate::proto::reply::{Mark, Output, Reply, Resp};
@@ -259,8 +260,8 @@ impl ScriptRun {
     /// Why a command may not run in this script.
     fn refusal(
         &self,
-        engine: &Engine,
-        session: &Session,
+        engine: &mut Engine,
+        session: &mut Session,
         found: Option<Found>,
         args: Args<'_>,
     ) -> Result<Found, CmdError> {
@@ -275,7 +276,9 @@ impl ScriptRun {
         if flags & flag::NOSCRIPT != 0 && !engine.shared.debug.is_deny_script_off {
             return refuse("ERR This Redis command is not allowed from script");
         }
-        let _ = session;
+        if session.is(restraint::ACL) {
+            acl::check(&mut engine.shared, session, found, args)?;
+        }
         if self.is_read_only() && flags & (flag::WRITE | flag::MAY_REPLICATE) != 0 {
             return refuse("ERR Write commands are not allowed from read-only scripts.");
         }
@@ -486,14 +489,17 @@ fn find(table: &CommandTable, args: Args<'_>) -> Option<Found> {
 }
 
 /// `redis.acl_check_cmd`
-fn may_run(engine: &Engine, _session: &Session, exchange: &Exchange) -> Answer {
+fn may_run(engine: &Engine, session: &Session, exchange: &Exchange) -> Answer {
     let words = exchange.args.take();
     let hasher = engine.hasher.clone();
     let Words { buffer, spans, blocks } = &words;
     let list = ArgList::new(buffer, spans, blocks, &hasher, HashHint::default());
     let answer = match find(&engine.shared.table, list.args()) {
         None => Answer::Refused(b"ERR Invalid command passed to redis.acl_check_cmd()".to_vec()),
-        Some(_) => Answer::Truth(true),
+        Some(found) => {
+            let shared = &engine.shared;
+            Answer::Truth(acl::may_run(shared, session, found, list.args()).is_ok())
+        }
     };
     exchange.args.replace(words);
     answer

@@ -12,6 +12,7 @@ use crate::command::sort_job::{Sort, Source};
 use crate::command::spec::access::{ACCESS, OW, RO, UPDATE};
 use crate::command::spec::flag::{DENYOOM, READONLY, WRITE};
 use crate::command::spec::{Command, Group, KeySpec, category, command, doc};
+use crate::engine::acl;
 use crate::engine::ctx::{CmdResult, Ctx};
 use crate::engine::error::CmdError;
 use crate::engine::jobs::{Budget, Job};
@@ -73,13 +74,21 @@ const SORT_RO: Command = Command {
 };
 
 fn sort(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
+    let reads_all = may_read_all(ctx, args);
     let orders_sets = ctx.client.nesting == Nesting::Script;
-    run(ctx, args, Plan { orders_sets, ..Plan::parse(args, true)? })
+    run(ctx, args, Plan { orders_sets, ..Plan::parse(args, true, reads_all)? })
 }
 
 fn sort_ro(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
+    let reads_all = may_read_all(ctx, args);
     let orders_sets = ctx.client.nesting == Nesting::Script;
-    run(ctx, args, Plan { orders_sets, ..Plan::parse(args, false)? })
+    run(ctx, args, Plan { orders_sets, ..Plan::parse(args, false, reads_all)? })
+}
+
+/// Whether the client may read whatever key BY and GET come upon.
+fn may_read_all(ctx: &Ctx<'_>, args: Args<'_>) -> bool {
+    let found = ctx.client.last_command.map(|id| ctx.engine.table.found(id));
+    found.is_some_and(|found| acl::may_read_all_keys(ctx.engine, ctx.client, found, args))
 }
 
 fn run(ctx: &mut Ctx<'_>, args: Args<'_>, plan: Plan) -> CmdResult {
@@ -98,6 +107,11 @@ fn run(ctx: &mut Ctx<'_>, args: Args<'_>, plan: Plan) -> CmdResult {
     job.step(ctx, args, &mut Budget::unlimited())?;
     Ok(())
 }
+
+const BY_DENIED: CmdError =
+    CmdError::Text("ERR BY option of SORT denied due to insufficient ACL permissions.");
+const GET_DENIED: CmdError =
+    CmdError::Text("ERR GET option of SORT denied due to insufficient ACL permissions.");
 
 /// What the options ask for. Patterns are told by their places among the arguments.
 pub(super) struct Plan {
@@ -132,7 +146,7 @@ pub(super) enum By {
 
 impl Plan {
     /// Errors come in the order of the arguments, as in Redis.
-    fn parse(args: Args<'_>, can_store: bool) -> Result<Plan, CmdError> {
+    fn parse(args: Args<'_>, can_store: bool, reads_all: bool) -> Result<Plan, CmdError> {
         let mut plan = Plan {
             by: By::Element,
             is_alpha: false,
@@ -164,12 +178,15 @@ impl Plan {
                 index += 1;
             } else if is(option, "by") && values >= 1 {
                 plan.by = match Template::parse(args.at(index), index) {
+                    Template::Key { .. } if !reads_all => return Err(BY_DENIED),
                     // Nothing stays nothing, whatever comes behind.
                     _ if matches!(plan.by, By::Nothing) => By::Nothing,
                     pattern @ Template::Key { .. } => By::Pattern(pattern),
                     Template::Element | Template::Nothing => By::Nothing,
                 };
                 index += 1;
+            } else if is(option, "get") && values >= 1 && !reads_all {
+                return Err(GET_DENIED);
             } else if is(option, "get") && values >= 1 {
                 plan.gets.push(Template::parse(args.at(index), index));
                 index += 1;

@@ -16,7 +16,6 @@ use crate::engine::ctx::{CmdResult, Ctx, Event};
 use crate::engine::error::CmdError;
 use crate::engine::jobs::{Budget, Job, KEYS_PER_PIECE, Step, Stepped};
 use crate::proto::args::Args;
-use crate::store::Kind;
 
 /// The table of contents of this family.
 pub(super) const COMMANDS: &[Command] = &[GET, GETEX, GETDEL, MGET, DELEX, DIGEST];
@@ -197,24 +196,30 @@ fn delex(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     if args.len() != 2 && args.len() != 4 {
         return Err(CmdError::Arity("delex"));
     }
-    if args.len() == 4
-        && let Some(comparison) = Comparison::of(args.at(2))
-        && comparison.check(args.at(3)).is_ok()
-        && let Some(entry) = ctx.db.peek(args.key(1))
-        && let Some(value) = entry.string()
-    {
-        let go_on: GoOn = |ctx, args, weighed| {
-            let holds = |of: Comparison| of.holds_for(weighed, args.at(3));
-            let _ = ctx.db.read_for_write(args.key(1));
-            remove_if(ctx, args, Comparison::of(args.at(2)).is_some_and(holds))
-        };
-        let weigh = Weigh::compare(&ctx.engine.jobs, comparison, value, (args, 3), go_on);
-        if let Some(weigh) = weigh {
-            return ctx.run(args, weigh);
+    if args.len() == 2 {
+        return remove_if(ctx, args, true);
+    }
+    // An absent key comes before any error in the condition, as in Redis.
+    let Some(entry) = ctx.db.read_for_write(args.key(1)) else {
+        return remove_if(ctx, args, false);
+    };
+    let value = entry
+        .string()
+        .ok_or(CmdError::Text("ERR Key should be of string type if conditions are specified"))?;
+    let comparison = Comparison::of(args.at(2))
+        .ok_or(CmdError::Text("ERR Invalid condition. Use IFEQ, IFNE, IFDEQ, or IFDNE"))?;
+    comparison.check(args.at(3))?;
+    let go_on: GoOn = |ctx, args, weighed| {
+        let holds = |of: Comparison| of.holds_for(weighed, args.at(3));
+        remove_if(ctx, args, Comparison::of(args.at(2)).is_some_and(holds))
+    };
+    match Weigh::compare(&ctx.engine.jobs, comparison, value, (args, 3), go_on) {
+        Some(weigh) => ctx.run(args, weigh),
+        None => {
+            let is_met = comparison.holds(value, args.at(3))?;
+            remove_if(ctx, args, is_met)
         }
     }
-    let is_met = args.len() == 2 || is_condition_met(ctx, args)?;
-    remove_if(ctx, args, is_met)
 }
 
 /// The end of DELEX.
@@ -226,20 +231,6 @@ fn remove_if(ctx: &mut Ctx<'_>, args: Args<'_>, is_met: bool) -> CmdResult {
     }
     ctx.reply.int(is_removed.into());
     Ok(())
-}
-
-/// Whether the key of DELEX exists and compares as its condition says. An absent key comes before any error in
-/// the condition, as in Redis.
-fn is_condition_met(ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<bool, CmdError> {
-    let Some(entry) = ctx.db.read_for_write(args.key(1)) else { return Ok(false) };
-    let Some(value) = entry.string() else {
-        debug_assert_ne!(entry.kind(), Kind::String);
-        return Err(CmdError::Text("ERR Key should be of string type if conditions are specified"));
-    };
-    match Comparison::of(args.at(2)) {
-        Some(comparison) => comparison.holds(value, args.at(3)),
-        None => Err(CmdError::Text("ERR Invalid condition. Use IFEQ, IFNE, IFDEQ, or IFDNE")),
-    }
 }
 
 fn digest_of(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {

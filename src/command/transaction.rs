@@ -12,13 +12,14 @@ use crate::command::nested::Inner;
 use crate::command::run_jobs::{self, Around};
 use crate::command::spec::flag::{ALLOW_BUSY, FAST, LOADING, NOSCRIPT, SKIP_SLOWLOG, STALE};
 use crate::command::spec::{Command, Group, KeySpec, access, category, command, doc};
+use crate::engine::acl;
 use crate::engine::changes::listener;
 use crate::engine::compound::Compound;
 use crate::engine::ctx::{CmdResult, Ctx, Event};
 use crate::engine::engine::{Engine, Shared};
 use crate::engine::error::CmdError;
 use crate::engine::jobs::{Budget, INDEX, KeySource, Place, Step, UNITS_AT_ONCE, WHOLE};
-use crate::engine::session::{Nesting, Replies, Session};
+use crate::engine::session::{Nesting, Replies, Session, restraint};
 use crate::engine::table::Found;
 use crate::engine::transaction::Queued;
 use crate::proto::args::{Args, OwnedArgs};
@@ -342,6 +343,17 @@ impl Exec {
             };
             self.next += 1;
             let list = args.lend(&hasher);
+            // Rules may have changed since it was queued.
+            let denial = match session.is(restraint::ACL) {
+                true => acl::check(&mut engine.shared, session, *found, list.args()).err(),
+                false => None,
+            };
+            if let Some(error) = denial {
+                let message = error.message();
+                engine.shared.stats.count_error(&message);
+                Reply::new(out, session.resp).error(&message);
+                continue;
+            }
             self.inner = engine.call_nested(session, *found, list.args(), self.now, out);
             let is_last = self.inner.is_none() && self.next == self.commands.len();
             if budget.spend(1) && !is_last {

@@ -121,6 +121,16 @@ pub fn may_write(frame: &[u8]) -> bool {
     matches!(parse(frame), Some((SET | CLEAR, ..)))
 }
 
+/// What a whole request asks for, if it is one.
+pub fn verb(frame: &[u8]) -> Option<Verb> {
+    parse(frame).map(|(number, ..)| match number {
+        GET => Verb::Get,
+        SET => Verb::Set,
+        CLEAR => Verb::GetDel,
+        _ => Verb::Ping,
+    })
+}
+
 /// Visits the keys of a whole request, with whether it may change them. O(bytes).
 pub fn each_key(frame: &[u8], visit: &mut dyn FnMut(&[u8], bool)) {
     if let Some((number @ (GET | SET | CLEAR), key, _)) = parse(frame) {

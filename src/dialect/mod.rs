@@ -13,10 +13,10 @@ pub mod simpledb;
 
 use crate::base::hash::Key;
 use crate::base::hash::KeyHasher;
-use crate::engine::ctx::Ctx;
-use crate::engine::engine::Engine;
+use crate::engine::ctx::{CmdResult, Ctx};
+use crate::engine::engine::{Engine, Shared};
 use crate::engine::jobs::{INDEX, Place, WHOLE, places_of_taker};
-use crate::engine::session::Session;
+use crate::engine::session::{Session, restraint};
 pub use crate::proto::dialect::Dialect;
 use crate::proto::limits::REPLY_BLOCK_BYTES;
 use crate::proto::reply::Output;
@@ -113,6 +113,13 @@ pub fn run(
         refuse(dialect, text, out);
         return Ran::Done;
     }
+    if session.is(restraint::ACL)
+        && let Err(refusal) = check_user(dialect, &mut engine.shared, session, frame)
+    {
+        refuse(dialect, &String::from_utf8_lossy(&refusal.message()), out);
+        *started = engine.shared.clock.ticks();
+        return Ran::Done;
+    }
     match dialect {
         Dialect::Resp => {}
         Dialect::Simpledb => {
@@ -122,6 +129,27 @@ pub fn run(
         Dialect::Kvstore => kvstore::run(engine, session, frame, first_hash, out, started),
     }
     Ran::Done
+}
+
+/// Whether the user of a client that may not do everything lets it do this. What is no request is told later. O(keys).
+#[cold]
+fn check_user(
+    dialect: Dialect,
+    shared: &mut Shared,
+    session: &mut Session,
+    frame: &[u8],
+) -> CmdResult {
+    let verb = match dialect {
+        Dialect::Resp => None,
+        Dialect::Simpledb => simpledb::verb(frame),
+        Dialect::Msgpack => msgpack::verb(frame),
+        Dialect::Kvstore => kvstore::verb(frame),
+    };
+    let Some(verb) = verb else { return Ok(()) };
+    let mut keys: Vec<Vec<u8>> = Vec::new();
+    each_key(dialect, frame, &mut |key, _| keys.push(key.to_vec()));
+    let keys: Vec<&[u8]> = keys.iter().map(Vec::as_slice).collect();
+    shared.check_verb(session, verb, &keys)
 }
 
 /// Whether a whole request may change something, for CLIENT PAUSE WRITE. Only asked while clients are paused.

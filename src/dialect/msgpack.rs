@@ -88,6 +88,16 @@ pub fn may_write(frame: &[u8]) -> bool {
     matches!(request_of(frame), Ok(Request::Put { .. } | Request::Del { .. }))
 }
 
+/// What a whole request asks for, if it is one.
+pub fn verb(frame: &[u8]) -> Option<Verb> {
+    match request_of(frame) {
+        Ok(Request::Get { .. }) => Some(Verb::Get),
+        Ok(Request::Put { .. }) => Some(Verb::Set),
+        Ok(Request::Del { .. }) => Some(Verb::Del),
+        Err(_) => None,
+    }
+}
+
 /// Visits the keys of a whole request, with whether it may change them. O(bytes).
 pub fn each_key(frame: &[u8], visit: &mut dyn FnMut(&[u8], bool)) {
     match request_of(frame) {

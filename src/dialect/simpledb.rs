@@ -203,6 +203,11 @@ fn command_of(frame: &[u8]) -> Option<(&'static Command, Parts<'_>)> {
     Some((find(name)?, parts))
 }
 
+/// What a whole request asks for, if it is one.
+pub fn verb(frame: &[u8]) -> Option<Verb> {
+    command_of(frame).map(|(command, _)| command.verb)
+}
+
 /// Whether a whole request may change something.
 pub fn may_write(frame: &[u8]) -> bool {
     command_of(frame).is_some_and(|(command, _)| command.is_write)

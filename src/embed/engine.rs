@@ -129,7 +129,7 @@ impl EngineBuilder {
     /// Makes the engine; the error is an option that was refused.
     pub fn build(self) -> Result<Engine, Error> {
         let config = self.settings.config()?;
-        Ok(Engine::over(self.settings.engine(config)))
+        Ok(Engine::over(self.settings.engine(config)?))
     }
 }
 
@@ -144,7 +144,7 @@ impl Engine {
     #[must_use]
     pub fn new() -> Engine {
         let config = Config::new("/".into());
-        Engine::over(Settings::default().engine(config))
+        Engine::over(Inner::new(config, Clock::real(), None))
     }
 
     /// An engine to be.
@@ -442,12 +442,22 @@ impl Engine {
                 self.messages.push_back(message);
             }
         }
+        shared.outbox.has_letters = false;
+        let mut slots = Vec::new();
+        while let Some(letter) = shared.pubsub.next_batch(1, &mut slots) {
+            if slots.drain(..).any(|slot| slot == self.slot) {
+                let mut bytes = Output::default();
+                letter.write_to(&mut bytes, self.session.resp);
+                self.messages.push_back(bytes.to_bytes().into());
+            }
+        }
         let excess = self.messages.len().saturating_sub(MESSAGES_MAX);
         self.messages.drain(..excess);
         shared.outbox.kills.clear();
         let has_ended = shared.outbox.shutdown.take().is_some();
         if self.session.closes_after_reply || self.session.is_killed {
             shared.monitors.retain(|&slot| slot != self.slot);
+            shared.forget_listener(self.slot);
             shared.clients.checkin(self.slot, self.session.clone());
             shared.clients.remove(self.slot);
             (self.slot, self.session) = open_session(&mut self.inner);
@@ -461,6 +471,7 @@ const NO_SHUTDOWN: &str = "ERR an engine in process ends by being dropped, not b
 /// The one client of an engine. It stays checked out.
 fn open_session(inner: &mut Inner) -> (usize, Box<Session>) {
     let mut session = Session::new(Address::InProcess, inner.shared.clock.unix_ms());
+    inner.shared.admit(&mut session);
     session.set_authenticated(true);
     session.resp = Resp::V3;
     let spare = session.clone();

@@ -141,7 +141,7 @@ impl ServerBuilder {
         let endpoints: Vec<Endpoint> = doors.iter().map(|door| door.endpoint.clone()).collect();
         let addresses = endpoints.iter().map(|endpoint| endpoint.address.clone()).collect();
         let listeners = doors.into_iter().map(|door| door.listener).collect();
-        let engine = self.settings.engine(config);
+        let engine = self.settings.engine(config)?;
         let mut reactor = Reactor::new(engine, listeners)?;
         let stopper = reactor.stopper()?;
         let thread = std::thread::Builder::new().name("rufous".to_owned());

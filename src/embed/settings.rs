@@ -6,6 +6,7 @@ use crate::boot::config_file::{Directives, Loader};
 use crate::boot::error::BootError;
 use crate::command::table::CommandTable;
 use crate::embed::error::Error;
+use crate::engine::acl::file::UserLines;
 use crate::engine::config::{Config, Opt};
 use crate::engine::engine::Engine;
 
@@ -31,7 +32,9 @@ impl Settings {
     pub(super) fn config(&self) -> Result<Config, Error> {
         let dir = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
         let mut config = Config::new(dir);
-        let mut checks = Checks { table: CommandTable::new() };
+        let table = CommandTable::new();
+        let users = UserLines::new(&table);
+        let mut checks = Checks { table, users };
         for (name, value) in &self.options {
             let failed = |reason: String| Error::Config { option: name.clone(), reason };
             if let Some((opt, _)) = Opt::find(name.as_bytes()) {
@@ -56,16 +59,20 @@ impl Settings {
         Ok(config)
     }
 
-    /// An engine of this configuration.
-    pub(super) fn engine(self, config: Config) -> Engine {
+    /// An engine of this configuration; the error is about its users.
+    pub(super) fn engine(self, config: Config) -> Result<Engine, Error> {
         let seed = self.seed.or(config.seed());
-        Engine::new(config, self.clock.unwrap_or_else(Clock::real), seed)
+        let mut engine = Engine::new(config, self.clock.unwrap_or_else(Clock::real), seed);
+        let failed = |reason| Error::Config { option: "user".to_owned(), reason };
+        engine.shared.load_users().map_err(failed)?;
+        Ok(engine)
     }
 }
 
 /// Checks what only the command table knows.
 struct Checks {
     table: CommandTable,
+    users: UserLines,
 }
 
 impl Directives for Checks {
@@ -73,7 +80,7 @@ impl Directives for Checks {
         self.table.rename(from, to).map_err(|error| error.to_string())
     }
 
-    fn user(&mut self, _words: &[Vec<u8>]) -> Result<(), String> {
-        Ok(())
+    fn user(&mut self, words: &[Vec<u8>]) -> Result<(), String> {
+        self.users.check(words)
     }
 }

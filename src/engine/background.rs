@@ -9,6 +9,8 @@ const FREED_PER_STEP: usize = 2;
 /// Big values, megabytes of them, or empty pages freed between two looks at the clock: a megabyte takes the system
 /// up to 0.2 ms.
 const BLOCKS_PER_STEP: usize = 2;
+/// Subscriptions of clients that are gone ended between two looks at the clock.
+const SUBSCRIPTIONS_PER_STEP: usize = 32;
 /// Keys that clients have read and that are forgotten between two looks at the clock, if few clients have read each.
 const FORGOTTEN_PER_STEP: usize = 32;
 /// Entries moved between two looks at the clock.
@@ -38,6 +40,11 @@ impl Engine {
         let is_spent = |engine: &Engine| engine.shared.clock.ticks() - start >= budget_ticks;
         if self.evict_slice(budget_us) == Work::Left {
             return Work::Left;
+        }
+        while !self.shared.pubsub.free_slice(SUBSCRIPTIONS_PER_STEP) {
+            if is_spent(self) {
+                return Work::Left;
+            }
         }
         while self.shared.tracking.is_over_limit() {
             self.shared.forget_reads(FORGOTTEN_PER_STEP);

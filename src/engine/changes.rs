@@ -8,6 +8,7 @@
 //! to know, and told before the next change of the same command, at the latest when it ends.
 use crate::engine::ctx::{Ctx, Event};
 use crate::engine::engine::{Engine, Shared};
+use crate::store::Db;
 
 /// Bits of [`Shared::listeners`].
 pub mod listener {
@@ -15,7 +16,7 @@ pub mod listener {
     pub const WATCHED: u32 = 1 << 0;
     /// Some client is told of keys that it has read (CLIENT TRACKING).
     pub const TRACKED: u32 = 1 << 1;
-    /// `notify-keyspace-events` is not empty.
+    /// `notify-keyspace-events` is not empty, and somebody listens to channels.
     pub const NOTIFIED: u32 = 1 << 2;
     /// Databases note which keys expire. Not one who listens: what has to be ended once nobody does.
     pub const RECORDING: u32 = 1 << 31;
@@ -50,6 +51,9 @@ impl Shared {
         if self.listeners & listener::TRACKED != 0 && event.modifies() {
             self.key_is_void(key);
         }
+        if self.listeners & listener::NOTIFIED != 0 {
+            self.notify(db, event, key);
+        }
     }
 
     /// A key of database `db` went without a command.
@@ -65,14 +69,19 @@ impl Ctx<'_> {
     /// Tells all who listen that a key has changed, and before that which keys have expired.
     #[cold]
     pub(super) fn tell_change(&mut self, db: usize, event: Event, key: &[u8]) {
-        if !self.db.expired_log.is_empty() {
+        if self.db.has_news() {
             let index = self.db_index();
-            for gone in std::mem::take(&mut self.db.expired_log) {
-                self.engine.key_changed(index, Event::Expired, &gone);
+            self.engine.tell_news(index, self.db);
+        }
+        if db != self.db_index() {
+            let engine = &mut *self.engine;
+            if let Some(other) = self.others.get_mut(db).filter(|other| other.has_news()) {
+                engine.tell_news(db, other);
             }
         }
         self.engine.tracking.maker = self.client.id;
         self.engine.key_changed(db, event, key);
+        self.hear();
         self.engine.tracking.maker = 0;
     }
 
@@ -139,17 +148,24 @@ impl Engine {
     /// O(databases). To be called where a command, or a slice of expiry, ends.
     #[cold]
     pub fn note_gone(&mut self) {
-        let wants_gone = self.shared.wants_gone();
-        let is_recording = self.shared.listeners & listener::RECORDING != 0;
-        if !wants_gone && !is_recording {
-            return;
-        }
-        for (index, db) in self.dbs.iter_mut().enumerate() {
-            db.record_expired = wants_gone;
-            for key in std::mem::take(&mut db.expired_log) {
-                self.shared.key_changed(index, Event::Expired, &key);
-            }
-        }
-        self.shared.listen(listener::RECORDING, wants_gone);
+        note_gone(&mut self.dbs, &mut self.shared);
     }
+}
+
+/// As [`Engine::note_gone`], where the engine is lent in parts.
+#[cold]
+pub fn note_gone(dbs: &mut [Db], shared: &mut Shared) {
+    let wants_gone = shared.wants_gone();
+    let is_recording = shared.listeners & listener::RECORDING != 0;
+    if !wants_gone && !is_recording {
+        return;
+    }
+    for (index, db) in dbs.iter_mut().enumerate() {
+        db.record_expired = wants_gone;
+        db.record_news = shared.wants_news();
+        if db.has_news() {
+            shared.tell_news(index, db);
+        }
+    }
+    shared.listen(listener::RECORDING, wants_gone);
 }

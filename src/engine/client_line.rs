@@ -9,6 +9,7 @@
 use std::fmt::Write;
 
 use crate::engine::engine::Shared;
+use crate::engine::pubsub::Kind;
 use crate::engine::session::{Address, Nesting, Session, Waiting, restraint};
 use crate::engine::tracking::mode::Mode;
 use crate::proto::reply::Resp;
@@ -41,8 +42,11 @@ pub fn line(session: &Session, args_bytes: usize, shared: &Shared, now_ms: i64, 
     let queued = session.transaction.as_deref();
     let _ = write!(
         text,
-        " sub=0 psub=0 ssub=0 multi={} qbuf={} qbuf-free={} argv-mem={args_bytes} multi-mem={} \
+        " sub={} psub={} ssub={} multi={} qbuf={} qbuf-free={} argv-mem={args_bytes} multi-mem={} \
          rbs={} rbp={} obl={} oll={} omem={} tot-mem={}",
+        session.subscriptions.count(Kind::Channel),
+        session.subscriptions.count(Kind::Pattern),
+        session.subscriptions.count(Kind::Shard),
         queued.map_or(-1, |queued| queued.commands().len() as i64),
         io.query_bytes,
         io.query_free_bytes,
@@ -60,8 +64,9 @@ pub fn line(session: &Session, args_bytes: usize, shared: &Shared, now_ms: i64, 
     let redirect = session.tracking.as_ref().map_or(-1, |tracking| tracking.redirect as i64);
     let _ = writeln!(
         text,
-        " events={} cmd={command} user=default redir={redirect} resp={} lib-name={} lib-ver={}",
+        " events={} cmd={command} user={} redir={redirect} resp={} lib-name={} lib-ver={}",
         if is_sending { "rw" } else { "r" },
+        String::from_utf8_lossy(session.user_name()),
         match session.resp {
             Resp::V2 => 2,
             Resp::V3 => 3,
@@ -81,6 +86,7 @@ fn is_blocked(session: &Session) -> bool {
 fn flags(session: &Session, shared: &Shared) -> String {
     let properties = [
         ('O', session.is(restraint::MONITOR)),
+        ('P', session.subscriptions.is_any()),
         ('x', session.transaction.is_some() || session.nesting == Nesting::Transaction),
         ('b', is_blocked(session)),
         ('t', session.tracking.is_some()),

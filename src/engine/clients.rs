@@ -117,6 +117,11 @@ impl Clients {
         self.slots.get(slot)?.as_deref()
     }
 
+    /// Every client but the one checked out. O(n).
+    pub fn each(&mut self) -> impl Iterator<Item = (usize, &mut Session)> {
+        self.slots.iter_mut().filter_map(|(slot, session)| Some((slot, session.as_deref_mut()?)))
+    }
+
     /// Whether there is a client at `slot`, and its commands run.
     pub fn is_out(&self, slot: usize) -> bool {
         self.slots.get(slot).is_some_and(Option::is_none)

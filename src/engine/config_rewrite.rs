@@ -257,8 +257,8 @@ fn print_memory(bytes: u64) -> String {
     bytes.to_string()
 }
 
-/// Replaces the file at `path`, by writing another one beside it and renaming that.
-fn replace_file(path: &Path, text: &[u8]) -> io::Result<()> {
+/// Replaces the file at `path`, by writing another one beside it and renaming that. Waits for the disk.
+pub fn replace_file(path: &Path, text: &[u8]) -> io::Result<()> {
     let (mut file, beside) = create_beside(path)?;
     let written = file
         .write_all(text)

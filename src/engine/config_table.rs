@@ -45,8 +45,6 @@ macro_rules! options {
     (@alias) => { None };
 }
 
-const ACL: Effect = Stored("ACL");
-const NOTIFY: Effect = Stored("keyspace notifications");
 const SNAPSHOT: Effect = Stored("snapshots");
 const AOF: Effect = Stored("the append-only file");
 const REPLICATION: Effect = Stored("replication");
@@ -141,11 +139,11 @@ options! {
 }
 "Security" {
     RequirePass "requirepass": secret(), SENSITIVE, Now, "Password of the user `default`.";
-    AclFile "aclfile": text(""), IMMUTABLE, Stored("the ACL file"),
+    AclFile "aclfile": text(""), IMMUTABLE, Now,
         "File which declares the users.";
-    AclLogMaxLen "acllog-max-len": int(0, LONG_MAX, 128), 0, ACL, "Entries kept by ACL LOG.";
+    AclLogMaxLen "acllog-max-len": int(0, LONG_MAX, 128), 0, Now, "Entries kept by ACL LOG.";
     AclPubsubDefault "acl-pubsub-default":
-        choice(AclPubsubDefault::WORDS, AclPubsubDefault::ResetChannels as i64), 0, ACL,
+        choice(AclPubsubDefault::WORDS, AclPubsubDefault::ResetChannels as i64), 0, Now,
         "Channels which a new user may use.";
     EnableProtectedConfigs "enable-protected-configs":
         choice(ProtectedAction::WORDS, ProtectedAction::No as i64), IMMUTABLE, Now,
@@ -251,7 +249,7 @@ options! {
     LatencyTracking "latency-tracking": flag(true), 0, Now, "Keep a histogram per command.";
     LatencyTrackingInfoPercentiles "latency-tracking-info-percentiles":
         Kind::Special(Special::Percentiles), MULTI, Now, "Percentiles shown by INFO.";
-    NotifyKeyspaceEvents "notify-keyspace-events": Kind::Special(Special::Notify), 0, NOTIFY,
+    NotifyKeyspaceEvents "notify-keyspace-events": Kind::Special(Special::Notify), 0, Now,
         "Classes of events published to clients, as letters.";
 }
 "Scripts" {

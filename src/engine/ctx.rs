@@ -167,6 +167,14 @@ impl<'a> Ctx<'a> {
 }
 
 impl<'a> OtherDbs<'a> {
+    /// Database `index`, unless it is the selected one.
+    pub fn get_mut(&mut self, index: usize) -> Option<&mut Db> {
+        match index.checked_sub(self.before.len()) {
+            None => self.before.get_mut(index),
+            Some(after) => self.after.get_mut(after.checked_sub(1)?),
+        }
+    }
+
     /// Splits `dbs` around `selected`.
     #[inline]
     pub fn around(dbs: &'a mut [Db], selected: usize) -> Option<(&'a mut Db, OtherDbs<'a>)> {

@@ -8,6 +8,8 @@ use std::sync::Arc;
 use crate::base::clock::Clock;
 use crate::base::hash::KeyHasher;
 use crate::base::random::Random;
+use crate::engine::acl::Acl;
+use crate::engine::acl::commands::Commands;
 use crate::engine::blocking::Blocking;
 use crate::engine::clients::Clients;
 use crate::engine::config::{Config, Opt};
@@ -21,6 +23,7 @@ use crate::engine::hotkeys::HotKeys;
 use crate::engine::jobs::Jobs;
 use crate::engine::latency::LatencyMonitor;
 use crate::engine::outbox::Outbox;
+use crate::engine::pubsub::Pubsub;
 use crate::engine::scripts::Scripts;
 use crate::engine::slowlog::SlowLog;
 use crate::engine::stalls::{self, Stalls};
@@ -53,6 +56,8 @@ pub struct Shared {
     pub table: Arc<CommandTable>,
     /// The commands behind the verbs of the other dialects.
     pub verbs: VerbIds,
+    /// All users, and what they were denied.
+    pub acl: Acl,
     /// All clients.
     pub clients: Clients,
     /// For the network layer, carried out after each command.
@@ -79,6 +84,8 @@ pub struct Shared {
     pub jobs: Jobs,
     /// Clients that wait for keys to bring something.
     pub blocking: Blocking,
+    /// Who listens to which channels, and messages on their way.
+    pub pubsub: Pubsub,
     /// Libraries of functions.
     pub functions: Functions,
     /// Clients that keep copies of keys, and who is to be told what.
@@ -138,7 +145,7 @@ pub struct Thresholds {
     pub is_tracking: bool,
     /// `max-stall-us`
     pub slice_ticks: u64,
-    /// Whether a password is set.
+    /// Whether clients have to say who they are: `default` has a password, or is off.
     pub needs_password: bool,
 }
 
@@ -150,6 +157,8 @@ pub mod restraint {
     pub const NO_ROOM: u32 = 1 << 1;
     /// A script has been running for too long.
     pub const BUSY: u32 = 1 << 2;
+    /// Too many messages are under way for more to be published.
+    pub const FLOODED: u32 = 1 << 3;
 }
 
 /// A script that has been running for longer than `busy-reply-threshold`.
@@ -181,6 +190,7 @@ impl Engine {
         let mut random = Random::from_seed(seed.unwrap_or_else(crate::base::random::os_seed));
         let hasher = KeyHasher::new(random.next_u64());
         let limits = Limits::new(hasher.clone());
+        let pubsub = Pubsub::new(hasher.clone());
         let tracking = Tracking::new(&hasher);
         let count = config.int(Opt::Databases).max(1) as usize;
         for rename in &config.renames {
@@ -195,6 +205,7 @@ impl Engine {
             shared: Shared {
                 stats: Stats::new(table.len()),
                 verbs: VerbIds::of(&table),
+                acl: Acl::new(Commands::of(&table)),
                 table,
                 clients: Clients::default(),
                 outbox: Outbox::default(),
@@ -211,6 +222,7 @@ impl Engine {
                 pause: None,
                 jobs: Jobs::default(),
                 blocking: Blocking::default(),
+                pubsub,
                 functions: Functions::default(),
                 tracking,
                 watch: Watch::default(),
@@ -241,6 +253,7 @@ impl Engine {
             expiry: Default::default(),
             trim: Default::default(),
         };
+        engine.shared.take_over_password();
         engine.shared.config_changed();
         let (log_factor, decay_minutes) = engine.shared.lfu_settings();
         let is_fifo = engine.shared.is_fifo();
@@ -320,7 +333,7 @@ impl Shared {
             stall_ticks,
             is_tracking: config.flag(Opt::LatencyTracking),
             slice_ticks: self.clock.ticks_of(config.size(Opt::MaxStallUs) * 1000),
-            needs_password: !config.text(Opt::RequirePass).is_empty(),
+            needs_password: self.acl.needs_password(),
         };
         self.is_lfu = matches!(
             config.maxmemory_policy(),
@@ -331,6 +344,7 @@ impl Shared {
         self.set_least_ticks();
         self.configure_eviction();
         self.configure_client_memory();
+        self.minded_topics_changed();
         self.slowlog.shorten(self.config.int(Opt::SlowlogMaxLen).max(0) as usize);
     }
 

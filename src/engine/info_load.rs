@@ -3,6 +3,7 @@ use crate::engine::config::Opt;
 use crate::engine::ctx::Ctx;
 use crate::engine::engine::Shared;
 use crate::engine::info::{InfoText, safe_name};
+use crate::engine::pubsub::Kind;
 use crate::engine::stalls::{Durations, Phase};
 use crate::engine::stats::{CommandStats, Metric};
 
@@ -44,6 +45,13 @@ pub(super) fn stats(ctx: &mut Ctx<'_>, text: &mut InfoText) {
     text.field("current_eviction_exceeded_time", exceeding_us / 1000);
     text.field("keyspace_hits", hits);
     text.field("keyspace_misses", misses);
+    for (name, kind) in [
+        ("pubsub_channels", Kind::Channel),
+        ("pubsub_patterns", Kind::Pattern),
+        ("pubsubshard_channels", Kind::Shard),
+    ] {
+        text.field(name, shared.pubsub.topics(kind));
+    }
     text.zeros(STATS_OF_ABSENT_FEATURES);
     // An entry is one allocation, and those of a page that is being emptied all move.
     text.field("active_defrag_hits", stats.compaction_moves);
@@ -74,15 +82,8 @@ pub(super) fn stats(ctx: &mut Ctx<'_>, text: &mut InfoText) {
     text.field("loop_max_stall_us", turns.nanos_max / 1000);
 }
 
-const STATS_OF_ABSENT_FEATURES: &[&str] = &[
-    "pubsub_channels",
-    "pubsub_patterns",
-    "pubsubshard_channels",
-    "latest_fork_usec",
-    "total_forks",
-    "migrate_cached_sockets",
-    "slave_expires_tracked_keys",
-];
+const STATS_OF_ABSENT_FEATURES: &[&str] =
+    &["latest_fork_usec", "total_forks", "migrate_cached_sockets", "slave_expires_tracked_keys"];
 
 /// Section `loop`: turns of the event loop, whole and by phase, without waiting; microseconds.
 pub(super) fn turns(ctx: &mut Ctx<'_>, text: &mut InfoText) {

@@ -1,4 +1,5 @@
 //! Layer 4: all that a command may touch; no socket.
+pub mod acl;
 pub mod background;
 pub mod blocking;
 mod budget;
@@ -35,11 +36,15 @@ mod info_load;
 pub mod info_memory;
 mod job_keys;
 pub mod jobs;
+pub mod keys;
 pub mod latency;
 pub mod libraries;
 pub mod listen;
+pub mod listening;
 pub mod monitor;
+pub mod notify;
 pub mod outbox;
+pub mod pubsub;
 pub mod redact;
 pub mod scripts;
 pub mod session;

@@ -9,6 +9,8 @@ use crate::proto::reply::Output;
 pub struct Outbox {
     /// Bytes for other clients: the client's slot, the encoded message.
     pub messages: Vec<(usize, Arc<[u8]>)>,
+    /// Something was published since the last look: `Shared::pubsub` knows what and to whom.
+    pub has_letters: bool,
     /// What clients are told of copies of keys once the reply is complete that is being written to them.
     pub pending: Vec<Pending>,
     /// Clients to be closed at once (CLIENT KILL), by slot.
@@ -33,6 +35,7 @@ impl Outbox {
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.messages.is_empty()
+            && !self.has_letters
             && self.pending.is_empty()
             && self.kills.is_empty()
             && self.wakes.is_empty()

@@ -4,7 +4,10 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use crate::engine::acl::Identity;
+use crate::engine::acl::users::DEFAULT as DEFAULT_USER;
 use crate::engine::error::CmdError;
+use crate::engine::pubsub::Subscriptions;
 use crate::engine::table::CommandId;
 use crate::engine::tracking::mode::ClientTracking;
 use crate::engine::transaction::Transaction;
@@ -22,6 +25,8 @@ pub struct Session {
     /// What keeps it from running whatever it asks for, as bits of [`restraint`]: 0 for most clients, for whom the
     /// checklist before a command is short.
     pub restraint: u32,
+    /// Its user; `None`: `default`. [`restraint::ACL`] says whether he may do everything.
+    pub user: Option<Arc<Identity>>,
     /// Whether the connection closes once what it was sent has left (QUIT, protocol errors).
     pub closes_after_reply: bool,
     /// Whether it is to be closed at once, by CLIENT KILL or a limit; nothing of it runs any more.
@@ -63,6 +68,10 @@ pub struct Session {
     pub is_blocking_denied: bool,
     /// What MULTI has begun.
     pub transaction: Option<Box<Transaction>>,
+    /// How much it listens to.
+    pub subscriptions: Subscriptions,
+    /// Messages to it from its own command, while CLIENT REPLY holds the reply back.
+    pub pushed: Vec<u8>,
     /// Its command waited and is run again because this key is ready.
     pub woken_by: Option<Arc<[u8]>>,
     /// CLIENT TRACKING, while it is on.
@@ -231,6 +240,7 @@ impl Session {
             db: 0,
             resp: Resp::V2,
             restraint: restraint::UNAUTHENTICATED,
+            user: None,
             closes_after_reply: false,
             is_killed: false,
             is_no_evict: false,
@@ -251,6 +261,8 @@ impl Session {
             nesting: Nesting::None,
             is_blocking_denied: false,
             transaction: None,
+            subscriptions: Subscriptions::default(),
+            pushed: Vec::new(),
             woken_by: None,
             tracking: None,
         }
@@ -265,6 +277,11 @@ impl Session {
     /// It gave the password, or lost what it gave.
     pub fn set_authenticated(&mut self, is_authenticated: bool) {
         self.restrain(restraint::UNAUTHENTICATED, !is_authenticated);
+    }
+
+    /// The name of its user.
+    pub fn user_name(&self) -> &[u8] {
+        self.user.as_ref().map_or(DEFAULT_USER, |identity| identity.name())
     }
 
     /// Whether a bit of [`restraint`] is set.
@@ -304,6 +321,7 @@ impl Session {
             + library
             + self.io.total_bytes()
             + self.job_bytes
+            + self.subscriptions.bytes
             + self.transaction.as_ref().map_or(0, |transaction| transaction.memory_bytes())
             + self.tracking.as_ref().map_or(0, |tracking| tracking.memory_bytes())
     }
@@ -313,7 +331,7 @@ impl Session {
         self.address.is_local()
     }
 
-    /// CLIENT REPLY OFF and SKIP: takes the reply of the command that just ran back.
+    /// CLIENT REPLY OFF and SKIP: takes the reply of the command that just ran back. Messages stay.
     #[cold]
     pub fn filter_reply(&mut self, mark: Mark, out: &mut Output) {
         match self.replies {
@@ -325,6 +343,7 @@ impl Session {
                 self.replies = Replies::On;
             }
         }
+        out.bytes_mut().append(&mut self.pushed);
     }
 
     /// Whether what it runs now is answered.

@@ -270,6 +270,11 @@ impl CommandTable {
         self.present.iter().map(|id| self.entry(*id))
     }
 
+    /// All that is declared, by id: also what `rename-command` has taken away.
+    pub fn declared(&self) -> &[CommandEntry] {
+        &self.entries
+    }
+
     /// Commands, each followed by its subcommands.
     pub fn commands_and_subcommands(&self) -> impl Iterator<Item = &CommandEntry> + Clone {
         self.commands().flat_map(|entry| std::iter::once(entry).chain(self.children(entry)))

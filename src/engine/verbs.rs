@@ -4,13 +4,14 @@
 //! of the Redis command it stands for, CLIENT LIST, MONITOR, the slow log and the latency monitor. The verb itself is
 //! a closure over [`Ctx`]: it finds its value in the database and encodes it where it lies, so nothing is copied
 //! between keyspace and output and no RESP is written. Verbs that change go through [`Ctx::changed`] as commands do.
-//! Whoever calls has asked about authentication and CLIENT PAUSE before.
+//! Whoever calls has asked about authentication, the user's rules and CLIENT PAUSE before.
 //!
 //! Cost above the verb: one read of the processor's counter (its end is the next one's beginning) and some additions.
 use crate::base::hash::{Key, KeyHasher};
 use crate::base::number::parse_i64;
 use crate::base::probes;
 use crate::base::time::UnixMillis;
+use crate::engine::acl;
 use crate::engine::config::Opt;
 use crate::engine::ctx::{CmdResult, Ctx, Event, OtherDbs};
 use crate::engine::engine::{Engine, Shared};
@@ -161,6 +162,29 @@ impl Engine {
 }
 
 impl Shared {
+    /// Whether the user of this client lets it do that with these keys. A refusal is counted, and in the log of ACL.
+    #[cold]
+    pub fn check_verb(&mut self, session: &mut Session, verb: Verb, keys: &[&[u8]]) -> CmdResult {
+        // That there is none somebody else tells.
+        let Some(id) = self.verbs.id(verb) else { return Ok(()) };
+        let name = self.table.full_name(id).as_bytes();
+        // In the place of values, which nobody asks for.
+        let has_values = matches!(verb, Verb::Set | Verb::MSet);
+        let value: Option<&[u8]> = has_values.then_some(b"");
+        let words = keys.iter().flat_map(|key| std::iter::once(*key).chain(value));
+        let owned = OwnedArgs::from_parts(std::iter::once(name).chain(words));
+        // Nothing of it is looked up.
+        let hasher = KeyHasher::new(0);
+        let list = owned.lend(&hasher);
+        let found = self.table.found(id);
+        acl::check(self, session, found, list.args()).inspect_err(|error| {
+            if let Some(stats) = self.stats.commands.get_mut(id.index()) {
+                stats.rejected += 1;
+            }
+            self.stats.count_error(&error.message());
+        })
+    }
+
     /// MONITOR, the slow log and HOTKEYS: the only ones that need what ran as a list of arguments.
     #[cold]
     pub fn tell(

@@ -393,7 +393,12 @@ impl Reactor {
         {
             output = pooled;
         }
-        let hard_limit_bytes = self.engine.shared.config.output_limits().normal.hard_bytes as usize;
+        let limits = self.engine.shared.config.output_limits();
+        let limit = if session.subscriptions.is_any() { limits.pubsub } else { limits.normal };
+        let hard_limit_bytes = limit.hard_bytes as usize;
+        if session.subscriptions.is_any() {
+            self.engine.shared.catch_up(conn.client, session.resp, &mut output);
+        }
         let share_until = now_ticks + self.share_ticks;
         self.current = Some(Current {
             conn: key,
@@ -414,6 +419,7 @@ impl Reactor {
         conn.output = current.output;
         conn.db = current.session.db;
         conn.is_authenticated = current.session.is_authenticated();
+        conn.is_listening = current.session.subscriptions.is_any();
         conn.is_closing |= current.session.closes_after_reply;
         conn.is_dead |= current.session.is_killed;
         if !conn.is_dirty {

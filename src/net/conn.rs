@@ -35,6 +35,8 @@ pub struct Conn {
     pub db: usize,
     /// Whether its client has authenticated, as of its last request.
     pub is_authenticated: bool,
+    /// Whether its client listens to channels, as of its last request: another class of output limits.
+    pub is_listening: bool,
     /// The socket may hold more than was read.
     pub is_readable: bool,
     /// The socket may take more than was written.
@@ -126,6 +128,7 @@ impl Conn {
             over_soft_limit_ms: 0,
             db: 0,
             is_authenticated: false,
+            is_listening: false,
             is_readable: true,
             is_writable: true,
             is_ready: false,

@@ -103,10 +103,11 @@ impl Reactor {
         self.check_output_limit(key);
     }
 
-    /// `client-output-buffer-limit normal`: cuts a client that does not read.
-    fn check_output_limit(&mut self, key: usize) {
+    /// `client-output-buffer-limit` of its class: cuts a client that does not read.
+    pub(super) fn check_output_limit(&mut self, key: usize) {
         let Some(conn) = self.conns.get_mut(key) else { return };
-        let limit = self.engine.shared.config.output_limits().normal;
+        let limits = self.engine.shared.config.output_limits();
+        let limit = if conn.is_listening { limits.pubsub } else { limits.normal };
         let unsent = conn.output.len() as u64;
         let now_ms = self.engine.shared.clock.unix_ms();
         if limit.soft_bytes != 0 && unsent > limit.soft_bytes {
@@ -161,7 +162,11 @@ impl Reactor {
         for (client, message) in messages {
             self.deliver(client, &message);
         }
+        if std::mem::take(&mut self.engine.shared.outbox.has_letters) {
+            self.deliver_in_place();
+        }
         for (client, reply) in replies {
+            self.catch_up(client);
             self.answer(client, reply);
         }
         for client in wakes {

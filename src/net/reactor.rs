@@ -24,6 +24,7 @@ use crate::engine::session::{Address, Session};
 use crate::engine::stalls::Phase;
 use crate::net::batch::{Batch, Current, SHARE_NANOS};
 use crate::net::conn::Conn;
+use crate::net::deliver::Letters;
 use crate::net::host::{LISTENER_TOKEN, Listeners, NetHost};
 use crate::net::listener::Listener;
 use crate::net::timers::Timers;
@@ -70,6 +71,8 @@ pub struct Reactor {
     /// Bytes of the arena in use.
     pub(super) arena_used: usize,
     pub(super) batch: Batch,
+    /// Published messages going out.
+    pub(super) letters: Letters,
     /// The connection whose requests run.
     pub(super) current: Option<Current>,
     /// Buffers for outputs.
@@ -128,6 +131,7 @@ impl Reactor {
             arena: vec![0; ARENA_BYTES],
             arena_used: 0,
             batch: Batch::default(),
+            letters: Letters::default(),
             current: None,
             output_pool: Vec::new(),
             generation: 0,
@@ -208,6 +212,7 @@ impl Reactor {
     /// do most of the time (accept, background work) end themselves where they did something.
     pub(super) fn serve(&mut self, take_events: impl FnOnce(&mut Reactor)) {
         self.engine.begin_turn();
+        self.begin_letters();
         take_events(self);
         for key in std::mem::take(&mut self.unsent) {
             self.mark_dirty(key);
@@ -235,6 +240,9 @@ impl Reactor {
             self.engine.shared.broadcast();
             self.carry_out();
         }
+        if !self.engine.shared.pubsub.is_idle() {
+            self.deliver_slice(self.slice_us);
+        }
         // What timers have closed or cut, and what goes on where the last turn's bound stopped it.
         if !self.dirty.is_empty() {
             self.flush_dirty();
@@ -251,6 +259,7 @@ impl Reactor {
     pub(super) fn has_work(&self) -> bool {
         !self.ready.is_empty()
             || !self.unsent.is_empty()
+            || !self.engine.shared.pubsub.is_idle()
             || self.background == Work::Left
             || self.expiry == Work::Left
             || self.engine.has_work_for_jobs()
@@ -442,7 +451,7 @@ impl Reactor {
         }
         let mut session = Session::new(address, shared.clock.unix_ms());
         session.fd = transport.fd();
-        session.set_authenticated(!shared.thresholds.needs_password);
+        shared.admit(&mut session);
         let is_authenticated = session.is_authenticated();
         let place = self.conns.vacant_entry();
         let key = place.key();
@@ -477,6 +486,7 @@ impl Reactor {
         }
         shared.clients.remove(conn.client);
         shared.monitors.retain(|&client| client != conn.client);
+        shared.forget_listener(conn.client);
         let (requests, output) = conn.into_remains();
         requests.into_iter().for_each(|args| shared.graveyard.bury_garbage(Box::new(args)));
         shared.graveyard.bury_output(output);
@@ -531,6 +541,7 @@ impl Reactor {
         let has_dead = is_tick
             || self.background == Work::Left
             || !shared.graveyard.is_empty()
+            || shared.pubsub.is_leaving()
             || self.engine.shared.tracking.is_over_limit()
             || self.engine.is_evicting();
         if !(has_jobs || has_due || has_dead) {
@@ -618,7 +629,8 @@ fn refusal(shared: &crate::engine::engine::Shared, address: &Address) -> Option<
     if shared.clients.len() as i64 >= shared.config.int(Opt::MaxClients) {
         return Some("ERR max number of clients reached");
     }
-    let is_protected = shared.config.flag(Opt::ProtectedMode) && !shared.thresholds.needs_password;
+    let has_password = !shared.acl.default_user().needs_no_password;
+    let is_protected = shared.config.flag(Opt::ProtectedMode) && !has_password;
     if is_protected && !address.is_local() {
         return Some(PROTECTED_MODE);
     }

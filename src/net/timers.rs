@@ -209,7 +209,9 @@ impl Reactor {
                 continue;
             }
             let Some(session) = self.engine.shared.clients.get(conn.client) else { continue };
-            let is_exempt = session.is(restraint::MONITOR) || session.waiting.is_some();
+            let is_exempt = session.is(restraint::MONITOR)
+                || session.subscriptions.is_any()
+                || session.waiting.is_some();
             if timeout_ms > 0 && !is_exempt && now_ms - session.active_ms > timeout_ms {
                 log::debug!("Closing idle client");
                 conn.is_dead = true;

@@ -32,6 +32,17 @@ const LFU_INIT: u32 = 5;
 /// Buckets one write may split or merge.
 const RESIZE_STEPS: usize = 2;
 
+/// What a database notes for those who want to be told, in the order in which it happened.
+#[derive(Debug, PartialEq, Eq)]
+pub enum News {
+    /// The next key of `Db::expired_log` has expired.
+    Expired,
+    /// This key came.
+    New(Box<[u8]>),
+    /// This key was looked up in vain.
+    Missed(Box<[u8]>),
+}
+
 /// What a database counts. `hits` and `misses` are reads of commands that look for a value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DbStats {
@@ -96,6 +107,10 @@ pub struct Db {
     pub record_expired: bool,
     /// Keys that expired since somebody emptied the log.
     pub expired_log: Vec<Box<[u8]>>,
+    /// Whether `news` is kept.
+    pub record_news: bool,
+    /// What else happened since somebody emptied it.
+    pub news: Vec<News>,
     /// The keys that jobs hold.
     pub holds: Holds,
     /// Walks under way.
@@ -125,6 +140,12 @@ pub struct Db {
 }
 
 impl Db {
+    /// Whether something was noted for those who want to be told.
+    #[inline]
+    pub fn has_news(&self) -> bool {
+        !self.expired_log.is_empty() || !self.news.is_empty()
+    }
+
     /// An empty database; allocates nothing.
     #[must_use]
     pub fn new(hasher: KeyHasher) -> Db {
@@ -134,6 +155,8 @@ impl Db {
             keeps_expired: false,
             record_expired: false,
             expired_log: Vec::new(),
+            record_news: false,
+            news: Vec::new(),
             holds: Holds::default(),
             walks: Vec::new(),
             walk_count: 0,
@@ -185,6 +208,7 @@ impl Db {
         (next.now_ms, next.clock, next.lfu_log_factor) =
             (self.now_ms, self.clock, self.lfu_log_factor);
         (next.keeps_expired, next.record_expired) = (self.keeps_expired, self.record_expired);
+        next.record_news = self.record_news;
         next.set_fifo(self.fifo.is_on);
         next
     }
@@ -391,7 +415,12 @@ impl Db {
         let slot = self.locate(key);
         match slot {
             Some(_) => self.stats.hits += 1,
-            None => self.stats.misses += 1,
+            None => {
+                self.stats.misses += 1;
+                if self.record_news {
+                    self.news.push(News::Missed(key.bytes.into()));
+                }
+            }
         }
         slot
     }
@@ -529,6 +558,9 @@ impl Db {
     ) -> Result<(), OutOfMemory> {
         if self.keeps_expired || !self.holds.is_empty() {
             self.drop_kept(key);
+        }
+        if self.record_news {
+            self.news.push(News::New(key.bytes.into()));
         }
         let stored_key = if key.bytes.len() <= INLINE_KEY_MAX {
             StoredKey::Inline(key.bytes)

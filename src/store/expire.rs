@@ -24,6 +24,7 @@ use super::wheel::{CHUNK_HANDLES, Wheel, slot_number};
 use super::{entry, view};
 use crate::base::hash::Key;
 use crate::base::time::UnixMillis;
+use crate::store::db::News;
 use crate::types::table::Slot;
 
 /// Buckets looked ahead for the processor to fetch.
@@ -420,6 +421,9 @@ impl Db {
         self.stats.expired += 1;
         if self.record_expired {
             self.expired_log.push(self.entry(slot.handle).key().into());
+            if self.record_news {
+                self.news.push(News::Expired);
+            }
         }
         self.remove_slot(slot);
     }

@@ -34,7 +34,7 @@ pub use crate::base::memory::OutOfMemory;
 pub use aggregate::ValueRef;
 pub use ahead::Lead;
 pub use big_string::BigEdit;
-pub use db::{Db, DbMemory, DbStats};
+pub use db::{Db, DbMemory, DbStats, News};
 pub use db_string::{NewString, Replaced, Ttl};
 pub use entry::Kind;
 pub use expire::{ExpireProgress, SweepProgress};

@@ -7,5 +7,6 @@
 mod engine;
 mod random;
 mod redis;
+mod reports;
 mod support;
 mod tcp;

@@ -12,6 +12,7 @@
 
 mod compare;
 mod duel;
+mod events;
 mod grammar;
 mod last;
 mod values;

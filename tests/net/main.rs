@@ -21,6 +21,7 @@ mod limits;
 mod noise;
 mod pause;
 mod pieces;
+mod pubsub;
 mod server;
 mod slices;
 mod sort;

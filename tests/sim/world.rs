@@ -59,6 +59,8 @@ struct Link {
     is_gone: bool,
     /// The server may close it without an answer: it is to be killed, or quits.
     may_end: bool,
+    /// It has sent a command that may wait for a key.
+    may_wait: bool,
     replies: Replies,
 }
 
@@ -224,6 +226,7 @@ impl World {
             is_shut: false,
             is_gone: false,
             may_end: self.closes_clients,
+            may_wait: false,
             replies: Replies::On,
         });
         if self.links[index].peer.is_closed_by_server() {
@@ -277,7 +280,9 @@ impl World {
         if words[0] == b"SELECT" {
             link.db = if words[1] == b"1" { 1 } else { 0 };
         }
-        self.calls.push(Call::new(link.connection, db, words));
+        let call = Call::new(link.connection, db, words);
+        link.may_wait |= call.may_wait();
+        self.calls.push(call);
     }
 
     fn deliver(&mut self, link: usize, count: usize) -> usize {
@@ -359,9 +364,8 @@ impl World {
         }
         if link.peer.is_closed_by_server() {
             link.is_gone = true;
-            let waits = link.unanswered.front().is_some_and(|&call| self.calls[call].may_wait());
             // As in Redis: who waits and sends nothing more is gone.
-            let may_end = link.may_end || (link.is_shut && waits);
+            let may_end = link.may_end || (link.is_shut && link.may_wait);
             let is_cut_short = !link.unanswered.is_empty() && !may_end;
             if is_cut_short {
                 self.fail(format!("the server has closed c{} for no reason", index + 1));

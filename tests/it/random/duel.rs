@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use rufous::base::random::Random;
 
+use super::events::{self, Ear};
 use super::grammar::pick;
 use super::{Request, Step, last, shown};
 use crate::support::play::encode;
@@ -23,6 +24,8 @@ pub struct Settings {
     is_resp3: bool,
     /// Our jobs run in slices of one unit.
     is_sliced: bool,
+    /// What `notify-keyspace-events` says: every event must be the same, too.
+    events: &'static str,
     options: Vec<(&'static str, &'static str)>,
 }
 
@@ -46,6 +49,7 @@ impl Settings {
         Settings {
             is_resp3: random.below(2) == 0,
             is_sliced: random.below(2) == 0,
+            events: pick(random, &["KEA", "KEAmn", ""]),
             options: OPTIONS.iter().map(|(name, values)| (*name, *pick(random, values))).collect(),
         }
     }
@@ -56,6 +60,9 @@ impl fmt::Display for Settings {
         writeln!(out, "RESP{}", if self.is_resp3 { 3 } else { 2 })?;
         if self.is_sliced {
             writeln!(out, "rufous: DEBUG JOBS UNITS 1")?;
+        }
+        if !self.events.is_empty() {
+            writeln!(out, "CONFIG SET notify-keyspace-events {}", self.events)?;
         }
         for (index, (name, value)) in self.options.iter().enumerate() {
             if *value != OPTIONS[index].1[0] {
@@ -93,13 +100,16 @@ struct Side {
     kind: Kind,
     process: Process,
     link: Box<dyn Link>,
+    /// Listens to all events.
+    ear: Ear,
 }
 
 impl Side {
     fn start(kind: Kind) -> Side {
         let mut process = Process::start(kind, false).expect("a server starts");
         let link = process.connect().expect("a server accepts connections");
-        Side { kind, process, link }
+        let ear = Ear::open(process.connect().expect("a server accepts connections"));
+        Side { kind, process, link, ear }
     }
 
     /// Sends all, and reads a reply for each.
@@ -136,13 +146,19 @@ impl Side {
         if self.kind == Kind::Rufous {
             requests.push(request(&["DEBUG", "JOBS", "UNITS", units]));
         }
+        requests.push(request(&["CONFIG", "SET", "notify-keyspace-events", settings.events]));
         let options = settings.options.iter();
         requests.extend(options.map(|(name, value)| request(&["CONFIG", "SET", name, value])));
         let requests: Vec<&Request> = requests.iter().collect();
         let replies = self.ask(&requests)?;
         match replies.iter().position(|reply| matches!(reply, Reply::Error(_))) {
             Some(at) => Err(format!("{}: {:?}", shown(requests[at]), replies[at])),
-            None => Ok(()),
+            None => {
+                // A new one: the last history may have ended before its last mark.
+                let link = self.process.connect().map_err(|error| error.to_string())?;
+                self.ear = Ear::open(link);
+                Ok(())
+            }
         }
     }
 }
@@ -190,11 +206,19 @@ impl Duel {
     fn try_play(&mut self, settings: &Settings, history: &[Step]) -> Result<usize, Mismatch> {
         self.redis.prepare(settings).expect("Redis is ready");
         self.rufous.prepare(settings).map_err(|what| self.broken(what))?;
+        let mark = request(&["PUBLISH", events::MARK, "step"]);
+        let is_heard = !settings.events.is_empty();
         let requests: Vec<&Request> = history
             .iter()
             .flat_map(|step| std::iter::once(&step.request).chain(&step.then))
+            .flat_map(|request| std::iter::once(request).chain(is_heard.then_some(&mark)))
             .collect();
-        let (theirs, ours) = self.ask_both(&requests)?;
+        let (mut theirs, mut ours) = self.ask_both(&requests)?;
+        if is_heard {
+            for replies in [&mut theirs, &mut ours] {
+                *replies = std::mem::take(replies).into_iter().step_by(2).collect();
+            }
+        }
         let mut compared = 0;
         for (index, step) in history.iter().enumerate() {
             let then = step.then.is_some().then(|| &theirs[compared + 1]);
@@ -204,8 +228,27 @@ impl Duel {
             }
             compared += 1 + usize::from(step.then.is_some());
         }
+        if is_heard {
+            self.compare_events(history)?;
+        }
         compared += last::compare(self, history.len())?;
         Ok(compared)
+    }
+
+    /// What has been told of keys, step by step.
+    fn compare_events(&mut self, history: &[Step]) -> Result<(), Mismatch> {
+        for (index, step) in history.iter().enumerate() {
+            for request in std::iter::once(&step.request).chain(&step.then) {
+                let theirs = self.redis.ear.hear().expect("Redis tells");
+                let ours = self.rufous.ear.hear().map_err(|what| self.broken(what))?;
+                if theirs != ours {
+                    let [theirs, ours] = [theirs, ours]
+                        .map(|events| Reply::Array(events.into_iter().map(Reply::Bulk).collect()));
+                    return Err(mismatch(index, request, &theirs, &ours));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// What both reply.

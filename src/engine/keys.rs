@@ -4,8 +4,8 @@
 //! they cannot say it or the access depends on options. COMMAND GETKEYS, ACL rules, held keys and
 //! cluster slots all ask here, so they cannot disagree.
 use crate::base::number::parse_i64;
-use crate::command::spec::{Begin, Command, Find, KeySpec, KeyUse, access, flag};
 use crate::engine::jobs::KeyRange;
+use crate::engine::spec::{Begin, Command, Find, KeySpec, KeyUse, access, flag};
 use crate::proto::args::Args;
 use crate::store::Hold;
 

@@ -1,0 +1,458 @@
+//! ACL: users and their rules, told and changed. What they mean is in `engine::acl`.
+use crate::base::number;
+use crate::base::random::fill_from_os;
+use crate::command::help;
+use crate::command::spec::flag::{ADMIN, LOADING, NOSCRIPT, STALE};
+use crate::command::spec::{Command, Doc, Group, category, command, container, doc};
+use crate::engine::acl::rule::is_word;
+use crate::engine::acl::selector::Selector;
+use crate::engine::acl::users::DEFAULT;
+use crate::engine::acl::{self, Acl};
+use crate::engine::config::Opt;
+use crate::engine::ctx::{CmdResult, Ctx};
+use crate::engine::error::CmdError;
+use crate::proto::args::Args;
+use crate::proto::reply::Reply;
+
+/// The table of contents of this family.
+pub(super) const COMMANDS: &[Command] = &[ACL];
+
+const ACL: Command = Command {
+    doc: doc(
+        "6.0.0",
+        "Depends on subcommand.",
+        "",
+        "A container for Access List Control commands ",
+    ),
+    ..container(
+        Group::Server,
+        "acl",
+        &[
+            ACL_CAT,
+            ACL_DELUSER,
+            ACL_DRYRUN,
+            ACL_GENPASS,
+            ACL_GETUSER,
+            ACL_HELP,
+            ACL_LIST,
+            ACL_LOAD,
+            ACL_LOG,
+            ACL_SAVE,
+            ACL_SETUSER,
+            ACL_USERS,
+            ACL_WHOAMI,
+        ],
+    )
+};
+
+const ACL_CAT: Command = Command {
+    flags: NOSCRIPT | LOADING | STALE,
+    doc: doc(
+        "6.0.0",
+        "O(1) since the categories and commands are a fixed set.",
+        "[categoryname:string]",
+        "List the ACL categories or the commands inside a category",
+    ),
+    ..command(Group::Server, "cat", -2, acl_cat)
+};
+
+const ACL_DELUSER: Command = Command {
+    flags: ADMIN | NOSCRIPT | LOADING | STALE,
+    doc: doc(
+        "6.0.0",
+        "O(1) amortized time considering the typical user.",
+        "username:string...",
+        "Remove the specified ACL users and the associated rules",
+    ),
+    ..command(Group::Server, "deluser", -3, acl_deluser)
+};
+
+const ACL_DRYRUN: Command = Command {
+    flags: ADMIN | NOSCRIPT | LOADING | STALE,
+    doc: doc(
+        "7.0.0",
+        "O(1).",
+        "username:string command:string [arg:string...]",
+        "Returns whether the user can execute the given command without executing the command.",
+    ),
+    ..command(Group::Server, "dryrun", -4, acl_dryrun)
+};
+
+const ACL_GENPASS: Command = Command {
+    flags: NOSCRIPT | LOADING | STALE,
+    doc: doc(
+        "6.0.0",
+        "O(1)",
+        "[bits:integer]",
+        "Generate a pseudorandom secure password to use for ACL users",
+    ),
+    ..command(Group::Server, "genpass", -2, acl_genpass)
+};
+
+const ACL_GETUSER: Command = Command {
+    flags: ADMIN | NOSCRIPT | LOADING | STALE,
+    doc: Doc {
+        history: &[
+            ("6.2.0", "Added Pub/Sub channel patterns."),
+            (
+                "7.0.0",
+                "Added selectors and changed the format of key and channel patterns from a list to \
+                 their rule representation.",
+            ),
+        ],
+        ..doc(
+            "6.0.0",
+            "O(N). Where N is the number of password, command and pattern rules that the user has.",
+            "username:string",
+            "Get the rules for a specific ACL user",
+        )
+    },
+    ..command(Group::Server, "getuser", 3, acl_getuser)
+};
+
+const ACL_HELP: Command = Command {
+    flags: LOADING | STALE,
+    doc: doc("6.0.0", "O(1)", "", "Show helpful text about the different subcommands"),
+    ..command(Group::Server, "help", 2, acl_help)
+};
+
+const ACL_LIST: Command = Command {
+    flags: ADMIN | NOSCRIPT | LOADING | STALE,
+    doc: doc(
+        "6.0.0",
+        "O(N). Where N is the number of configured users.",
+        "",
+        "List the current ACL rules in ACL config file format",
+    ),
+    ..command(Group::Server, "list", 2, acl_list)
+};
+
+const ACL_LOAD: Command = Command {
+    flags: ADMIN | NOSCRIPT | LOADING | STALE,
+    doc: doc(
+        "6.0.0",
+        "O(N). Where N is the number of configured users.",
+        "",
+        "Reload the ACLs from the configured ACL file",
+    ),
+    ..command(Group::Server, "load", 2, acl_load)
+};
+
+const ACL_LOG: Command = Command {
+    flags: ADMIN | NOSCRIPT | LOADING | STALE,
+    doc: doc(
+        "6.0.0",
+        "O(N) with N being the number of entries shown.",
+        "[operation(count:integer|RESET)]",
+        "List latest events denied because of ACLs in place",
+    ),
+    ..command(Group::Server, "log", -2, acl_log)
+};
+
+const ACL_SAVE: Command = Command {
+    flags: ADMIN | NOSCRIPT | LOADING | STALE,
+    doc: doc(
+        "6.0.0",
+        "O(N). Where N is the number of configured users.",
+        "",
+        "Save the current ACL rules in the configured ACL file",
+    ),
+    ..command(Group::Server, "save", 2, acl_save)
+};
+
+const ACL_SETUSER: Command = Command {
+    flags: ADMIN | NOSCRIPT | LOADING | STALE,
+    doc: Doc {
+        history: &[
+            ("6.2.0", "Added Pub/Sub channel patterns."),
+            ("7.0.0", "Added selectors and key based permissions."),
+        ],
+        ..doc(
+            "6.0.0",
+            "O(N). Where N is the number of rules provided.",
+            "username:string [rule:string...]",
+            "Modify or create the rules for a specific ACL user",
+        )
+    },
+    ..command(Group::Server, "setuser", -3, acl_setuser)
+};
+
+const ACL_USERS: Command = Command {
+    flags: ADMIN | NOSCRIPT | LOADING | STALE,
+    doc: doc(
+        "6.0.0",
+        "O(N). Where N is the number of configured users.",
+        "",
+        "List the username of all the configured ACL rules",
+    ),
+    ..command(Group::Server, "users", 2, acl_users)
+};
+
+const ACL_WHOAMI: Command = Command {
+    flags: NOSCRIPT | LOADING | STALE,
+    doc: doc(
+        "6.0.0",
+        "O(1)",
+        "",
+        "Return the name of the user associated to the current connection",
+    ),
+    ..command(Group::Server, "whoami", 2, acl_whoami)
+};
+
+/// The error of a subcommand with more arguments than it takes.
+fn check_len_max(args: Args<'_>, len_max: usize) -> CmdResult {
+    match args.len() > len_max {
+        true => Err(CmdError::subcommand_syntax("acl", args.at(1))),
+        false => Ok(()),
+    }
+}
+
+fn acl_cat(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
+    check_len_max(args, 3)?;
+    if args.len() == 2 {
+        ctx.reply.array(category::NAMES.len());
+        category::NAMES.iter().for_each(|(_, name)| ctx.reply.bulk(name.as_bytes()));
+        return Ok(());
+    }
+    let wanted = args.at(2);
+    let Some(names) = ctx.engine.acl.commands().names_in_category(wanted) else {
+        let shown = &wanted[..wanted.len().min(128)];
+        return Err(CmdError::owned(&[b"ERR Unknown category '", shown, b"'"]));
+    };
+    ctx.reply.array(names.len());
+    names.iter().for_each(|name| ctx.reply.bulk(name.as_bytes()));
+    Ok(())
+}
+
+fn acl_deluser(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
+    if args.from(2).any(|name| name == DEFAULT) {
+        return Err(CmdError::Text("ERR The 'default' user cannot be removed"));
+    }
+    let deleted = args.from(2).filter(|name| ctx.engine.delete_user(ctx.client, name)).count();
+    ctx.reply.count(deleted);
+    Ok(())
+}
+
+fn acl_dryrun(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
+    let (name, request) = (args.at(2), args.skip(3));
+    let Some(user) = ctx.engine.acl.get(name) else {
+        return Err(CmdError::owned(&[b"ERR User '", name, b"' not found"]));
+    };
+    let Some(entry) = ctx.engine.table.resolve(request) else {
+        return Err(CmdError::owned(&[b"ERR Command '", request.at(0), b"' not found"]));
+    };
+    if !entry.accepts(request.len()) {
+        return Err(CmdError::Arity(entry.full_name));
+    }
+    let found = ctx.engine.table.found(entry.id);
+    match acl::dry_run(user, found, entry.full_name, request) {
+        Some(denial) => ctx.reply.bulk(&denial),
+        None => ctx.reply.ok(),
+    }
+    Ok(())
+}
+
+/// Most bits of a password.
+const PASSWORD_BITS_MAX: i64 = 4096;
+
+fn acl_genpass(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
+    check_len_max(args, 3)?;
+    let bits = match args.len() {
+        2 => 256,
+        _ => number::parse_i64(args.at(2)).ok_or(CmdError::NotInteger)?,
+    };
+    if !(1..=PASSWORD_BITS_MAX).contains(&bits) {
+        return Err(CmdError::Text(
+            "ERR ACL GENPASS argument must be the number of bits for the output password, a \
+             positive number up to 4096",
+        ));
+    }
+    let mut bytes = vec![0; (bits as usize).div_ceil(4)];
+    // Only who asks for everything to be repeated gets a password that can be guessed.
+    match ctx.engine.config.seed() {
+        Some(_) => ctx.engine.random.fill(&mut bytes),
+        None => fill_from_os(&mut bytes),
+    }
+    let digit = |byte: &u8| b"0123456789abcdef"[usize::from(byte & 15)];
+    let password: Vec<u8> = bytes.iter().map(digit).collect();
+    ctx.reply.bulk(&password);
+    Ok(())
+}
+
+fn acl_getuser(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
+    let (acl, reply) = (&ctx.engine.acl, &mut ctx.reply);
+    let Some(user) = acl.get(args.at(2)) else {
+        reply.null();
+        return Ok(());
+    };
+    reply.map(6);
+    reply.bulk(b"flags");
+    reply.set(user.flags().count());
+    user.flags().for_each(|flag| reply.bulk(flag.as_bytes()));
+    reply.bulk(b"passwords");
+    reply.array(user.passwords.len());
+    user.passwords.iter().for_each(|hash| reply.bulk(&hash.to_text()));
+    write_selector(reply, acl, &user.root);
+    reply.bulk(b"selectors");
+    reply.array(user.selectors.len());
+    for selector in &user.selectors {
+        reply.map(3);
+        write_selector(reply, acl, selector);
+    }
+    Ok(())
+}
+
+fn write_selector(reply: &mut Reply<'_>, acl: &Acl, selector: &Selector) {
+    reply.bulk(b"commands");
+    reply.bulk(&selector.describe_commands(acl.commands()));
+    reply.bulk(b"keys");
+    reply.bulk(&selector.describe_keys());
+    reply.bulk(b"channels");
+    reply.bulk(&selector.describe_channels());
+}
+
+fn acl_list(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
+    ctx.reply.array(ctx.engine.acl.users().len());
+    for line in ctx.engine.acl.lines() {
+        ctx.reply.bulk(&[b"user ", &*line].concat());
+    }
+    Ok(())
+}
+
+fn acl_users(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
+    let users = ctx.engine.acl.users();
+    ctx.reply.array(users.len());
+    users.for_each(|(name, _)| ctx.reply.bulk(name));
+    Ok(())
+}
+
+fn acl_whoami(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
+    ctx.reply.bulk(ctx.client.user_name());
+    Ok(())
+}
+
+fn acl_setuser(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
+    let name = args.at(2);
+    if !is_word(name) {
+        return Err(CmdError::Text("ERR Usernames can't contain spaces or null characters"));
+    }
+    let rules: Vec<&[u8]> = args.from(3).collect();
+    match ctx.engine.change_user(ctx.client, name, &rules) {
+        Ok(()) => {
+            ctx.reply.ok();
+            Ok(())
+        }
+        Err(error) => Err(CmdError::owned(&[b"ERR ", &error.message()])),
+    }
+}
+
+fn needs_file(ctx: &Ctx<'_>) -> CmdResult {
+    if !ctx.engine.config.text(Opt::AclFile).is_empty() {
+        return Ok(());
+    }
+    Err(CmdError::Text(
+        "ERR This Redis instance is not configured to use an ACL file. You may want to specify \
+         users via the ACL SETUSER command and then issue a CONFIG REWRITE (assuming you have a \
+         Redis configuration file set) in order to store users in the Redis configuration.",
+    ))
+}
+
+/// Waits for the disk, as Redis does: the file is small, and who asks wants to know.
+fn acl_load(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
+    needs_file(ctx)?;
+    match ctx.engine.load_acl_file(ctx.client) {
+        Ok(()) => {
+            ctx.reply.ok();
+            Ok(())
+        }
+        Err(errors) => Err(CmdError::owned(&[b"ERR ", errors.as_bytes()])),
+    }
+}
+
+/// Waits for the disk, as Redis does.
+fn acl_save(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
+    needs_file(ctx)?;
+    match ctx.engine.save_acl_file() {
+        Ok(()) => {
+            ctx.reply.ok();
+            Ok(())
+        }
+        Err(_) => Err(CmdError::Text(
+            "ERR There was an error trying to save the ACLs. Please check the server logs for more \
+             information",
+        )),
+    }
+}
+
+/// Entries that ACL LOG tells where nobody says how many.
+const ENTRIES_TOLD: usize = 10;
+
+fn acl_log(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
+    check_len_max(args, 3)?;
+    let log = &mut ctx.engine.acl.log;
+    let mut count = ENTRIES_TOLD;
+    if args.len() == 3 {
+        if args.at(2).eq_ignore_ascii_case(b"reset") {
+            log.reset();
+            ctx.reply.ok();
+            return Ok(());
+        }
+        let wanted = number::parse_i64(args.at(2)).ok_or(CmdError::NotInteger)?;
+        count = usize::try_from(wanted).unwrap_or(0);
+    }
+    let entries = log.entries();
+    let count = count.min(entries.len());
+    let reply = &mut ctx.reply;
+    reply.array(count);
+    for entry in entries.take(count) {
+        reply.map(7);
+        reply.bulk(b"count");
+        reply.int(entry.count as i64);
+        reply.bulk(b"reason");
+        reply.bulk(entry.reason.name().as_bytes());
+        reply.bulk(b"context");
+        reply.bulk(entry.context.name().as_bytes());
+        reply.bulk(b"object");
+        reply.bulk(&entry.object);
+        reply.bulk(b"username");
+        reply.bulk(&entry.username);
+        reply.bulk(b"age-seconds");
+        reply.double((ctx.now - entry.last_ms) as f64 / 1000.0);
+        reply.bulk(b"client-info");
+        reply.bulk(entry.client.as_bytes());
+    }
+    Ok(())
+}
+
+fn acl_help(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
+    help::reply(ctx, args, HELP)
+}
+
+const HELP: &[&str] = &[
+    "CAT [<category>]",
+    "    List all commands that belong to <category>, or all command categories",
+    "    when no category is specified.",
+    "DELUSER <username> [<username> ...]",
+    "    Delete a list of users.",
+    "DRYRUN <username> <command> [<arg> ...]",
+    "    Returns whether the user can execute the given command without executing the command.",
+    "GETUSER <username>",
+    "    Get the user's details.",
+    "GENPASS [<bits>]",
+    "    Generate a secure 256-bit user password. The optional `bits` argument can",
+    "    be used to specify a different size.",
+    "LIST",
+    "    Show users details in config file format.",
+    "LOAD",
+    "    Reload users from the ACL file.",
+    "LOG [<count> | RESET]",
+    "    Show the ACL log entries.",
+    "SAVE",
+    "    Save the current config to the ACL file.",
+    "SETUSER <username> <attribute> [<attribute> ...]",
+    "    Create or modify a user with the specified attributes.",
+    "USERS",
+    "    List all the registered usernames.",
+    "WHOAMI",
+    "    Return the current connection username.",
+];

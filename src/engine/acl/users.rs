@@ -1,0 +1,216 @@
+//! All users of a server.
+//!
+//! A session knows its user by an [`Identity`]; `None` there is the user `default`. What the user may do is looked up
+//! when it matters, so that changed rules are obeyed by all connections from the next command on.
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use slab::Slab;
+
+use super::commands::Commands;
+use super::denials::AclLog;
+use super::rule::{RuleError, Rulebook, merge_selectors};
+use super::user::User;
+
+/// The name of the user that clients have who have not said anything.
+pub const DEFAULT: &[u8] = b"default";
+
+/// Who a client is: the user's name, and where he is kept.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Identity {
+    place: usize,
+    name: Box<[u8]>,
+}
+
+impl Identity {
+    /// The user's name.
+    pub fn name(&self) -> &[u8] {
+        &self.name
+    }
+}
+
+/// One user and what follows from his rules.
+#[derive(Debug)]
+struct Account {
+    identity: Arc<Identity>,
+    user: User,
+    is_unrestricted: bool,
+}
+
+/// All users. There is always one called `default`.
+#[derive(Debug)]
+pub struct Acl {
+    commands: Commands,
+    accounts: Slab<Account>,
+    /// In the order of their names, which is that of ACL LIST.
+    places: BTreeMap<Box<[u8]>, usize>,
+    /// Where `default` is.
+    default_place: usize,
+    /// What was denied.
+    pub log: AclLog,
+}
+
+impl Acl {
+    /// Only `default`, who may do everything.
+    pub fn new(commands: Commands) -> Acl {
+        let user = User::default_user(&commands);
+        let mut acl = Acl {
+            commands,
+            accounts: Slab::new(),
+            places: BTreeMap::new(),
+            default_place: 0,
+            log: AclLog::default(),
+        };
+        acl.put(DEFAULT, user);
+        acl
+    }
+
+    /// The commands that rules may name.
+    pub fn commands(&self) -> &Commands {
+        &self.commands
+    }
+
+    /// The user `default`.
+    pub fn default_user(&self) -> &User {
+        &self.accounts[self.default_place].user
+    }
+
+    /// The user called so.
+    pub fn get(&self, name: &[u8]) -> Option<&User> {
+        Some(&self.accounts.get(*self.places.get(name)?)?.user)
+    }
+
+    /// All users with their names, in the order of those.
+    pub fn users(&self) -> impl ExactSizeIterator<Item = (&[u8], &User)> {
+        self.places.iter().map(|(name, place)| (&**name, &self.accounts[*place].user))
+    }
+
+    /// The user a client is; `None` if he was deleted.
+    pub fn user_of(&self, identity: Option<&Arc<Identity>>) -> Option<&User> {
+        self.account_of(identity).map(|account| &account.user)
+    }
+
+    /// Whether the user a client is may do everything.
+    pub fn is_unrestricted(&self, identity: Option<&Arc<Identity>>) -> bool {
+        self.account_of(identity).is_some_and(|account| account.is_unrestricted)
+    }
+
+    fn account_of(&self, identity: Option<&Arc<Identity>>) -> Option<&Account> {
+        let Some(identity) = identity else { return self.accounts.get(self.default_place) };
+        // Another user may have come to his place.
+        self.accounts.get(identity.place).filter(|found| Arc::ptr_eq(&found.identity, identity))
+    }
+
+    /// Who a client is from now on that gave this name and this password: the user's identity, `None` for `default`. The
+    /// error: there is no such user, he is off, or the password is wrong.
+    pub fn authenticate(
+        &self,
+        name: &[u8],
+        password: &[u8],
+    ) -> Result<Option<Arc<Identity>>, WrongPassword> {
+        let place = *self.places.get(name).ok_or(WrongPassword)?;
+        let account = self.accounts.get(place).ok_or(WrongPassword)?;
+        if !account.user.lets_in(password) {
+            return Err(WrongPassword);
+        }
+        Ok((place != self.default_place).then(|| Arc::clone(&account.identity)))
+    }
+
+    /// A user like the one called `name`, or like a new one, changed by `rules`; or why not.
+    pub fn changed_user(
+        &self,
+        name: &[u8],
+        rules: &[&[u8]],
+        allows_channels: bool,
+    ) -> Result<User, RulesError> {
+        let book = Rulebook { commands: &self.commands, allows_channels };
+        let known = self.get(name).cloned();
+        let mut user = known.unwrap_or_else(|| User::new(allows_channels));
+        let unmatched = |opener: &[u8]| RulesError::Unmatched(opener.to_vec());
+        for rule in merge_selectors(rules).map_err(unmatched)? {
+            let refused = |error| RulesError::Rule { rule: rule.to_vec(), error };
+            user.apply(&rule, book).map_err(refused)?;
+        }
+        Ok(user)
+    }
+
+    /// Makes `user` the one called `name`. Who is that already stays it.
+    pub fn put(&mut self, name: &[u8], user: User) {
+        let is_unrestricted = user.is_unrestricted(&self.commands);
+        let place = self.places.get(name).copied();
+        if let Some(account) = place.and_then(|place| self.accounts.get_mut(place)) {
+            account.user = user;
+            account.is_unrestricted = is_unrestricted;
+            return;
+        }
+        let entry = self.accounts.vacant_entry();
+        let place = entry.key();
+        let identity = Arc::new(Identity { place, name: name.into() });
+        entry.insert(Account { identity, user, is_unrestricted });
+        self.places.insert(name.into(), place);
+        if name == DEFAULT {
+            self.default_place = place;
+        }
+    }
+
+    /// Removes a user; his clients are nobody from now on. Whether there was one. Never `default`.
+    pub fn remove(&mut self, name: &[u8]) -> bool {
+        if name == DEFAULT {
+            return false;
+        }
+        let Some(place) = self.places.remove(name) else { return false };
+        self.accounts.try_remove(place).is_some()
+    }
+
+    /// Makes these the only users. `default` is as new where he is not among them.
+    pub fn replace_all(&mut self, users: Vec<(Vec<u8>, User)>) {
+        let names: Vec<Box<[u8]>> = self.places.keys().cloned().collect();
+        for name in names {
+            self.remove(&name);
+        }
+        let default = User::default_user(&self.commands);
+        self.put(DEFAULT, default);
+        for (name, user) in users {
+            self.put(&name, user);
+        }
+    }
+
+    /// Each user as a line of an ACL file, without `user ` and without its end.
+    pub fn lines(&self) -> impl Iterator<Item = Vec<u8>> {
+        self.users().map(|(name, user)| [name, b" ", &*user.describe(&self.commands)].concat())
+    }
+}
+
+/// No user has this name and this password.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WrongPassword;
+
+/// Why a list of rules is refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RulesError {
+    /// The selector that begins so does not end.
+    Unmatched(Vec<u8>),
+    /// A rule is wrong.
+    Rule {
+        /// Which one.
+        rule: Vec<u8>,
+        /// Why.
+        error: RuleError,
+    },
+}
+
+impl RulesError {
+    /// As ACL SETUSER answers it, without code.
+    pub fn message(&self) -> Vec<u8> {
+        match self {
+            RulesError::Unmatched(opener) => {
+                let text: &[u8] = b"Unmatched parenthesis in acl selector starting at '";
+                [text, opener, b"'."].concat()
+            }
+            RulesError::Rule { rule, error } => {
+                let error = error.to_string();
+                [b"Error in ACL SETUSER modifier '", &**rule, b"': ", error.as_bytes()].concat()
+            }
+        }
+    }
+}
