@@ -51,7 +51,7 @@ fn errors_have_their_place_and_words() {
         ("struct.pack('!3')", "alignment 3 is not a power of 2"),
         ("struct.pack('z', 1)", "bad argument #1 to 'pack' (invalid format option 'z')"),
         ("struct.pack('c3', 'ab')", "bad argument #3 to 'pack' (string too short)"),
-        ("struct.pack('i')", "bad argument #2 to 'pack' (number expected, got no value)"),
+        ("struct.pack('i')", "bad argument #2 to 'pack' (number expected, got nil)"),
         ("struct.unpack('i', 'abc')", "bad argument #2 to 'unpack' (data string too short)"),
         (
             "struct.unpack('i', 'abcd', 0)",
