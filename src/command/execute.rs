@@ -345,7 +345,10 @@ fn check_restraints(
     if let Some(busy) = &shared.busy
         && command.flags & flag::ALLOW_BUSY == 0
     {
-        return Err(CmdError::Text(busy.error));
+        let Some(error) = busy.error else {
+            return Ok(wait_for_end(shared, session));
+        };
+        return Err(CmdError::Text(error));
     }
     let touches_keys = command.flags & (flag::WRITE | flag::READONLY | flag::MAY_REPLICATE) != 0;
     if session.is(restraint::MONITOR) && touches_keys {
@@ -360,6 +363,16 @@ fn check_restraints(
         return Ok(Verdict::Queue(found));
     }
     Ok(Verdict::Run(found))
+}
+
+/// A transaction that sees whole databases is on its way.
+#[cold]
+fn wait_for_end(shared: &mut Shared, session: &mut Session) -> Verdict {
+    session.waiting = Some(Waiting::Keys);
+    if let Some(slot) = shared.clients.slot_of(session.id) {
+        shared.jobs.keep_waiting(slot);
+    }
+    Verdict::Wait
 }
 
 /// The command or, for a container, the subcommand that is meant.

@@ -13,7 +13,7 @@ use crate::command::execute::{self, Outcome, Ran, Request};
 use crate::command::run_jobs::{self, Parked};
 use crate::command::spec::Begin;
 use crate::engine::ctx::{Ctx, OtherDbs};
-use crate::engine::engine::{Busy, Engine};
+use crate::engine::engine::Engine;
 use crate::engine::error::CmdError;
 use crate::engine::jobs::{Budget, Parking, Running, Step, Taking, Task, UNITS_AT_ONCE};
 use crate::engine::session::{Nesting, Session, restraint};
@@ -251,8 +251,8 @@ impl Engine {
         let list = running.args.lend(&hasher);
         let result = compound.step(self, &mut session, list.args(), &mut running.out, budget);
         let is_over = !matches!(result, Ok(Step::More));
-        let error = if is_over { None } else { compound.busy() };
-        self.shared.set_busy(error.map(|error| Busy { job: running.id, error }));
+        let busy = if is_over { None } else { compound.beside(running.id) };
+        self.shared.set_busy(busy);
         session.last_command = Some(running.found.id);
         match is_present {
             true => self.shared.clients.checkin(slot, session),

@@ -12,7 +12,7 @@ use crate::command::transaction;
 use crate::engine::background::Work;
 use crate::engine::changes::listener;
 use crate::engine::ctx::{CmdResult, Ctx, OtherDbs};
-use crate::engine::engine::{Busy, Engine, Shared};
+use crate::engine::engine::{Engine, Shared};
 use crate::engine::error::CmdError;
 use crate::engine::jobs::{
     Budget, INDEX, Job, KeyRange, KeySource, Parking, Phase, Place, Running, Step, Taking, Task,
@@ -228,7 +228,7 @@ pub(super) fn park(
         }
     }
     if let Task::Compound(Some(compound)) = &running.task {
-        shared.set_busy(compound.busy().map(|error| Busy { job: running.id, error }));
+        shared.set_busy(compound.beside(running.id));
     }
     shared.jobs.add(running);
 }
@@ -250,6 +250,9 @@ fn begin(dbs: &mut [Db], shared: &mut Shared, session: &mut Session, start: Star
     let Start { task, found, keys, phase, now, ticks, out, has_waited } = start;
     session.waiting = Some(Waiting::Job);
     let is_taker = phase != Phase::Work;
+    // What it has to find it takes later, and what stands for its database along with that: from then on it has its place
+    // among those who wait.
+    let is_finder = matches!(keys, KeySource::Found { .. } | KeySource::Places(_));
     let finds_further_keys = matches!(keys, KeySource::Further { .. });
     let is_compound = matches!(task, Task::Compound(_));
     let running = Box::new(Running {
@@ -265,7 +268,8 @@ fn begin(dbs: &mut [Db], shared: &mut Shared, session: &mut Session, start: Star
         db: if is_compound { usize::MAX } else { session.db },
         limbo: None,
         // What is found further is only read.
-        is_partial: is_taker && keys.is_written() && !finds_further_keys,
+        is_partial: is_taker && keys.is_written() && !finds_further_keys && !is_finder,
+        holds_index: (is_taker || keys.is_written()) && !is_finder,
         keys,
         elsewhere: None,
         finds_further_keys,
@@ -281,7 +285,7 @@ fn begin(dbs: &mut [Db], shared: &mut Shared, session: &mut Session, start: Star
     if running.is_partial {
         hold(dbs, running.id, (running.db, WHOLE), Hold::Read);
     }
-    if is_taker || running.writes() {
+    if running.holds_index {
         hold(dbs, running.id, (running.db, INDEX), Hold::Read);
     }
     running
@@ -494,8 +498,49 @@ impl Engine {
         step.unwrap_or(Step::Done)
     }
 
+    /// Takes what stands for the databases of a job that had to find its keys, all of it or nothing. It waits for that
+    /// behind everybody, and is the youngest of those who hold anything then: nobody who holds keys waits for it.
+    fn take_base(&mut self, running: &mut Running) -> bool {
+        let is_written = running.keys.is_written();
+        let base: Vec<(Place, Hold)> = match &running.keys {
+            KeySource::Places(places) => {
+                let is_base = |&&((_, hash), _): &&(Place, Hold)| hash == INDEX || hash == WHOLE;
+                places.iter().take_while(is_base).copied().collect()
+            }
+            _ => places_of_taker(running.db, is_written).collect(),
+        };
+        let Engine { dbs, shared, .. } = self;
+        for &((index, hash), how) in &base {
+            let Some(db) = dbs.get_mut(index) else { continue };
+            let is_first = !shared.jobs.is_ahead((index, hash), how, u64::MAX);
+            if !is_first || !db.holds.is_free_for(hash, how, running.id) {
+                shared.jobs.wait_as_job(running, (index, hash), how);
+                return false;
+            }
+            shared.jobs.stop_waiting_as_job(running.id, (index, hash));
+        }
+        base.iter().for_each(|&(place, how)| hold(dbs, running.id, place, how));
+        running.ticket = shared.jobs.new_ticket();
+        if matches!(running.keys, KeySource::Places(_)) {
+            running.phase = Phase::Take(base.len());
+        } else {
+            (running.holds_index, running.is_partial) = (true, is_written);
+        }
+        true
+    }
+
     /// Takes keys, those it changes first, until all are held, one is not free, or the slice is over; true: all are.
     fn take_keys(&mut self, running: &mut Running, from: usize, budget: &mut Budget) -> bool {
+        let is_finder = matches!(running.keys, KeySource::Found { .. } | KeySource::Places(_));
+        let mut from = from;
+        if is_finder && from == 0 && !running.holds_index {
+            if !self.take_base(running) {
+                return false;
+            }
+            if let Phase::Take(taken) = running.phase {
+                from = taken;
+            }
+        }
         // The list lives as long as the loop, and the job's fields change meanwhile.
         let args = std::mem::take(&mut running.args);
         let keys = std::mem::take(&mut running.keys);
@@ -653,14 +698,15 @@ impl Engine {
             db.holds.release(WHOLE, Hold::Read);
             jobs.wake((running.db, WHOLE), &mut outbox.wakes);
         }
-        if running.writes() {
-            self.release_index(running);
-        }
+        self.release_index(running);
         true
     }
 
     /// A job no longer minds where its database stands.
-    fn release_index(&mut self, running: &Running) {
+    fn release_index(&mut self, running: &mut Running) {
+        if !std::mem::take(&mut running.holds_index) {
+            return;
+        }
         let Some(db) = self.dbs.get_mut(running.db) else { return };
         db.holds.release(INDEX, Hold::Read);
         let Shared { jobs, outbox, .. } = &mut self.shared;

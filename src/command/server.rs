@@ -142,9 +142,9 @@ fn shutdown(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
         };
     }
     if !options.is_nosave
-        && let Some(busy) = &ctx.engine.busy
+        && let Some(error) = ctx.engine.busy.as_ref().and_then(|busy| busy.error)
     {
-        return Err(CmdError::Text(busy.error));
+        return Err(CmdError::Text(error));
     }
     if options.is_save && !options.is_forced {
         log::warn!("SHUTDOWN SAVE refused: saving is not available yet");

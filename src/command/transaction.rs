@@ -204,9 +204,20 @@ fn exec(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
         return Ok(());
     }
     let (now, db) = (ctx.now, ctx.db_index());
-    let units = transaction.units();
+    let (units, is_exclusive) = (transaction.units(), transaction.is_about_all());
+    let dbs = transaction.dbs().to_vec();
     let commands = transaction.into_commands();
-    ctx.run_compound(Exec { commands, next: 0, inner: None, units, looked_at: 0, db, now })
+    ctx.run_compound(Exec {
+        commands,
+        next: 0,
+        inner: None,
+        units,
+        is_exclusive,
+        looked_at: 0,
+        db,
+        dbs,
+        now,
+    })
 }
 
 /// Keys that the client watches and whose time is over are gone now, and those who watch them learn of it.
@@ -231,11 +242,11 @@ pub(super) fn places_of_exec(
     hasher: &KeyHasher,
 ) -> Vec<(Place, Hold)> {
     let Some(transaction) = &session.transaction else { return Vec::new() };
-    let dbs = std::iter::once(session.db).chain(transaction.dbs().iter().copied());
-    let mut places: Vec<_> = dbs.flat_map(places_of_db).collect();
     if transaction.units() > UNITS_AT_ONCE {
-        return places;
+        let dbs = std::iter::once(session.db).chain(transaction.dbs().iter().copied());
+        return dbs.flat_map(places_of_db).collect();
     }
+    let mut places = Vec::new();
     let mut db = session.db;
     for Queued { found, args } in transaction.commands() {
         let list = args.lend(hasher);
@@ -254,10 +265,14 @@ struct Exec {
     inner: Option<Box<Inner>>,
     /// How many keys they name, or how many they are.
     units: usize,
+    /// A command looks at whole databases: none of them may change meanwhile.
+    is_exclusive: bool,
     /// So many of them have been asked for their keys.
     looked_at: usize,
     /// The database that the next of those works in.
     db: usize,
+    /// The databases that they select.
+    dbs: Vec<usize>,
     /// All of them see this instant.
     now: UnixMillis,
 }
@@ -294,7 +309,8 @@ impl Compound for Exec {
     ) -> Step {
         let around = Around::of(&engine.dbs, &engine.shared);
         if self.looked_at == 0 {
-            places.extend(places_of_db(self.db));
+            let dbs = std::iter::once(self.db).chain(self.dbs.iter().copied());
+            places.extend(dbs.filter(|&db| db < around.db_count).flat_map(places_of_db));
         }
         while let Some(Queued { found, args }) = self.commands.get(self.looked_at) {
             self.looked_at += 1;
@@ -302,7 +318,6 @@ impl Compound for Exec {
             let before = places.len();
             if let Some(db) = selected_by(found, list.args()).filter(|&db| db < engine.dbs.len()) {
                 self.db = db;
-                places.extend(places_of_db(db));
             }
             places.extend(run_jobs::all_places_of(around, self.db, *found, list.args()));
             if budget.spend((places.len() - before).max(1) as u64) {
@@ -314,6 +329,10 @@ impl Compound for Exec {
 
     fn busy(&self) -> Option<&'static str> {
         self.inner.as_ref().and_then(|inner| inner.busy())
+    }
+
+    fn is_exclusive(&self) -> bool {
+        self.is_exclusive && self.next > 0
     }
 
     fn places_len(&self) -> usize {

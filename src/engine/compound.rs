@@ -5,7 +5,7 @@
 //! engine. One that does not end in its first step goes on as a job, and holds the keys it names then.
 use crate::engine::budget::Budget;
 use crate::engine::ctx::{CmdResult, Ctx};
-use crate::engine::engine::Engine;
+use crate::engine::engine::{Busy, Engine};
 use crate::engine::error::CmdError;
 use crate::engine::jobs::{Place, Step};
 use crate::engine::session::Session;
@@ -40,9 +40,20 @@ pub trait Compound: Send {
         Step::Done
     }
 
-    /// What other clients are told between its steps, if none of their commands may run meanwhile.
+    /// What other clients are told between its steps, if their commands are refused meanwhile.
     fn busy(&self) -> Option<&'static str> {
         None
+    }
+
+    /// Whether the commands of others wait between its steps, whatever they are about.
+    fn is_exclusive(&self) -> bool {
+        false
+    }
+
+    /// What is so between its steps, as job `job`.
+    fn beside(&self, job: u32) -> Option<Busy> {
+        let error = self.busy();
+        (error.is_some() || self.is_exclusive()).then_some(Busy { job, error })
     }
 
     /// How much there is to look through for these places. Where it is much the compound finds and takes them in

@@ -98,7 +98,7 @@ pub struct Shared {
     pub listeners: u32,
     /// What keeps commands of all clients from running, as bits of [`restraint`]: 0 but in rare hours.
     pub restraint: u32,
-    /// A script that runs for so long that it was set aside, while others are told so.
+    /// What goes on alone, if something does.
     pub busy: Option<Busy>,
     /// The scripts of EVAL.
     pub scripts: Scripts,
@@ -161,13 +161,14 @@ pub mod restraint {
     pub const FLOODED: u32 = 1 << 3;
 }
 
-/// A script that has been running for longer than `busy-reply-threshold`.
+/// A script that has been running for longer than `busy-reply-threshold`, or a transaction that goes on in slices and
+/// sees whole databases: commands of others do not run meanwhile.
 #[derive(Clone, Debug)]
 pub struct Busy {
     /// Number of the job that it goes on as; nothing else goes on meanwhile.
     pub job: u32,
-    /// What other clients are told.
-    pub error: &'static str,
+    /// What other clients are told; `None`: they wait.
+    pub error: Option<&'static str>,
 }
 
 /// CLIENT PAUSE.
@@ -405,6 +406,9 @@ impl Shared {
         if busy.is_some() || self.busy.is_some() {
             self.jobs.only = busy.as_ref().map(|busy| busy.job);
             self.restrain(restraint::BUSY, busy.is_some());
+            if busy.is_none() {
+                self.jobs.wake_kept(&mut self.outbox.wakes);
+            }
             self.busy = busy;
         }
     }

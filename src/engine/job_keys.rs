@@ -13,7 +13,7 @@ pub const WHOLE: u64 = 0x5eed_0fa1_17ee_a5a5;
 pub const INDEX: u64 = 0x5eed_7a4e_0b5e_55ed;
 
 /// What a job that takes its keys itself needs before it begins; `writes`: it changes some.
-pub fn places_of_taker(db: usize, writes: bool) -> impl Iterator<Item = (Place, Hold)> {
+pub fn places_of_taker(db: usize, writes: bool) -> impl Iterator<Item = (Place, Hold)> + Clone {
     let whole = writes.then_some(((db, WHOLE), Hold::Read));
     std::iter::once(((db, INDEX), Hold::Read)).chain(whole)
 }

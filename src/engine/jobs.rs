@@ -222,6 +222,8 @@ pub struct Running {
     pub finds_further_keys: bool,
     /// Whether others could see it half done.
     pub is_partial: bool,
+    /// Whether it holds what stands for its database's place.
+    pub holds_index: bool,
     /// Unix time in milliseconds as of which it sees its keys: when it held them all.
     pub now: i64,
     /// Time spent on it so far, in ticks.
@@ -241,6 +243,19 @@ pub struct Running {
 }
 
 impl Running {
+    /// Whether it works, or is about to, in what is database `index` now: not before it holds anything.
+    fn is_in(&self, index: usize) -> bool {
+        self.db == index && self.limbo.is_none() && self.holds_anything()
+    }
+
+    fn holds_anything(&self) -> bool {
+        match self.phase {
+            Phase::Find => false,
+            Phase::Take(taken) => taken > 0 || self.holds_index,
+            Phase::Work | Phase::Release(_) => true,
+        }
+    }
+
     /// Whether it changes any of its keys.
     pub fn writes(&self) -> bool {
         self.keys.is_written()
@@ -302,8 +317,10 @@ pub struct Jobs {
     forced_units: Option<u64>,
     /// In tests: slices that may run before jobs stand still; `None`: they never do.
     slices_left: Option<u64>,
-    /// The job that goes on alone, if one does: a script that takes too long.
+    /// The job that goes on alone, if one does.
     pub only: Option<u32>,
+    /// Slots of clients whose commands wait for its end.
+    kept: Vec<usize>,
     /// Jobs ended so far.
     pub ended: u64,
 }
@@ -450,6 +467,16 @@ impl Jobs {
         self.running.remove(at)
     }
 
+    /// The command of a client waits for the end of the job that goes on alone.
+    pub fn keep_waiting(&mut self, client: usize) {
+        self.kept.push(client);
+    }
+
+    /// No job goes on alone any longer: those who waited for that look again.
+    pub fn wake_kept(&mut self, wakes: &mut Vec<usize>) {
+        wakes.append(&mut self.kept);
+    }
+
     /// Whether a job runs other commands.
     pub fn has_compound(&self) -> bool {
         self.running.iter().any(|running| matches!(running.task, Task::Compound(_)))
@@ -470,13 +497,18 @@ impl Jobs {
             return self.running.iter().position(|running| running.id == only);
         }
         self.running.iter().position(|running| match running.phase {
-            Phase::Take(_) => !running.is_blocked && Some(running.ticket) == oldest,
+            Phase::Take(_) if running.holds_anything() => {
+                !running.is_blocked && Some(running.ticket) == oldest
+            }
+            Phase::Take(_) => !running.is_blocked,
             Phase::Find | Phase::Work | Phase::Release(_) => true,
         })
     }
 
     fn oldest_taker(&self) -> Option<u64> {
-        let takers = self.running.iter().filter(|job| matches!(job.phase, Phase::Take(_)));
+        let is_taker =
+            |job: &&Box<Running>| matches!(job.phase, Phase::Take(_)) && job.holds_anything();
+        let takers = self.running.iter().filter(is_taker);
         takers.map(|running| running.ticket).min()
     }
 
@@ -629,14 +661,14 @@ impl Jobs {
 
     /// Whether a job uses a database.
     pub fn uses(&self, db: usize) -> bool {
-        self.running.iter().any(|running| running.db == db && running.limbo.is_none())
+        self.running.iter().any(|running| running.is_in(db))
     }
 
     /// The database at an index was replaced by an empty one while jobs used it: they go on in the old one.
     pub fn keep_for_jobs(&mut self, index: usize, db: Db, now: i64, wakes: &mut Vec<usize>) {
         let place = self.limbo.insert(Limbo { db, users: 0 });
         for running in &mut self.running {
-            if running.db == index && running.limbo.is_none() {
+            if running.is_in(index) {
                 running.limbo = Some(place);
                 self.limbo[place].users += 1;
                 if matches!(running.phase, Phase::Take(_)) {
@@ -667,7 +699,8 @@ impl Jobs {
 
     /// Two databases have changed places.
     pub fn swapped(&mut self, first: usize, second: usize, wakes: &mut Vec<usize>) {
-        for running in self.running.iter_mut().filter(|running| running.limbo.is_none()) {
+        let is_there = |running: &&mut Box<Running>| running.is_in(running.db);
+        for running in self.running.iter_mut().filter(is_there) {
             if running.db == first {
                 running.db = second;
             } else if running.db == second {

@@ -4,6 +4,7 @@
 //! reference). EXEC runs them in `command::transaction`.
 use crate::base::pieces::{Garbage, Progress};
 use crate::engine::session::{Session, restraint};
+use crate::engine::spec::flag;
 use crate::engine::table::Found;
 use crate::proto::args::OwnedArgs;
 
@@ -41,12 +42,17 @@ pub struct Transaction {
     bytes: usize,
     /// A command could not be queued, so EXEC will refuse.
     is_aborted: bool,
+    /// A command looks at whole databases, or moves them.
+    is_about_all: bool,
 }
 
 impl Transaction {
     /// Queues a command that names so many keys. After an error nothing is kept any more: it would not run.
     pub fn push(&mut self, found: Found, args: OwnedArgs, keys: usize) {
         self.flags |= found.command.flags;
+        let is_swap = found.command.name == "swapdb";
+        self.is_about_all |=
+            is_swap || found.command.flags & (flag::READS_ALL | flag::EMPTIES) != 0;
         self.keys += keys;
         self.bytes += args.memory_bytes() + size_of::<Queued>();
         self.commands.push(Queued { found, args });
@@ -70,6 +76,11 @@ impl Transaction {
     /// How many keys they name together, or, where that is more, how many they are.
     pub fn units(&self) -> usize {
         self.keys.max(self.commands.len())
+    }
+
+    /// Whether a command looks at whole databases, or changes where they are.
+    pub fn is_about_all(&self) -> bool {
+        self.is_about_all
     }
 
     /// A command selects this database.

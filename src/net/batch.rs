@@ -477,6 +477,13 @@ fn frame_waits_for(
     dialect: Dialect,
     frame: &[u8],
 ) -> Option<Waiting> {
+    if engine.shared.busy.is_some() {
+        engine.unclaim(session);
+        if let Some(slot) = engine.shared.clients.slot_of(session.id) {
+            engine.shared.jobs.keep_waiting(slot);
+        }
+        return Some(Waiting::Keys);
+    }
     let shared = &engine.shared;
     let is_paused = shared.pause.is_some() && shared.is_paused(dialect::may_write(dialect, frame));
     let lacks_room = shared.eviction.room == Room::Wait && dialect::may_write(dialect, frame);
