@@ -2,7 +2,6 @@
 use crate::command::help;
 use crate::command::spec::flag::{ALLOW_BUSY, LOADING, NOSCRIPT, STALE};
 use crate::command::spec::{Command, Group, category, command, container, doc};
-use crate::engine::config::Opt;
 use crate::engine::ctx::{CmdResult, Ctx};
 use crate::engine::error::CmdError;
 use crate::engine::scripts::{self, BUSY_FUNCTION};
@@ -154,14 +153,14 @@ fn kill(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
     Ok(())
 }
 
+/// DIFFERS: there is no debugger, so that only NO is taken; Redis forks, or stops all clients, for one.
 fn debug(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
-    let _ = Opt::BusyReplyThreshold;
     match args.at(2).to_ascii_lowercase().as_slice() {
         b"no" => {
             ctx.reply.ok();
             Ok(())
         }
-        b"yes" | b"sync" => Err(CmdError::Text("ERR The debugger of scripts is not available yet")),
+        b"yes" | b"sync" => Err(CmdError::Text("ERR The debugger of scripts is not available")),
         _ => Err(CmdError::Text("ERR Use SCRIPT DEBUG YES/SYNC/NO")),
     }
 }
