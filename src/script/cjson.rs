@@ -1,11 +1,12 @@
 //! `cjson`: JSON for scripts, as lua-cjson 2.1.0 in Redis has it, with its settings, errors and number format.
 //!
 //! What is open while a value is read or written stands in a `Vec`, so that no nesting can overflow the stack; only the
-//! outer tables of a value are written by recursion, which is twice as fast. How deep it may be is a setting, 1000 at first; whatever it is set to, what would need more
-//! than [`STACK_SLOTS_MAX`] slots of Lua's stack in Redis is refused with the same error here.
+//! outer tables of a value are written by recursion, which is faster. How deep it may be is a setting, 1000 at first;
+//! whatever it is set to, what would need more than [`STACK_SLOTS_MAX`] slots of Lua's stack in Redis is refused with
+//! the same error here.
 //!
-//! DIFFERS: Lua in Redis hashes strings of 32 bytes and more whole, Lua 5.1 a part of them, so entries with such names may
-//! come in another order.
+//! DIFFERS: Lua in Redis hashes strings of 32 bytes and more whole, Lua 5.1 a part of them, so entries with such names
+//! may come in another order.
 //!
 //! Cost: O(text). A value that is read costs what its tables cost, a value that is written its text alone.
 
