@@ -157,14 +157,14 @@ fn kill(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
     Ok(())
 }
 
+/// DIFFERS: there is no debugger, so that only NO is taken; Redis forks, or stops all clients, for one.
 fn debug(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
-    let _ = Opt::BusyReplyThreshold;
     match args.at(2).to_ascii_lowercase().as_slice() {
         b"no" => {
             ctx.reply.ok();
             Ok(())
         }
-        b"yes" | b"sync" => Err(CmdError::Text("ERR The debugger of scripts is not available yet")),
+        b"yes" | b"sync" => Err(CmdError::Text("ERR The debugger of scripts is not available")),
         _ => Err(CmdError::Text("ERR Use SCRIPT DEBUG YES/SYNC/NO")),
     }
 }

@@ -28,8 +28,8 @@ use crate::script::exchange::{Answer, Done, Event, Exchange, Failed, Task, Words
 use crate::script::interpreter::Interpreter;
 use crate::script::shebang::{self, Flags};
 
-const KILLED_SCRIPT: &str = "ERR Script killed by user with SCRIPT KILL...";
-const KILLED_FUNCTION: &str = "ERR Script killed by user with FUNCTION KILL...";
+/// What a script is told that was ended; a function too.
+const KILLED: &str = "ERR Script killed by user with SCRIPT KILL...";
 
 /// What is run.
 pub(super) enum Target {
@@ -375,11 +375,7 @@ impl Compound for ScriptRun {
             Event::Done(Done::Missing)
         } else if engine.shared.scripts.slow.as_ref().is_some_and(|slow| slow.is_killed) {
             log::warn!("Lua script killed by user with SCRIPT KILL.");
-            interpreter.answer(Answer::Kill(if self.is_eval() {
-                KILLED_SCRIPT
-            } else {
-                KILLED_FUNCTION
-            }))
+            interpreter.answer(Answer::Kill(KILLED))
         } else {
             interpreter.answer(Answer::Go)
         };

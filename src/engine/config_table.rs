@@ -50,7 +50,6 @@ const AOF: Effect = Stored("the append-only file");
 const REPLICATION: Effect = Stored("replication");
 const CLUSTER: Effect = Stored("cluster");
 const TLS: Effect = Stored("TLS");
-const LUA: Effect = Stored("scripts");
 const MODULES: Effect = Stored("modules");
 const DEFRAG: Effect = Moot("sparse pages are always compacted, in slices");
 const PROCESS: Effect = Stored("process management");
@@ -253,7 +252,7 @@ options! {
         "Classes of events published to clients, as letters.";
 }
 "Scripts" {
-    BusyReplyThreshold "busy-reply-threshold" | "lua-time-limit": int(0, LONG_MAX, 5000), 0, LUA,
+    BusyReplyThreshold "busy-reply-threshold" | "lua-time-limit": int(0, LONG_MAX, 5000), 0, Now,
         "Milliseconds after which others are told that a script is busy.";
 }
 "Snapshots" {

@@ -1,9 +1,9 @@
 //! The libraries of functions with the interpreter that holds what they registered.
 //!
-//! An interpreter may be lost: it belongs to the thread that made it (`script::shelf`). The code of the libraries is what
-//! counts, so a new interpreter is given all of them again before it is used. Between its uses it stands on its shelf;
-//! while a function runs it is with whoever runs it, and nothing here changes, since no command that changes libraries
-//! may be called from one.
+//! An interpreter may be lost: it belongs to the thread that made it (`script::shelf`). The code of the libraries is
+//! what counts, so a new interpreter is given all of them again before it is used. Between its uses it stands on its
+//! shelf; while a function runs it is with whoever runs it, and nothing here changes, since no command that changes
+//! libraries may be called from one.
 use std::time::Duration;
 
 use crate::base::clock::Clock;

@@ -1,8 +1,12 @@
 //! `cjson`: JSON for scripts, as lua-cjson 2.1.0 in Redis has it, with its settings, errors and number format.
 //!
-//! Nothing here recurses: what is open while a value is read or written stands in a `Vec`, so that no nesting can
-//! overflow the stack. How deep it may be is a setting, 1000 at first; whatever it is set to, what would need more
-//! than [`STACK_SLOTS_MAX`] slots of Lua's stack in Redis is refused with the same error here.
+//! What is open while a value is read or written stands in a `Vec`, so that no nesting can overflow the stack; only the
+//! outer tables of a value are written by recursion, which is faster. How deep it may be is a setting, 1000 at first;
+//! whatever it is set to, what would need more than [`STACK_SLOTS_MAX`] slots of Lua's stack in Redis is refused with
+//! the same error here.
+//!
+//! DIFFERS: Lua in Redis hashes strings of 32 bytes and more whole, Lua 5.1 a part of them, so entries with such names
+//! may come in another order.
 //!
 //! Cost: O(text). A value that is read costs what its tables cost, a value that is written its text alone.
 
@@ -71,9 +75,8 @@ fn module(lua: &Lua, next: Function) -> mlua::Result<Table> {
     let encode = lua.create_function(move |lua, values: MultiValue| {
         let arguments = Arguments::new(lua, values);
         arguments.check(arguments.count() == 1, 1, "expected 1 argument")?;
-        let mut encoder =
-            Encoder { lua, next: &next, settings: shared.get(), out: Vec::new(), open: Vec::new() };
-        encoder.run(arguments.value(1))?;
+        let mut encoder = Encoder::new(lua, &next, shared.get());
+        encoder.run(&arguments.value(1))?;
         lua.create_string(&encoder.out)
     })?;
     table.raw_set("encode", encode)?;
@@ -380,21 +383,83 @@ enum Writing {
     Object { table: Table, key: Value },
 }
 
+/// So many tables within tables are written by recursion. Each takes one of the 200 calls that Lua allows C.
+const RECURSION_MAX: usize = 16;
+
 struct Encoder<'l> {
     lua: &'l Lua,
     next: &'l Function,
     settings: Settings,
     out: Vec<u8>,
+    /// Tables being written by recursion.
+    depth: usize,
+    /// Tables within those being written without.
     open: Vec<Writing>,
+    /// What is wrong. It becomes an error where the place in the script can be told, which is outside of all walks.
+    failure: Option<String>,
 }
 
-impl Encoder<'_> {
-    fn run(&mut self, value: Value) -> mlua::Result<()> {
-        self.write(value)?;
-        while let Some(writing) = self.open.pop() {
-            if self.out.len() > TEXT_LEN_MAX {
-                return Err(Error::MemoryError("not enough memory".to_owned()));
+impl<'l> Encoder<'l> {
+    fn new(lua: &'l Lua, next: &'l Function, settings: Settings) -> Encoder<'l> {
+        let (out, open) = (Vec::new(), Vec::new());
+        Encoder { lua, next, settings, out, depth: 0, open, failure: None }
+    }
+
+    fn run(&mut self, value: &Value) -> mlua::Result<()> {
+        self.write(value).map_err(|error| match self.failure.take() {
+            Some(text) => fail(self.lua, text),
+            None => error,
+        })
+    }
+
+    /// Writes a value, with all that is in it.
+    fn write(&mut self, value: &Value) -> mlua::Result<()> {
+        let Value::Table(table) = value else { return self.write_scalar(value) };
+        if self.depth == RECURSION_MAX {
+            self.begin_table(table)?;
+            return self.write_open();
+        }
+        self.check_size()?;
+        self.check_depth()?;
+        let len = self.array_len(table)?;
+        self.depth += 1;
+        if len > 0 {
+            self.write_array(table, len)?
+        } else {
+            self.write_object(table)?
+        }
+        self.depth -= 1;
+        Ok(())
+    }
+
+    fn write_array(&mut self, table: &Table, len: i32) -> mlua::Result<()> {
+        self.out.push(b'[');
+        for index in 1..=len {
+            if index > 1 {
+                self.out.push(b',');
+                self.check_size()?;
             }
+            self.write(&table.raw_get(index)?)?;
+        }
+        self.out.push(b']');
+        Ok(())
+    }
+
+    fn write_object(&mut self, table: &Table) -> mlua::Result<()> {
+        let mut is_first = true;
+        self.out.push(b'{');
+        table.for_each(|key: Value, value: Value| {
+            self.write_key(&key, std::mem::take(&mut is_first))?;
+            self.write(&value)
+        })?;
+        self.out.push(b'}');
+        Ok(())
+    }
+
+    /// Writes what is open to its end.
+    fn write_open(&mut self) -> mlua::Result<()> {
+        while let Some(writing) = self.open.pop() {
+            self.check_size()?;
             match writing {
                 Writing::Array { index, len, .. } if index >= len => self.out.push(b']'),
                 Writing::Array { table, index, len } => {
@@ -403,7 +468,7 @@ impl Encoder<'_> {
                     }
                     let value = table.raw_get(index + 1)?;
                     self.open.push(Writing::Array { table, index: index + 1, len });
-                    self.write(value)?;
+                    self.begin(&value)?;
                 }
                 Writing::Object { table, key } => self.write_entry(table, key)?,
             }
@@ -419,45 +484,59 @@ impl Encoder<'_> {
             self.out.push(b'}');
             return Ok(());
         }
+        self.write_key(&key, is_first)?;
+        self.open.push(Writing::Object { table, key });
+        self.begin(&value)
+    }
+
+    fn write_key(&mut self, key: &Value, is_first: bool) -> mlua::Result<()> {
         if !is_first {
             self.out.push(b',');
         }
-        match &key {
+        match key {
             Value::String(text) => write_string(&mut self.out, &text.as_bytes()),
             Value::Integer(_) | Value::Number(_) => {
                 self.out.push(b'"');
-                self.write_number(&key)?;
+                self.write_number(key)?;
                 self.out.push(b'"');
             }
-            _ => return Err(self.refuse(&key, "table key must be a number or string")),
+            _ => return Err(self.refuse(key, "table key must be a number or string")),
         }
         self.out.push(b':');
-        self.open.push(Writing::Object { table, key });
-        self.write(value)
+        Ok(())
     }
 
     /// Writes a value, or opens the table it is.
-    fn write(&mut self, value: Value) -> mlua::Result<()> {
-        match &value {
+    fn begin(&mut self, value: &Value) -> mlua::Result<()> {
+        match value {
+            Value::Table(table) => self.begin_table(table),
+            scalar => self.write_scalar(scalar),
+        }
+    }
+
+    fn begin_table(&mut self, table: &Table) -> mlua::Result<()> {
+        self.check_depth()?;
+        let len = self.array_len(table)?;
+        let table = table.clone();
+        if len > 0 {
+            self.out.push(b'[');
+            self.open.push(Writing::Array { table, index: 0, len });
+        } else {
+            self.out.push(b'{');
+            self.open.push(Writing::Object { table, key: Value::Nil });
+        }
+        Ok(())
+    }
+
+    fn write_scalar(&mut self, value: &Value) -> mlua::Result<()> {
+        match value {
             Value::String(text) => write_string(&mut self.out, &text.as_bytes()),
-            Value::Integer(_) | Value::Number(_) => self.write_number(&value)?,
+            Value::Integer(_) | Value::Number(_) => self.write_number(value)?,
             Value::Boolean(true) => self.out.extend_from_slice(b"true"),
             Value::Boolean(false) => self.out.extend_from_slice(b"false"),
             Value::Nil => self.out.extend_from_slice(b"null"),
             Value::LightUserData(pointer) if pointer.0.is_null() => {
                 self.out.extend_from_slice(b"null");
-            }
-            Value::Table(table) => {
-                self.check_depth()?;
-                let table = table.clone();
-                let len = self.array_len(&table)?;
-                if len > 0 {
-                    self.out.push(b'[');
-                    self.open.push(Writing::Array { table, index: 0, len });
-                } else {
-                    self.out.push(b'{');
-                    self.open.push(Writing::Object { table, key: Value::Nil });
-                }
             }
             other => return Err(self.refuse(other, "type not supported")),
         }
@@ -485,50 +564,74 @@ impl Encoder<'_> {
     }
 
     /// How many elements a table has as an array: the greatest index. 0 or less: it is an object.
-    fn array_len(&self, table: &Table) -> mlua::Result<i32> {
-        let (mut max, mut count) = (0i32, 0i32);
-        for entry in table.pairs::<Value, Value>() {
-            let index = match entry?.0 {
+    fn array_len(&mut self, table: &Table) -> mlua::Result<i32> {
+        let (mut max, mut count, mut is_object) = (0i32, 0i32, false);
+        // Of a value this reads no more than whether it is false, which costs nothing.
+        let walked = table.for_each(|key: Value, _: bool| {
+            let index = match key {
                 Value::Integer(index) => index as f64,
                 Value::Number(index) => index,
-                _ => return Ok(-1),
+                _ => 0.0,
             };
             if index < 1.0 || index.floor() != index {
-                return Ok(-1);
+                is_object = true;
+                // Any error ends the walk; this one allocates nothing.
+                return Err(Error::StackError);
             }
             if index > f64::from(max) {
                 // Beyond an int it becomes negative, and the table an object: so it is in Redis.
                 max = to_int(index);
             }
             count = count.wrapping_add(1);
+            Ok(())
+        });
+        if is_object {
+            return Ok(-1);
         }
+        walked?;
         let Settings { sparse_ratio: ratio, sparse_safe: safe, .. } = self.settings;
         if ratio > 0 && max > count.wrapping_mul(ratio) && max > safe {
             if !self.settings.converts_sparse {
-                return Err(fail(self.lua, "Cannot serialise table: excessively sparse array"));
+                return Err(
+                    self.fail("Cannot serialise table: excessively sparse array".to_owned())
+                );
             }
             return Ok(-1);
         }
         Ok(max)
     }
 
-    fn check_depth(&self) -> mlua::Result<()> {
-        let depth = self.open.len() + 1;
+    fn check_size(&self) -> mlua::Result<()> {
+        if self.out.len() <= TEXT_LEN_MAX {
+            return Ok(());
+        }
+        Err(Error::MemoryError("not enough memory".to_owned()))
+    }
+
+    fn check_depth(&mut self) -> mlua::Result<()> {
+        let depth = self.depth + self.open.len() + 1;
         let slots = |writing: &Writing| match writing {
             Writing::Array { .. } => 1,
             Writing::Object { .. } => 2,
         };
         // The count of slots can only be too many where the depth is more than half of them.
         let is_near = depth * 2 + 4 > STACK_SLOTS_MAX;
-        let is_over = is_near && self.open.iter().map(slots).sum::<usize>() + 4 > STACK_SLOTS_MAX;
+        let open = || self.depth * 2 + self.open.iter().map(slots).sum::<usize>();
+        let is_over = is_near && open() + 4 > STACK_SLOTS_MAX;
         if depth <= self.settings.encode_depth_max as usize && !is_over {
             return Ok(());
         }
-        Err(fail(self.lua, format!("Cannot serialise, excessive nesting ({depth})")))
+        Err(self.fail(format!("Cannot serialise, excessive nesting ({depth})")))
     }
 
-    fn refuse(&self, value: &Value, what: &str) -> Error {
-        fail(self.lua, format!("Cannot serialise {}: {what}", type_name(value)))
+    fn refuse(&mut self, value: &Value, what: &str) -> Error {
+        self.fail(format!("Cannot serialise {}: {what}", type_name(value)))
+    }
+
+    /// Ends it all with this text.
+    fn fail(&mut self, text: String) -> Error {
+        self.failure = Some(text);
+        Error::StackError
     }
 }
 

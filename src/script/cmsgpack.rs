@@ -75,11 +75,10 @@ fn write(out: &mut Vec<u8>, value: &Value, depth: usize) -> mlua::Result<()> {
             }
             Entries::Map(len) => {
                 write_map(out, len);
-                for entry in table.pairs::<Value, Value>() {
-                    let (key, value) = entry?;
+                table.for_each(|key: Value, value: Value| {
                     write(out, &key, depth + 1)?;
-                    write(out, &value, depth + 1)?;
-                }
+                    write(out, &value, depth + 1)
+                })?;
             }
         },
         _ => write_nil(out),
@@ -95,15 +94,17 @@ enum Entries {
 /// What a table is written as, and how many entries it has. O(entries).
 fn entries(table: &Table) -> mlua::Result<Entries> {
     let (mut count, mut max, mut is_array) = (0, 0, true);
-    for entry in table.pairs::<Value, Value>() {
+    // Of a value this reads no more than whether it is false, which costs nothing.
+    table.for_each(|key: Value, _: bool| {
         count += 1;
         if is_array {
-            match index(&entry?.0) {
+            match index(&key) {
                 Some(index) => max = max.max(index),
                 None => is_array = false,
             }
         }
-    }
+        Ok(())
+    })?;
     Ok(if is_array && max == count { Entries::Array(count) } else { Entries::Map(count) })
 }
 

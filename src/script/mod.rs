@@ -23,6 +23,8 @@ pub mod exchange;
 pub mod fail;
 pub mod guest;
 pub mod interpreter;
+#[cfg(test)]
+mod interpreter_tests;
 pub mod json_text;
 pub mod random;
 pub mod redis_table;

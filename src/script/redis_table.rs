@@ -28,8 +28,8 @@ pub fn redis_table<'scope, 'env>(
 ) -> Result<Table> {
     let table = lua.create_table()?;
     let set = |name: &str, function: Function| table.raw_set(name, function);
-    set("call", scope.create_function(|lua, args: Args| guest.call(lua, &args, true))?)?;
-    set("pcall", scope.create_function(|lua, args: Args| guest.call(lua, &args, false))?)?;
+    set("call", scope.create_function(|lua, args: Args| guest.call(lua, args, true))?)?;
+    set("pcall", scope.create_function(|lua, args: Args| guest.call(lua, args, false))?)?;
     set("setresp", scope.create_function(|lua, args: Args| guest.set_resp(lua, &args))?)?;
     set("set_repl", scope.create_function(|lua, args: Args| guest.set_repl(lua, &args))?)?;
     set("acl_check_cmd", scope.create_function(|lua, args: Args| guest.may_run(lua, &args))?)?;
@@ -74,7 +74,7 @@ fn add_log_and_version(lua: &Lua, table: &Table) -> Result<()> {
 
 impl Guest<'_> {
     /// `redis.call` and `redis.pcall`, which differ in what becomes of an error.
-    fn call(&self, lua: &Lua, args: &Args, raises: bool) -> Result<Value> {
+    fn call(&self, lua: &Lua, args: Args, raises: bool) -> Result<Value> {
         if !self.is_running() {
             let text = b"ERR redis.call/pcall can only be called inside a script invocation";
             return Err(fail_table(text, false));
@@ -85,7 +85,10 @@ impl Guest<'_> {
             }
             Ok(Value::Table(error_table(lua, text, is_counted)?))
         };
-        if let Err(text) = self.hand_over(args) {
+        let handed_over = self.hand_over(&args);
+        // Each is a handle of mlua, of which there are some 8,000.
+        drop(args);
+        if let Err(text) = handed_over {
             return error(text, false);
         }
         let text = match self.ask(lua, Event::Call)? {

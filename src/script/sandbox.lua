@@ -86,9 +86,9 @@ function world.setmetatable(t, metatable)
 end
 
 -- An error is a table here; who catches it with pcall gets its text, as before Redis 7.
-local function caught(ok, err, ...)
-    if ok then return ok, err, ... end
-    err = plain(err)
+local function caught(ok, ...)
+    if ok then return ok, ... end
+    local err = plain((...))
     if type(err) == 'table' then
         local text = err.err
         if type(text) == 'string' or type(text) == 'number' then err = text end

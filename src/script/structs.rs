@@ -173,7 +173,9 @@ pub fn read_integer(bytes: &[u8], is_signed: bool, is_big_endian: bool) -> f64 {
     value as i64 as f64
 }
 
-fn pack(lua: &Lua, values: MultiValue) -> mlua::Result<Value> {
+fn pack(lua: &Lua, mut values: MultiValue) -> mlua::Result<Value> {
+    // The library marks the end of its arguments with nil: so is the first one that is missing.
+    values.push_back(Value::Nil);
     let arguments = Arguments::new(lua, values);
     let text = arguments.string(1)?;
     let text = text.as_bytes();

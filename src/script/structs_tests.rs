@@ -51,7 +51,7 @@ fn errors_have_their_place_and_words() {
         ("struct.pack('!3')", "alignment 3 is not a power of 2"),
         ("struct.pack('z', 1)", "bad argument #1 to 'pack' (invalid format option 'z')"),
         ("struct.pack('c3', 'ab')", "bad argument #3 to 'pack' (string too short)"),
-        ("struct.pack('i')", "bad argument #2 to 'pack' (number expected, got no value)"),
+        ("struct.pack('i')", "bad argument #2 to 'pack' (number expected, got nil)"),
         ("struct.unpack('i', 'abc')", "bad argument #2 to 'unpack' (data string too short)"),
         (
             "struct.unpack('i', 'abcd', 0)",
@@ -67,11 +67,7 @@ fn errors_have_their_place_and_words() {
         ),
     ];
     for (code, text) in cases {
-        assert_eq!(
-            error(code).trim_start_matches("runtime error: user_script:1: "),
-            text,
-            "{code}"
-        );
+        assert_eq!(error(code).trim_start_matches("user_script:1: "), text, "{code}");
     }
     assert!(
         error("struct.unpack(string.rep('b', 8000), string.rep('a', 8000))")
@@ -81,14 +77,14 @@ fn errors_have_their_place_and_words() {
 
 proptest! {
     #[test]
-    fn integers_come_back(value in any::<i64>(), size in 1usize..=8, is_big_endian in any::<bool>()) {
+    fn integers_come_back(value in any::<i64>(), size in 1usize..=8, is_big in any::<bool>()) {
         let value = value >> (64 - size * 8);
         let mut out = Vec::new();
-        write_integer(&mut out, value as u64, size, is_big_endian);
+        write_integer(&mut out, value as u64, size, is_big);
         prop_assert_eq!(out.len(), size);
-        prop_assert_eq!(read_integer(&out, true, is_big_endian), value as f64);
+        prop_assert_eq!(read_integer(&out, true, is_big), value as f64);
         let unsigned = value as u64 & (u64::MAX >> (64 - size * 8));
-        prop_assert_eq!(read_integer(&out, false, is_big_endian), unsigned as f64);
+        prop_assert_eq!(read_integer(&out, false, is_big), unsigned as f64);
     }
 
     #[test]
