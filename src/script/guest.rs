@@ -133,6 +133,7 @@ pub fn run(yielder: &Yielder<Answer, Event>, kind: Kind, exchange: Rc<Exchange>,
             "randomseed",
             scope.create_function(|lua, args: MultiValue| guest.seed(lua, &args))?,
         )?;
+        host.raw_set("doomed", scope.create_function(|_, ()| Ok(guest.doom.get().is_some()))?)?;
         let sandbox = sandbox(&lua, &host, kind)?;
         guest.set_hook(&lua, false)?;
         guest.serve(&lua, &sandbox, first);

@@ -8,7 +8,7 @@ local error, type, tostring, rawget, rawset = native.error, native.type, native.
 local next, pairs, pcall, xpcall, select = native.next, native.pairs, native.pcall, native.xpcall, native.select
 local getmetatable, setmetatable, loadstring = native.getmetatable, native.setmetatable, native.loadstring
 local resume, concat, byte = native.coroutine.resume, native.table.concat, native.string.byte
-local plain, changed, missing = host.plain, host.changed, host.missing
+local plain, doomed, changed, missing = host.plain, host.doomed, host.changed, host.missing
 
 local sources = {}    -- shadow -> what is behind it
 local shadows = {}    -- what is behind a shadow -> the shadow
@@ -103,7 +103,12 @@ end
 function world.xpcall(f, ...)
     if select('#', ...) == 0 then error("bad argument #2 to 'xpcall' (value expected)", 2) end
     local handler = ...
-    return xpcall(f, function(err) return handler(plain(err)) end)
+    -- Lua calls a handler without looking at the time: none runs in a script that is being ended.
+    return xpcall(f, function(err)
+        err = plain(err)
+        if doomed() then return err end
+        return handler(err)
+    end)
 end
 
 local function resumed(ok, ...)
