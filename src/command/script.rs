@@ -2,7 +2,6 @@
 use crate::command::help;
 use crate::command::spec::flag::{ALLOW_BUSY, LOADING, NOSCRIPT, STALE};
 use crate::command::spec::{Command, Doc, Group, category, command, container, doc};
-use crate::engine::config::Opt;
 use crate::engine::ctx::{CmdResult, Ctx};
 use crate::engine::error::CmdError;
 use crate::engine::scripts::{self, BUSY_FUNCTION};

@@ -297,7 +297,8 @@ impl Compound for Exec {
         budget: &mut Budget,
     ) -> Result<Step, CmdError> {
         if self.next == 0 && self.is_exclusive && engine.shared.jobs.has_workers() {
-            // What reads keys now holds these, and no database.
+            // What reads keys now holds these, and no database: the next slice looks again.
+            budget.spend(u64::MAX);
             return Ok(Step::More);
         }
         if self.next == 0 {
