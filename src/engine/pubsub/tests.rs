@@ -201,8 +201,8 @@ proptest! {
                     }
                 }
             }
-            for client in 0..CLIENTS {
-                prop_assert!(model.got[client].starts_with(&got[client]));
+            for (client, mine) in got.iter().enumerate() {
+                prop_assert!(model.got[client].starts_with(mine));
                 let of = |kind| model.listens.iter().filter(move |other| (other.0, other.1) == (client, kind));
                 for kind in KINDS {
                     let names: Vec<&[u8]> =
