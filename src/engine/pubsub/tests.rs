@@ -168,7 +168,8 @@ proptest! {
                     prop_assert_eq!(told, is_new);
                     if is_new {
                         model.listens.push(known);
-                        if kind == Kind::Pattern && !model.patterns.iter().any(|other| other == name) {
+                        let is_known = model.patterns.iter().any(|other| other == name);
+                        if kind == Kind::Pattern && !is_known {
                             model.patterns.push(name.to_owned());
                         }
                     }
@@ -188,9 +189,9 @@ proptest! {
                 4 | 5 => {
                     let kind = if kind == Kind::Shard { kind } else { Kind::Channel };
                     let channel = NAMES[which / 3];
-                    let payload = index.to_string();
-                    let count =
-                        pubsub.publish(kind, channel.as_bytes(), Payload::Bytes(payload.as_bytes()));
+                    let text = index.to_string();
+                    let payload = Payload::Bytes(text.as_bytes());
+                    let count = pubsub.publish(kind, channel.as_bytes(), payload);
                     prop_assert_eq!(count, model.publish(kind, channel, index));
                 }
                 _ => {
@@ -201,9 +202,12 @@ proptest! {
                     }
                 }
             }
-            for client in 0..CLIENTS {
-                prop_assert!(model.got[client].starts_with(&got[client]));
-                let of = |kind| model.listens.iter().filter(move |other| (other.0, other.1) == (client, kind));
+            for (client, mine) in got.iter().enumerate() {
+                prop_assert!(model.got[client].starts_with(mine));
+                let of = |kind| {
+                    let listens = model.listens.iter();
+                    listens.filter(move |other| (other.0, other.1) == (client, kind))
+                };
                 for kind in KINDS {
                     let names: Vec<&[u8]> =
                         pubsub.names_of(client, kind).map(|name| name.as_slice()).collect();

@@ -43,13 +43,17 @@ const OPTIONS: &[(&str, &[&str])] = &[
     ("hll-sparse-max-bytes", &["3000", "3000", "50", "0"]),
 ];
 
+/// What is told of keys.
+const EVENTS: &[&str] = &["KEA", "KEAmn", ""];
+
 impl Settings {
     /// Any.
     pub fn choose(random: &mut Random) -> Settings {
+        let events = *pick(random, EVENTS);
         Settings {
             is_resp3: random.below(2) == 0,
             is_sliced: random.below(2) == 0,
-            events: *pick(random, &["KEA", "KEAmn", ""]),
+            events,
             options: OPTIONS.iter().map(|(name, values)| (*name, *pick(random, values))).collect(),
         }
     }
