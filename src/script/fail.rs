@@ -1,8 +1,8 @@
 //! Errors between Rust and Lua.
 //!
 //! A function of ours that fails returns [`fail`] (a string with the place of the call before it, as `luaL_error`
-//! makes one) or [`fail_bare`] (a table with the field `err`, as `redis.call` raises). To Lua such an error is a userdata until
-//! somebody looks: [`plain`] makes the value of it that Redis would have raised.
+//! makes one) or [`fail_table`] (a table with the field `err`, as `redis.call` raises). To Lua such an error is a
+//! userdata until somebody looks: [`plain`] makes the value of it that Redis would have raised.
 use std::fmt;
 
 use mlua::{Error, Lua, LuaString, Result, Table, Value};

@@ -7,8 +7,8 @@ use mlua::{Lua, LuaString, Result, Table, Value};
 
 use crate::proto::reply::{Output, Reply, Resp};
 
-/// What nesting may cost, and what an array and a map inside another cost: it is what Redis reaches, whose Lua has 8,000
-/// slots of stack.
+/// What nesting may cost, and what an array and a map inside another cost: it is what Redis reaches, whose Lua has
+/// 8,000 slots of stack.
 const DEPTH_MAX: usize = 7995;
 const ARRAY_DEPTH: usize = 1;
 const PAIRS_DEPTH: usize = 4;
