@@ -1,7 +1,7 @@
 //! CLUSTER, READONLY, READWRITE and ASKING on a server that is no cluster: each says so.
 //!
-//! Clients and tools ask them to find out (`CLUSTER INFO`, `CLUSTER SLOTS`), and `redis-cli` knows them by COMMAND DOCS,
-//! so they are declared in full. As in Redis without `cluster-enabled`, even HELP is refused.
+//! Clients and tools ask them to find out (`CLUSTER INFO`, `CLUSTER SLOTS`), and `redis-cli` knows them by COMMAND
+//! DOCS, so they are declared in full. As in Redis without `cluster-enabled`, even HELP is refused.
 use crate::command::spec::flag::{ADMIN, FAST, LOADING, NO_ASYNC_LOADING, NOSCRIPT, STALE};
 use crate::command::spec::{Command, Doc, Group, category, command, container, doc};
 use crate::engine::ctx::{CmdResult, Ctx};

@@ -1,14 +1,15 @@
 //! Which keys take the most: what HOTKEYS counts while a session of it is on.
 //! <https://redis.io/docs/latest/commands/hotkeys/>
 //!
-//! Up to three rankings, each a [`TopKeys`] of its own: processor time, bytes on the wire, and how often a key was named.
-//! What a command took is divided among its keys in equal parts. A command without keys counts nowhere. Of a script its
-//! own keys count, of a transaction the keys of each command in it.
+//! Up to three rankings, each a [`TopKeys`] of its own: processor time, bytes on the wire, and how often a key was
+//! named. What a command took is divided among its keys in equal parts. A command without keys counts nowhere. Of a
+//! script its own keys count, of a transaction the keys of each command in it.
 //!
 //! Promise: while no session is on nothing is paid: commands come here only through the branch for those that were
-//! slow (`Thresholds::least_ticks`), which a session opens for all. A session is bounded: [`COUNTERS_PER_KEY`] counters for
-//! each key it is to show, at most 64 of these, so less than 3 MB per ranking with the longest keys, and some 30 KB as a
-//! rule. Cost while it is on: some hundred nanoseconds per command, of which `SAMPLE` leaves a part out.
+//! slow (`Thresholds::least_ticks`), which a session opens for all. A session is bounded: [`COUNTERS_PER_KEY`]
+//! counters for each key it is to show, at most 64 of these, so less than 3 MB per ranking with the longest keys; 53 KB
+//! with ten keys of 15 bytes. Cost while it is on, per key and ranking: 40 ns where the same hundred keys come, 120 ns
+//! where each of ten million may (20 million additions, CPU time). `SAMPLE` leaves a part of that out.
 use crate::base::sys::{CpuOf, CpuTime, cpu_time};
 use crate::engine::engine::Shared;
 use crate::engine::spec::{Command, KeyUse};

@@ -4,9 +4,9 @@
 //! +1700000000.123456 [0 127.0.0.1:51326] "set" "key" "value"
 //! ```
 //!
-//! In the place of the client stands `unix:PATH` for one of a Unix socket, and `lua` for what a script calls. The line is
-//! encoded once and shared. Promise: secrets are not in it. Cost: nothing while nobody monitors;
-//! else the size of the command, so a monitored server is a slower one.
+//! In the place of the client stands `unix:PATH` for one of a Unix socket, and `lua` for what a script calls. The
+//! line is encoded once and shared. Promise: secrets are not in it. Cost: nothing while nobody monitors; else the
+//! size of the command, so a monitored server is a slower one.
 use std::io::Write;
 use std::sync::Arc;
 

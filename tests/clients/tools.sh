@@ -106,11 +106,12 @@ modes() {
 # typed SECONDS KEYS…: types these keys (`\t` is Tab, `\r` Enter) at the prompt of redis-cli, and gives all it printed.
 typed() {
   {
-    sleep 0.4
+    # Until it has read COMMAND DOCS and shows its prompt.
+    sleep 1.5
     for keys in "$@"; do
       # shellcheck disable=SC2059 # the keys are the format
       printf "$keys"
-      sleep 0.2
+      sleep 0.4
     done
     printf 'quit\r'
     sleep 0.2
@@ -190,7 +191,7 @@ further() {
     echo 'return {KEYS[1], ARGV[1]}' >"$file"
     expect "a script from a file" '^k$' "$($cli --eval "$file" k , v | head -1)"
   fi
-  if has eval && [[ $($cli script debug no) == OK ]]; then
+  if has eval && [[ $($cli script debug yes 2>&1) == OK ]]; then
     expect "a debugger of scripts" '\* Stopped at 1, stop reason = step over' "$({ sleep 0.5; printf 'continue\n'; sleep 0.5; } |
       timeout 10 "${cli_words[@]}" --ldb --eval "$file" k , v 2>&1)"
   else

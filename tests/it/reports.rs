@@ -1,10 +1,10 @@
-//! What servers tell about themselves, ours and a real Redis: after the same random histories their reports have the same
-//! fields in the same order, and the same figures where the history alone decides about them.
+//! What servers tell about themselves, ours and a real Redis: after the same random histories their reports have
+//! the same fields in the same order, and the same figures where the history alone decides about them.
 //!
-//! Compared in full: errors, CLIENT filters, COMMAND GETKEYS and LIST, SLOWLOG, calls and failures in INFO commandstats,
-//! errorstats and keyspace. Compared in shape (names, order, kinds of values): all other sections of INFO, CLIENT LIST
-//! and INFO, MEMORY STATS, HELLO. What is ours alone is left out by name. A second client sees it all by MONITOR, whose
-//! lines have to be the same but for times and addresses.
+//! Compared in full: errors, CLIENT filters, COMMAND GETKEYS and LIST, SLOWLOG, calls and failures in INFO
+//! commandstats, errorstats and keyspace. Compared in shape (names, order, kinds of values): all other sections of
+//! INFO, CLIENT LIST and INFO, MEMORY STATS, HELLO. What is ours alone is left out by name. A second client sees it
+//! all by MONITOR, whose lines have to be the same but for times and addresses.
 //!
 //! `REPORTS_SEED=7 REPORTS_ROUNDS=1` plays one round again.
 
