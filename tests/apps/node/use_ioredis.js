@@ -139,7 +139,7 @@ async function streams() {
   equal("XACK", await redis.xack("st", "g", id), 1);
   const reader = connect();
   const waiting = reader.xread("BLOCK", 5000, "STREAMS", "st", "$");
-  await sleep(50);
+  await eventually("a client waits", true, async () => /blocked_clients:1/.test(await redis.info("clients")));
   const next = await redis.xadd("st", "*", "k", "w");
   equal("XREAD BLOCK", await waiting, [["st", [[next, ["k", "w"]]]]]);
   const popping = reader.blpop("q", "q2", 5);

@@ -73,17 +73,19 @@ async def subscriptions():
         async with async_client(protocol=protocol) as client, client.pubsub() as pubsub:
             await pubsub.subscribe("aio:c")
             await pubsub.psubscribe("aio:p*")
-            heard = []
+            heard, confirmed = [], []
 
             async def listen():
                 async for message in pubsub.listen():
+                    confirmed.append(message["type"])
                     if message["type"].endswith("message"):
                         heard.append(message["data"])
                     if message["data"] == "end":
                         return
 
             task = asyncio.create_task(listen())
-            await asyncio.sleep(0.05)
+            while len(confirmed) < 2:
+                await asyncio.sleep(0.01)
             for number in range(300):
                 await client.publish("aio:c" if number % 2 else "aio:pattern", number)
             await client.publish("aio:c", "end")
