@@ -22,6 +22,7 @@ pub fn encode(bytes: &mut Vec<u8>, words: &[&[u8]]) {
 }
 
 /// Key number `index`, of 16 bytes.
+#[allow(dead_code, reason = "not every bench that includes this has keys by number")]
 pub fn key(index: u64) -> Vec<u8> {
     format!("key:{index:012}").into_bytes()
 }

@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use crate::base::block::Block;
 use crate::base::clock::Clock;
 use crate::base::probes;
+use crate::command::claims;
 use crate::command::client_tracking;
 use crate::command::pubsub::{is_publishing, may_run_while_listening, refusal_while_listening};
 use crate::command::run_jobs::{self, Parked};
@@ -92,7 +93,7 @@ impl Engine {
         let resolved = match check(shared, session, args, looked_up) {
             Ok(Verdict::Run(resolved)) => resolved,
             Ok(Verdict::Wait) => {
-                run_jobs::unqueue(shared, session);
+                claims::unqueue(shared, session);
                 return Outcome::Postponed;
             }
             Ok(Verdict::Queue(resolved)) => {
@@ -106,7 +107,7 @@ impl Engine {
                 return Outcome::Done;
             }
         };
-        if shared.jobs.is_active() && !run_jobs::claim(&self.dbs, shared, session, resolved, args) {
+        if shared.jobs.is_active() && !claims::claim(&self.dbs, shared, session, resolved, args) {
             return Outcome::Postponed;
         }
         let Found { id, command, .. } = resolved;

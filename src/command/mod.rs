@@ -4,6 +4,7 @@ mod bit_edit;
 mod bitfield;
 mod bitmap;
 mod bitop;
+mod claims;
 mod client;
 mod client_list;
 mod client_tracking;

@@ -8,6 +8,7 @@
 //! name (keys found by SORT's patterns, keys a script does not declare) may be held by one of them: such jobs are run to
 //! their end first, which takes as long as it takes.
 use crate::base::time::UnixMillis;
+use crate::command::claims;
 use crate::command::client_tracking;
 use crate::command::execute::{self, Outcome, Ran, Request};
 use crate::command::run_jobs::{self, Parked};
@@ -161,7 +162,7 @@ impl Engine {
         let finds_further_keys =
             found.command.keys.iter().any(|spec| matches!(spec.begin, Begin::Unknown));
         if session.nesting == Nesting::Script
-            && (finds_further_keys || !run_jobs::are_free(self, session, found, args))
+            && (finds_further_keys || !claims::are_free(self, session, found, args))
         {
             self.finish_jobs();
         }

@@ -7,9 +7,9 @@
 use crate::base::hash::KeyHasher;
 use crate::base::number::parse_i64;
 use crate::base::time::UnixMillis;
+use crate::command::claims::{self, Around, places_of_db};
 use crate::command::keys::ranges_of;
 use crate::command::nested::Inner;
-use crate::command::run_jobs::{self, Around, places_of_db};
 use crate::command::script_run;
 use crate::command::spec::flag::{ALLOW_BUSY, FAST, LOADING, NOSCRIPT, SKIP_SLOWLOG, STALE};
 use crate::command::spec::{Command, Group, KeySpec, access, category, command, doc};
@@ -262,7 +262,7 @@ fn keys_of(
     found: Found,
     args: Args<'_>,
 ) -> impl Iterator<Item = (Place, Hold)> {
-    let places = run_jobs::all_places_of(around, db, found, args).into_iter();
+    let places = claims::all_places_of(around, db, found, args).into_iter();
     places.filter(|((_, hash), _)| *hash != INDEX && *hash != WHOLE)
 }
 

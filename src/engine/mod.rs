@@ -46,6 +46,7 @@ pub mod notify;
 pub mod outbox;
 pub mod pubsub;
 pub mod redact;
+mod running;
 pub mod scripts;
 pub mod session;
 pub mod slowlog;

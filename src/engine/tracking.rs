@@ -91,7 +91,7 @@ impl Cause {
         let is_broadcast = tracking.mode == Mode::Broadcast;
         match self {
             // What it read before it changed to prefixes it does not hear of.
-            Cause::Changed => !is_broadcast && !(is_own && tracking.is_noloop),
+            Cause::Changed => !(is_broadcast || is_own && tracking.is_noloop),
             Cause::Forgotten => !is_broadcast,
             Cause::Broadcast => is_broadcast,
             Cause::Emptied => true,

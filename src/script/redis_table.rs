@@ -269,7 +269,7 @@ fn integer_of(lua: &Lua, args: &Args, index: usize, function: &str) -> Result<i3
 }
 
 fn error_reply(lua: &Lua, args: Args) -> Result<Table> {
-    let Some(Value::String(text)) = args.get(0).filter(|_| args.len() == 1) else {
+    let Some(Value::String(text)) = args.front().filter(|_| args.len() == 1) else {
         return error_table(lua, b"ERR wrong number or type of arguments", false);
     };
     let text = text.as_bytes();
@@ -278,7 +278,7 @@ fn error_reply(lua: &Lua, args: Args) -> Result<Table> {
 }
 
 fn status_reply(lua: &Lua, args: Args) -> Result<Table> {
-    let Some(Value::String(text)) = args.get(0).filter(|_| args.len() == 1) else {
+    let Some(Value::String(text)) = args.front().filter(|_| args.len() == 1) else {
         return error_table(lua, b"ERR wrong number or type of arguments", false);
     };
     let table = lua.create_table_with_capacity(0, 1)?;
@@ -287,7 +287,7 @@ fn status_reply(lua: &Lua, args: Args) -> Result<Table> {
 }
 
 fn sha1hex(lua: &Lua, args: Args) -> Result<String> {
-    let Some(value) = args.get(0).filter(|_| args.len() == 1) else {
+    let Some(value) = args.front().filter(|_| args.len() == 1) else {
         return Err(fail_table(b"ERR wrong number of arguments", false));
     };
     let text = lua.coerce_string(value.clone())?;
@@ -300,7 +300,7 @@ fn log(lua: &Lua, args: Args) -> Result<()> {
         let text = b"ERR redis.log() requires two arguments or more.";
         return Err(fail_table(text, false));
     }
-    let first = args.get(0).cloned().unwrap_or(Value::Nil);
+    let first = args.front().cloned().unwrap_or(Value::Nil);
     let Some(level) = lua.coerce_number(first)? else {
         return Err(fail_table(b"ERR First argument must be a number (log level).", false));
     };

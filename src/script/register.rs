@@ -56,7 +56,7 @@ fn text(lua: &Lua, value: Value) -> Result<Option<Vec<u8>>> {
 }
 
 fn by_position(lua: &Lua, args: &MultiValue) -> Result<std::result::Result<Given, Wrong>> {
-    let first = args.get(0).cloned().unwrap_or(Value::Nil);
+    let first = args.front().cloned().unwrap_or(Value::Nil);
     let Some(name) = text(lua, first)? else {
         return Ok(Err("first argument to redis.register_function must be a string"));
     };
@@ -67,7 +67,7 @@ fn by_position(lua: &Lua, args: &MultiValue) -> Result<std::result::Result<Given
 }
 
 fn by_name(lua: &Lua, args: &MultiValue) -> Result<std::result::Result<Given, Wrong>> {
-    let Some(Value::Table(table)) = args.get(0) else {
+    let Some(Value::Table(table)) = args.front() else {
         return Ok(Err(
             "calling redis.register_function with a single argument is only applicable to Lua table \
              (representing named arguments).",

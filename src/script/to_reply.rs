@@ -217,7 +217,7 @@ impl Writer<'_> {
 fn truncated(number: f64) -> i64 {
     // 2^63 is the first that does not fit; as i64 it would be clipped to the largest.
     const LIMIT: f64 = 9_223_372_036_854_775_808.0;
-    if number >= -LIMIT && number < LIMIT { number as i64 } else { i64::MIN }
+    if (-LIMIT..LIMIT).contains(&number) { number as i64 } else { i64::MIN }
 }
 
 fn one_line(text: &[u8]) -> Vec<u8> {

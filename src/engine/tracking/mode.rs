@@ -374,10 +374,10 @@ mod tests {
         ) {
             let mut now = tracked(Mode::Broadcast, if has_empty { &[""] } else { &[] });
             for prefix in &known {
-                let is_free = |other: &Box<[u8]>| {
+                let is_free = |other: &&[u8]| {
                     other.is_empty() || !do_overlap(other, prefix.as_bytes())
                 };
-                if now.prefixes.iter().all(is_free) {
+                if now.prefixes.iter().map(|other| &**other).all(|other| is_free(&other)) {
                     now.add_prefix(prefix.as_bytes());
                 }
             }
