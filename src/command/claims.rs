@@ -7,7 +7,7 @@ use crate::command::spec::flag;
 use crate::command::transaction;
 use crate::engine::engine::{Engine, Shared};
 use crate::engine::jobs::{INDEX, KeyRange, KeySource, Place, UNITS_AT_ONCE, WHOLE};
-use crate::engine::session::{Session, Waiting, restraint};
+use crate::engine::session::{Session, Waiting};
 use crate::engine::table::Found;
 use crate::proto::args::Args;
 use crate::store::{Db, Hold};

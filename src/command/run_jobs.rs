@@ -9,15 +9,14 @@ use crate::command::claims::{claim_places, places_in, unqueue};
 use crate::command::execute::{self, Ran};
 use crate::command::keys::ranges_of;
 use crate::command::spec::flag;
-use crate::command::transaction;
 use crate::engine::background::Work;
 use crate::engine::changes::listener;
 use crate::engine::ctx::{CmdResult, Ctx, OtherDbs};
 use crate::engine::engine::{Engine, Shared};
 use crate::engine::error::CmdError;
 use crate::engine::jobs::{
-    Budget, INDEX, Job, KeyRange, KeySource, Parking, Phase, Place, Running, Step, Taking, Task,
-    UNITS_AT_ONCE, WHOLE, places_of_taker,
+    Budget, INDEX, Job, KeySource, Parking, Phase, Place, Running, Step, Taking, Task, WHOLE,
+    places_of_taker,
 };
 use crate::engine::session::{Session, Waiting, restraint};
 use crate::engine::slowlog::ARGUMENTS_MAX;

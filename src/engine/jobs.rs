@@ -24,7 +24,6 @@ use crate::engine::error::CmdError;
 pub use crate::engine::job_keys::{INDEX, KeyRange, KeySource, Place, WHOLE, places_of_taker};
 pub use crate::engine::running::{Parking, Phase, Running, Taking, Task};
 use crate::engine::session::{Address, Nesting, Session};
-use crate::engine::table::Found;
 use crate::proto::args::{Args, OwnedArgs};
 use crate::proto::reply::Output;
 use crate::store::{Db, Hold};

@@ -322,7 +322,7 @@ fn lines_of_a_configuration() {
     );
     assert_eq!(check("a on +nosuch"), Ok(()));
     assert!(check("known on").unwrap_err().contains("Duplicate user found"));
-    assert!(check("a ~* ~b").unwrap_err().starts_with("Error in user declaration '~b': Adding"));
+    assert!(check("b ~* ~b").unwrap_err().starts_with("Error in user declaration '~b': Adding"));
     let load = |text: &str| configured_users(&[line(text)], book(&commands));
     assert_eq!(
         load("a +nosuch").unwrap_err(),
