@@ -139,9 +139,9 @@ pub(super) fn all_places_of(
     places
 }
 
-/// What a command needs, and how, in database `selected`; nothing of one with very many keys, which takes them itself, as
-/// a job. So a client waits either for keys or for whole databases, never for both: those who hold a database would
-/// otherwise wait for a key behind somebody who waits for them.
+/// What a command needs, and how, in database `selected`; nothing of one with very many keys, which takes them
+/// itself, as a job. So a client waits either for keys or for whole databases, never for both: those who hold a
+/// database would otherwise wait for a key behind somebody who waits for them.
 pub(super) fn places_of(
     around: Around,
     selected: usize,

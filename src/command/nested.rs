@@ -5,8 +5,8 @@
 //! comes back as an [`Inner`], which a transaction steps in slices and a script runs to its end.
 //!
 //! Jobs of other clients may be under way. What a transaction names it has for itself before it begins. What it cannot
-//! name (keys found by SORT's patterns, keys a script does not declare) may be held by one of them: such jobs are run to
-//! their end first, which takes as long as it takes.
+//! name (keys found by SORT's patterns, keys a script does not declare) may be held by one of them: such jobs are run
+//! to their end first, which takes as long as it takes.
 use crate::base::time::UnixMillis;
 use crate::command::claims;
 use crate::command::client_tracking;
@@ -168,8 +168,8 @@ impl Engine {
         }
     }
 
-    /// A command of a transaction will read these keys, which its request does not name. Jobs that change one are run to
-    /// their end; those that still take their keys wait for the transaction, once it holds these, too.
+    /// A command of a transaction will read these keys, which its request does not name. Jobs that change one are run
+    /// to their end; those that still take their keys wait for the transaction, once it holds these, too.
     fn need_further(&mut self, db: usize, hashes: &[u64]) {
         for &hash in hashes {
             let is_free = |engine: &Engine| {

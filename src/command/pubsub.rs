@@ -1,8 +1,8 @@
 //! Publish and subscribe: SUBSCRIBE and its like, PUBLISH, PUBSUB.
 //!
 //! Who subscribes or unsubscribes is told of each channel by a message of its own, not by a reply. Many of them are
-//! done in slices; what was told so far then leaves ahead of the rest, so that a message to a channel never comes before
-//! the word that it is listened to.
+//! done in slices; what was told so far then leaves ahead of the rest, so that a message to a channel never comes
+//! before the word that it is listened to.
 use crate::base::glob::{Case, glob_match};
 use crate::command::help;
 use crate::command::spec::access::NOT_KEY;

@@ -1,9 +1,9 @@
 //! Jobs and the checklist: how a command becomes a job, and how jobs go on between turns.
 //!
-//! The order for one command: `claims::claim` (may it run beside the jobs there are?) → handler → `park` (it turned out long)
-//! → slices by `Engine::run_jobs` → `finish` (reply, statistics). A parked job holds its keys from the moment its
-//! handler returned, so nothing can come between; one with very many keys takes them first, and begins its work only
-//! with all of them.
+//! The order for one command: `claims::claim` (may it run beside the jobs there are?) → handler → `park` (it turned
+//! out long) → slices by `Engine::run_jobs` → `finish` (reply, statistics). A parked job holds its keys from the
+//! moment its handler returned, so nothing can come between; one with very many keys takes them first, and begins its
+//! work only with all of them.
 use crate::base::probes;
 use crate::command::claims::{claim_places, places_in, unqueue};
 use crate::command::execute::{self, Ran};

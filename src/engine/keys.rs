@@ -261,8 +261,8 @@ pub fn xread_keys(args: Args<'_>, found: &mut Vec<KeyUse>) {
 mod tests {
     use super::*;
     use crate::base::hash::KeyHasher;
-    use crate::command::spec::{Group, KeyFinder, command};
     use crate::engine::ctx::{CmdResult, Ctx};
+    use crate::engine::spec::{Group, KeyFinder, command};
     use crate::proto::args::OwnedArgs;
 
     fn handler(_ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {

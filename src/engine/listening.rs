@@ -86,8 +86,8 @@ impl Ctx<'_> {
     }
 
     /// Puts the messages under way to the client itself here, if it listens to anything.
-    // DIFFERS: what changes by its own command a client of RESP3 is told before the reply, what the command looked up in
-    // vain or found expired behind it. In Redis 7.0 that depends on the command, and may be inside of the reply.
+    // DIFFERS: what changes by its own command a client of RESP3 is told before the reply, what the command looked up
+    // in vain or found expired behind it. In Redis 7.0 that depends on the command, and may be inside of the reply.
     #[inline]
     pub fn hear(&mut self) {
         let is_due = self.client.subscriptions.is_any() && !self.engine.pubsub.is_idle();
@@ -117,8 +117,8 @@ impl Ctx<'_> {
         self.client.pushed.extend_from_slice(&pushed.to_bytes());
     }
 
-    /// Sends what was pushed since `mark` ahead of the rest, so that messages that come between slices of a command stand
-    /// behind it.
+    /// Sends what was pushed since `mark` ahead of the rest, so that messages that come between slices of a command
+    /// stand behind it.
     pub fn send_ahead(&mut self, mark: Mark) {
         let Some(slot) = self.slot() else { return };
         let mut ahead = self.reply.output().split_off(mark).to_bytes();

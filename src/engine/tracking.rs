@@ -350,8 +350,8 @@ impl Shared {
         true
     }
 
-    /// Writes what waits for a client to the end of its output: to be called where its reply is complete, before it goes
-    /// back to the registry.
+    /// Writes what waits for a client to the end of its output: to be called where its reply is complete, before it
+    /// goes back to the registry.
     #[cold]
     pub fn settle_pending(&mut self, session: &mut Session, out: &mut Output) {
         if session.waiting == Some(Waiting::Job) {

@@ -1,9 +1,9 @@
 //! Published messages on their way to outputs, in slices.
 //!
 //! Handing a message to a client costs little; that its socket has to be written to costs some 5 us. So what a turn's
-//! commands publish goes out in place as long as that makes few connections dirty ([`IN_PLACE_COST_MAX`]); the rest goes
-//! batch by batch at the end of turns, each batch written to its sockets at once, until the slice is spent: others are
-//! served between. The order is that of publishing, for every client ([`Pubsub`]).
+//! commands publish goes out in place as long as that makes few connections dirty ([`IN_PLACE_COST_MAX`]); the rest
+//! goes batch by batch at the end of turns, each batch written to its sockets at once, until the slice is spent:
+//! others are served between. The order is that of publishing, for every client ([`Pubsub`]).
 //!
 //! [`Pubsub`]: crate::engine::pubsub::Pubsub
 use std::collections::VecDeque;
@@ -115,8 +115,8 @@ impl Reactor {
         self.check_output_limit(key);
     }
 
-    /// A message to one of many clients stands in its output. To write to all of their sockets at once may take long, so
-    /// beyond what a turn does in place they are written to in slices, at the end of this turn and the next ones.
+    /// A message to one of many clients stands in its output. To write to all of their sockets at once may take long,
+    /// so beyond what a turn does in place they are written to in slices, at the end of this turn and the next ones.
     pub(super) fn flush_soon_or_later(&mut self, key: usize) {
         let Some(conn) = self.conns.get_mut(key).filter(|conn| !conn.is_dirty) else { return };
         if self.letters.cost < IN_PLACE_COST_MAX {

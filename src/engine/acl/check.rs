@@ -1,7 +1,7 @@
 //! What the rest of the server asks: may this client do that?
 //!
-//! Nobody asks about a client whose user may do everything: the bit `ACL` of its session says so. Cost of a check: a bit
-//! for the command; to find the keys, and one glob match per key and pattern where not all are allowed.
+//! Nobody asks about a client whose user may do everything: the bit `ACL` of its session says so. Cost of a check: a
+//! bit for the command; to find the keys, and one glob match per key and pattern where not all are allowed.
 use super::denials::{Context, Entry, Reason};
 use super::user::{Asked, Channels, Denial, User};
 use crate::engine::client_line;

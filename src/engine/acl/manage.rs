@@ -73,8 +73,8 @@ impl Shared {
         session.restrain(restraint::ACL, !self.acl.is_unrestricted(session.user.as_ref()));
     }
 
-    /// A client says who it is. Where that is wrong it stays who it was, and the log gets an entry. `command` is what it
-    /// sent.
+    /// A client says who it is. Where that is wrong it stays who it was, and the log gets an entry. `command` is what
+    /// it sent.
     pub fn authenticate(
         &mut self,
         session: &mut Session,

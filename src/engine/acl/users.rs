@@ -102,8 +102,8 @@ impl Acl {
         self.accounts.get(identity.place).filter(|found| Arc::ptr_eq(&found.identity, identity))
     }
 
-    /// Who a client is from now on that gave this name and this password: the user's identity, `None` for `default`. The
-    /// error: there is no such user, he is off, or the password is wrong.
+    /// Who a client is from now on that gave this name and this password: the user's identity, `None` for `default`.
+    /// The error: there is no such user, he is off, or the password is wrong.
     pub fn authenticate(
         &self,
         name: &[u8],

@@ -1,3 +1,4 @@
+//! Topics against a naive model, and deliveries in slices.
 use proptest::prelude::*;
 
 use super::*;
