@@ -1,7 +1,7 @@
 //! A set of numbers that never stalls: what was chosen before, when members are drawn at random without repetition.
 //!
-//! For elements that have ids in no order, as those of a set; where they have ranks, as in a sorted set, `shuffle` needs
-//! no memory.
+//! For elements that have ids in no order, as those of a set; where they have ranks, as in a sorted set, `shuffle`
+//! needs no memory.
 //!
 //! Cost: O(1) per number; a set of std would grow by moving everything at once.
 use super::table::Table;

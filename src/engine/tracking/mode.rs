@@ -397,7 +397,8 @@ mod tests {
                     }
                 }
             }
-            let request = Request { is_on: true, is_broadcast: true, prefixes, ..Request::default() };
+            let request =
+                Request { is_on: true, is_broadcast: true, prefixes, ..Request::default() };
             let error = request.check(Some(&now)).err();
             let message = error.map(|error| String::from_utf8_lossy(&error.message()).into_owned());
             proptest::prop_assert_eq!(message, wanted);
