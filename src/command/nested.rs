@@ -253,6 +253,10 @@ impl Engine {
         let result = compound.step(self, &mut session, list.args(), &mut running.out, budget);
         let is_over = !matches!(result, Ok(Step::More));
         let busy = if is_over { None } else { compound.beside(running.id) };
+        if busy.as_ref().is_some_and(|busy| busy.error.is_some()) {
+            // A script counts no units: the slice is over when it says so.
+            budget.spend(u64::MAX);
+        }
         self.shared.set_busy(busy);
         session.last_command = Some(running.found.id);
         match is_present {

@@ -334,8 +334,9 @@ impl Guest<'_> {
     fn call_function(&self, lua: &Lua, sandbox: &Sandbox, slot: usize) -> Result<Done> {
         let Some(function) = self.functions.get(slot)? else { return Ok(Done::Missing) };
         let (keys, argv) = self.params(lua)?;
+        let function: Function = sandbox.call.call((function, keys, argv))?;
         self.is_running.set(true);
-        let ended = sandbox.call.call((function, keys, argv));
+        let ended = sandbox.xpcall.call((function, &sandbox.handle));
         self.is_running.set(false);
         self.finish(lua, sandbox, ended)
     }
