@@ -91,10 +91,12 @@ pub fn play(script: &Script, target: &mut dyn Target, resp: Resp) -> Outcome {
 /// Makes the server as if it had just started, as far as scripts can tell.
 fn clean(target: &mut dyn Target) -> io::Result<()> {
     let mut line = Line::new(target.connect()?);
-    let commands: [&[&[u8]]; 6] = [
+    let commands: [&[&[u8]]; 8] = [
         &[b"CLIENT", b"UNPAUSE"],
         &[b"CLIENT", b"KILL", b"TYPE", b"normal"],
         &[b"FLUSHALL"],
+        &[b"FUNCTION", b"FLUSH"],
+        &[b"SCRIPT", b"FLUSH"],
         &[b"CONFIG", b"RESETSTAT"],
         &[b"SLOWLOG", b"RESET"],
         &[b"LATENCY", b"RESET"],
