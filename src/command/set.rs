@@ -327,6 +327,8 @@ fn smove(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     let limits = &ctx.engine.limits;
     // First the half that may fail for want of memory.
     let is_new = ctx.db.edit_or_new(target, |set: &mut Set| set.insert(member, limits))??;
+    // What that made is told after what the other half did.
+    let news = std::mem::take(&mut ctx.db.news);
     let is_empty = ctx.db.edit(source, |set: &mut Set| {
         set.remove(member);
         set.is_empty()
@@ -335,6 +337,7 @@ fn smove(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     if is_empty == Some(true) {
         ctx.emptied(source.bytes);
     }
+    ctx.db.news = news;
     if is_new {
         ctx.changed(Event::SAdd, target.bytes);
     }

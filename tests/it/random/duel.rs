@@ -44,7 +44,7 @@ const OPTIONS: &[(&str, &[&str])] = &[
 ];
 
 /// What is told of keys.
-const EVENTS: &[&str] = &["KEA", "KEAn", ""];
+const EVENTS: &[&str] = &["KEA", ""];
 
 impl Settings {
     /// Any.
