@@ -51,7 +51,7 @@ impl Inner {
 
 impl Engine {
     /// Runs one command as a part of what `session.nesting` says, as of `now`. Its reply, or its error, goes to `out`;
-    /// that of a command that goes on to [`Inner::out`].
+    /// that of a command that goes on to `Inner::out`.
     pub fn call_nested(
         &mut self,
         session: &mut Session,
@@ -100,7 +100,7 @@ impl Engine {
         None
     }
 
-    /// Goes on with a nested command; once it is over its whole reply is in [`Inner::out`].
+    /// Goes on with a nested command; once it is over its whole reply is in `Inner::out`.
     pub fn step_inner(
         &mut self,
         session: &mut Session,

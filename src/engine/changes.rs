@@ -85,10 +85,15 @@ impl Ctx<'_> {
         self.engine.tracking.maker = 0;
     }
 
-    /// Says that a key changed besides what its event tells: one that [`Event::modifies`] nothing made it.
+    /// Says that a key changed where its event alone does not say so: to those who watch it or keep copies.
     pub fn modified(&mut self, key: &[u8]) {
         if self.engine.listeners & listener::WATCHED != 0 {
             self.engine.watch.touch(self.db_index(), key);
+        }
+        if self.engine.listeners & listener::TRACKED != 0 {
+            self.engine.tracking.maker = self.client.id;
+            self.engine.key_is_void(key);
+            self.engine.tracking.maker = 0;
         }
         if self.engine.listeners & listener::TRACKED != 0 {
             self.engine.tracking.maker = self.client.id;

@@ -6,7 +6,7 @@
 //! script its own keys count, of a transaction the keys of each command in it.
 //!
 //! Promise: while no session is on nothing is paid: commands come here only through the branch for those that were
-//! slow (`Thresholds::least_ticks`), which a session opens for all. A session is bounded: [`COUNTERS_PER_KEY`]
+//! slow (`Thresholds::least_ticks`), which a session opens for all. A session is bounded: `COUNTERS_PER_KEY`
 //! counters for each key it is to show, at most 64 of these, so less than 3 MB per ranking with the longest keys; 53 KB
 //! with ten keys of 15 bytes. Cost while it is on, per key and ranking: 40 ns where the same hundred keys come, 120 ns
 //! where each of ten million may (20 million additions, CPU time). `SAMPLE` leaves a part of that out.

@@ -1,6 +1,6 @@
 //! `cmsgpack`: MessagePack for scripts, as lua-cmsgpack 0.4.0 in Redis has it.
 //!
-//! A table whose keys are 1 to n is an array, any other a map; below [`NESTING_MAX`] tables within tables nil is
+//! A table whose keys are 1 to n is an array, any other a map; below `NESTING_MAX` tables within tables nil is
 //! written. What is open while items are read stands in a `Vec`: no nesting overflows the stack, and it ends where the
 //! library would run out of slots of Lua's stack. A count of items costs nothing until the items are there.
 
