@@ -11,6 +11,7 @@ use rufous::engine::background::Work;
 use rufous::engine::config::Config;
 use rufous::engine::engine::Engine;
 use rufous::engine::session::{Address, Replies, Session};
+use rufous::engine::spec::flag;
 use rufous::proto::args::{HashHint, OwnedArgs};
 use rufous::proto::reply::{Output, Resp};
 use rufous_fuzz::skip_value;
@@ -51,6 +52,13 @@ fn run(engine: &mut Engine, slot: usize, words: &[Vec<u8>], output: &mut Output)
     let request = Request { buffer, spans, blocks, command: None, hint: HashHint::default() };
     let Some(mut session) = engine.shared.clients.checkout(slot) else { return false };
     let (had_replies, had_resp) = (session.replies, session.resp);
+    // SUBSCRIBE and its like answer with messages, any number of them, and so does EXEC of them.
+    let found = engine.shared.table.find(&words[0]);
+    let queued = session.transaction.as_ref().map_or(0, |transaction| transaction.flags());
+    let flags = found.map_or(0, |found| found.command.flags) | queued;
+    // Who listens hears of what he does himself before its reply.
+    let is_listening = session.subscriptions.is_any() || session.tracking.is_some();
+    let is_pushing = is_listening || flags & flag::MANY_REPLIES != 0;
     output.clear();
     engine.begin_turn();
     let mut started = engine.shared.clock.ticks();
@@ -72,6 +80,7 @@ fn run(engine: &mut Engine, slot: usize, words: &[Vec<u8>], output: &mut Output)
     } else if outcome != Outcome::Postponed
         && had_replies == Replies::On
         && session.replies == Replies::On
+        && !is_pushing
     {
         let bytes = output.to_bytes();
         // HELLO answers in the version it switches to; an error before that in the old one.
@@ -84,7 +93,7 @@ fn run(engine: &mut Engine, slot: usize, words: &[Vec<u8>], output: &mut Output)
     }
     if outcome == Outcome::Postponed {
         assert!(output.is_empty(), "answered and postponed");
-        engine.shared.pause = None;
+        engine.shared.set_pause(None);
     }
     let is_over = session.is_killed
         || session.closes_after_reply
@@ -107,6 +116,18 @@ fn is_bounded(words: &[Vec<u8>]) -> bool {
     let draws = is("SRANDMEMBER") || is("HRANDFIELD") || is("ZRANDMEMBER");
     let grows = is("SETRANGE") || is("SETBIT") || is("BITFIELD");
     let is_big = (grows || draws) && has_big_number();
+    // A script may run for ever; what scripts call has targets of its own.
+    let is_script = [
+        b"eval".as_slice(),
+        b"evalsha",
+        b"eval_ro",
+        b"evalsha_ro",
+        b"fcall",
+        b"fcall_ro",
+        b"function",
+    ]
+    .iter()
+    .any(|other| name.eq_ignore_ascii_case(other));
     let is_config_get = || words.get(1).is_some_and(|word| word.eq_ignore_ascii_case(b"get"));
-    !is_big && (!is_file || is_config_get())
+    !is_big && !is_script && (!is_file || is_config_get())
 }

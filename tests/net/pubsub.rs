@@ -112,7 +112,10 @@ fn who_does_not_read_is_cut_by_the_limit_of_its_class() {
             client.ask(&["PUBLISH", "a", &text]);
             client.ask(&["PUBSUB", "NUMSUB", "a"]).contains("\":0\"")
         });
-        assert_eq!(client.info("client_output_buffer_limit_disconnections"), "1", "{name}");
+        if name == "rufous" {
+            // Redis counts them from 7.2 on.
+            assert_eq!(client.info("client_output_buffer_limit_disconnections"), "1");
+        }
         drop(deaf);
         // The same is no limit for replies.
         client.roundtrip(&["SET", "k", &"x".repeat(200_000)], "+OK");
