@@ -46,17 +46,12 @@ fn claim_databases(dbs: &[Db], shared: &mut Shared, session: &mut Session, args:
     let keys = session.transaction.as_deref().map(|transaction| {
         transaction::places_of_exec(around, session.db, transaction, args.hasher())
     });
-    let is_free = |&((db, hash), hold): &(Place, Hold)| {
-        dbs.get(db).is_none_or(|db| db.holds.is_free_for(hash, hold, NO_JOB))
-    };
-    let are_keys_free = keys.is_none_or(|keys| keys.iter().all(is_free));
-    if are_keys_free || !whole.iter().all(is_free) {
+    let are_free =
+        |places: &[(Place, Hold)]| places.iter().all(|&(place, hold)| is_free(dbs, place, hold));
+    if keys.is_none_or(|keys| are_free(&keys)) || !are_free(&whole) {
         return claim_places(dbs, shared, session, whole);
     }
-    session.waiting = Some(Waiting::Keys);
-    if let Some(slot) = shared.clients.slot_of(session.id) {
-        shared.jobs.keep_waiting(slot);
-    }
+    shared.keep_waiting(session);
     false
 }
 
@@ -89,11 +84,10 @@ pub(super) fn claim_places(
     places: Vec<(Place, Hold)>,
 ) -> bool {
     let ticket = if session.ticket == 0 { u64::MAX } else { session.ticket };
-    let is_free = places.iter().all(|&((db, hash), hold)| {
-        let is_held = dbs.get(db).is_some_and(|db| !db.holds.is_free_for(hash, hold, NO_JOB));
-        !is_held && !shared.jobs.is_ahead((db, hash), hold, ticket)
+    let are_free = places.iter().all(|&(place, hold)| {
+        is_free(dbs, place, hold) && !shared.jobs.is_ahead(place, hold, ticket)
     });
-    if is_free {
+    if are_free {
         // Whom its changes serve comes after the same as it did.
         shared.blocking.set_maker((session.ticket != 0).then_some(session.ticket));
         unqueue(shared, session);
@@ -116,12 +110,16 @@ pub fn unqueue(shared: &mut Shared, session: &mut Session) {
     }
 }
 
+/// Whether no job keeps this place from being held so.
+pub(super) fn is_free(dbs: &[Db], (db, hash): Place, hold: Hold) -> bool {
+    dbs.get(db).is_none_or(|db| db.holds.is_free_for(hash, hold, NO_JOB))
+}
+
 /// Whether no job holds what a command needs.
 pub(super) fn are_free(engine: &Engine, session: &Session, found: Found, args: Args<'_>) -> bool {
     let around = Around::of(&engine.dbs, &engine.shared);
-    all_places_of(around, session.db, found, args).into_iter().all(|((db, hash), hold)| {
-        engine.dbs.get(db).is_none_or(|db| db.holds.is_free_for(hash, hold, NO_JOB))
-    })
+    let mut places = all_places_of(around, session.db, found, args).into_iter();
+    places.all(|(place, hold)| is_free(&engine.dbs, place, hold))
 }
 
 /// As [`places_of`], of very many keys all.

@@ -346,7 +346,8 @@ fn check_restraints(
         && command.flags & flag::ALLOW_BUSY == 0
     {
         let Some(error) = busy.error else {
-            return Ok(wait_for_end(shared, session));
+            shared.keep_waiting(session);
+            return Ok(Verdict::Wait);
         };
         return Err(CmdError::Text(error));
     }
@@ -363,16 +364,6 @@ fn check_restraints(
         return Ok(Verdict::Queue(found));
     }
     Ok(Verdict::Run(found))
-}
-
-/// A transaction that sees whole databases is on its way.
-#[cold]
-fn wait_for_end(shared: &mut Shared, session: &mut Session) -> Verdict {
-    session.waiting = Some(Waiting::Keys);
-    if let Some(slot) = shared.clients.slot_of(session.id) {
-        shared.jobs.keep_waiting(slot);
-    }
-    Verdict::Wait
 }
 
 /// The command or, for a container, the subcommand that is meant.

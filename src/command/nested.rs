@@ -13,18 +13,15 @@ use crate::command::client_tracking;
 use crate::command::execute::{self, Outcome, Ran, Request};
 use crate::command::run_jobs::{self, Parked};
 use crate::command::spec::Begin;
-use crate::engine::ctx::{Ctx, OtherDbs};
+use crate::engine::ctx::with_ctx;
 use crate::engine::engine::Engine;
 use crate::engine::error::CmdError;
 use crate::engine::jobs::{Budget, Parking, Running, Step, Taking, Task, UNITS_AT_ONCE};
 use crate::engine::session::{Nesting, Session, restraint};
 use crate::engine::table::Found;
 use crate::proto::args::{ArgList, Args, OwnedArgs};
-use crate::proto::reply::{Mark, Output, Reply};
+use crate::proto::reply::{Mark, Output};
 use crate::store::Hold;
-
-/// Number of the job that a command is before it is one.
-const NO_JOB: u32 = 0;
 
 /// A nested command that has not ended yet.
 pub struct Inner {
@@ -67,13 +64,10 @@ impl Engine {
         let started = self.shared.clock.ticks();
         let mark = out.mark();
         session.last_command = Some(id);
-        let shared = &mut self.shared;
-        let (db, others) = OtherDbs::around(&mut self.dbs, session.db)?;
-        db.begin(now, shared.is_lfu);
-        db.no_touch = session.is_no_touch;
-        let reply = Reply::new(out, session.resp);
-        let mut ctx = Ctx { db, others, reply, client: session, engine: shared, now };
-        let result = (command.handler)(&mut ctx, args);
+        let (dbs, db) = (&mut self.dbs, session.db);
+        let result = with_ctx(dbs, &mut self.shared, session, db, now, out, |ctx| {
+            (command.handler)(ctx, args)
+        })?;
         let ticks = self.shared.clock.ticks().saturating_sub(started);
         if session.is(restraint::TRACKING) && matches!(result, Err(CmdError::Compound)) {
             client_tracking::note_script(session, command, args);
@@ -114,24 +108,21 @@ impl Engine {
         let args = list.args();
         let result = match &mut inner.task {
             Task::Job(job) => {
-                let shared = &mut self.shared;
-                let Some((db, others)) = OtherDbs::around(&mut self.dbs, session.db) else {
-                    return Step::Done;
-                };
-                db.begin(inner.now, shared.is_lfu);
-                db.no_touch = session.is_no_touch;
-                let reply = Reply::new(&mut inner.out, session.resp);
-                let mut ctx =
-                    Ctx { db, others, reply, client: session, engine: shared, now: inner.now };
-                if inner.is_finding {
-                    let mut hashes = Vec::new();
-                    let step = job.find_further_keys(&mut ctx, args, &mut hashes, budget);
-                    inner.is_finding = step == Step::More;
-                    self.need_further(session.db, &hashes);
+                let (dbs, db) = (&mut self.dbs, session.db);
+                let mut hashes = Vec::new();
+                let is_finding = &mut inner.is_finding;
+                let out = &mut inner.out;
+                let stepped = with_ctx(dbs, &mut self.shared, session, db, inner.now, out, |ctx| {
+                    if !*is_finding {
+                        return job.step(ctx, args, budget);
+                    }
+                    let step = job.find_further_keys(ctx, args, &mut hashes, budget);
+                    *is_finding = step == Step::More;
                     Ok(Step::More)
-                } else {
-                    job.step(&mut ctx, args, budget)
-                }
+                });
+                self.need_further(db, &hashes);
+                let Some(result) = stepped else { return Step::Done };
+                result
             }
             Task::Compound(place) => match place.take() {
                 None => Ok(Step::Done),
@@ -172,13 +163,11 @@ impl Engine {
     /// to their end; those that still take their keys wait for the transaction, once it holds these, too.
     fn need_further(&mut self, db: usize, hashes: &[u64]) {
         for &hash in hashes {
-            let is_free = |engine: &Engine| {
-                engine.dbs.get(db).is_none_or(|db| db.holds.is_free_for(hash, Hold::Read, NO_JOB))
-            };
-            if self.shared.jobs.is_active() && !is_free(self) {
+            let place = (db, hash);
+            if self.shared.jobs.is_active() && !claims::is_free(&self.dbs, place, Hold::Read) {
                 self.finish_jobs();
             }
-            self.shared.jobs.need_further((db, hash));
+            self.shared.jobs.need_further(place);
         }
     }
 

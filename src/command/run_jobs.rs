@@ -11,7 +11,7 @@ use crate::command::keys::ranges_of;
 use crate::command::spec::flag;
 use crate::engine::background::Work;
 use crate::engine::changes::listener;
-use crate::engine::ctx::{CmdResult, Ctx, OtherDbs};
+use crate::engine::ctx::{CmdResult, Ctx, with_ctx};
 use crate::engine::engine::{Engine, Shared};
 use crate::engine::error::CmdError;
 use crate::engine::jobs::{
@@ -23,7 +23,7 @@ use crate::engine::slowlog::ARGUMENTS_MAX;
 use crate::engine::table::Found;
 use crate::engine::verbs::Verb;
 use crate::proto::args::{Args, OwnedArgs};
-use crate::proto::reply::{Output, Reply};
+use crate::proto::reply::Output;
 use crate::store::{Db, Hold};
 
 /// Keys taken or let go of between two looks at the clock.
@@ -449,14 +449,10 @@ impl Engine {
         running: &mut Running,
         work: impl FnOnce(&mut dyn Job, &mut Ctx<'_>, Args<'_>) -> T,
     ) -> Option<T> {
-        let (db, others) = OtherDbs::around(&mut self.dbs, running.db)?;
-        db.begin(running.now, self.shared.is_lfu);
-        db.no_touch = running.session.is_no_touch;
-        let list = running.args.lend(&self.hasher);
-        let reply = Reply::new(&mut running.out, running.session.resp);
-        let client = &mut *running.session;
-        let mut ctx = Ctx { db, others, reply, client, engine: &mut self.shared, now: running.now };
-        Some(work(running.task.job()?, &mut ctx, list.args()))
+        let Running { db, now, args, session, out, task, .. } = running;
+        let (job, list) = (task.job()?, args.lend(&self.hasher));
+        let Engine { dbs, shared, .. } = self;
+        with_ctx(dbs, shared, session, *db, *now, out, |ctx| work(job, ctx, list.args()))
     }
 
     /// `client-output-buffer-limit` while the reply grows: false where the client is cut and nothing else needs the

@@ -9,21 +9,22 @@
 //! own (where BLMOVE moves to) goes to the end of the line with all of them, behind whoever has taken those.
 use std::sync::Arc;
 
+use crate::command::claims;
 use crate::command::execute::{self, Ran};
 use crate::command::keys::ranges_of;
 use crate::command::run_jobs::{self, Parked};
 use crate::command::spec::flag;
 use crate::engine::background::Work;
 use crate::engine::blocking::{NO_TICKET, ReadyKey, WaitEnd};
-use crate::engine::ctx::{CmdResult, Ctx, OtherDbs};
+use crate::engine::ctx::with_ctx;
 use crate::engine::engine::{Engine, Shared};
 use crate::engine::error::CmdError;
 use crate::engine::jobs::{Budget, Place};
 use crate::engine::monitor;
 use crate::engine::session::Session;
-use crate::proto::args::{ArgList, Args};
-use crate::proto::reply::{Output, Reply};
-use crate::store::{Db, Hold, Kind};
+use crate::proto::args::Args;
+use crate::proto::reply::Output;
+use crate::store::{Hold, Kind};
 
 /// Number of the job that a request is before it is one.
 const NO_JOB: u32 = 0;
@@ -173,10 +174,9 @@ impl Engine {
                 }
             }
         }
-        let is_free = places.iter().skip(1).all(|&((db, hash), hold)| {
-            let is_held =
-                self.dbs.get(db).is_some_and(|db| !db.holds.is_free_for(hash, hold, NO_JOB));
-            !is_held && !shared.jobs.is_ahead((db, hash), hold, ready.ticket)
+        let is_free = places.iter().skip(1).all(|&(place, hold)| {
+            claims::is_free(&self.dbs, place, hold)
+                && !shared.jobs.is_ahead(place, hold, ready.ticket)
         });
         (!is_free).then_some(places)
     }
@@ -206,8 +206,11 @@ impl Engine {
         let mut out = Output::default();
         let mark = out.mark();
         session.woken_by = Some(key);
-        let result =
-            run(&mut self.dbs, shared, &mut session, found.command.handler, &lent, &mut out);
+        let (dbs, db) = (&mut self.dbs, session.db);
+        let result = with_ctx(dbs, shared, &mut session, db, now, &mut out, |ctx| {
+            (found.command.handler)(ctx, lent.args())
+        });
+        let result = result.unwrap_or(Ok(()));
         session.woken_by = None;
         let turn_ticks = shared.clock.ticks().saturating_sub(started);
         let ticks = first_ticks + turn_ticks;
@@ -271,24 +274,6 @@ impl Engine {
             jobs.wait_as_serve(ready.id, ready.ticket, &ready.places);
         }
     }
-}
-
-/// Runs a handler for a client.
-fn run(
-    dbs: &mut [Db],
-    shared: &mut Shared,
-    session: &mut Session,
-    handler: fn(&mut Ctx<'_>, Args<'_>) -> CmdResult,
-    list: &ArgList<'_>,
-    out: &mut Output,
-) -> CmdResult {
-    let now = shared.clock.unix_ms();
-    let Some((db, others)) = OtherDbs::around(dbs, session.db) else { return Ok(()) };
-    db.begin(now, shared.is_lfu);
-    db.no_touch = session.is_no_touch;
-    let reply = Reply::new(out, session.resp);
-    let mut ctx = Ctx { db, others, reply, client: session, engine: shared, now };
-    handler(&mut ctx, list.args())
 }
 
 #[cfg(test)]

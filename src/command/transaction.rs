@@ -16,7 +16,7 @@ use crate::command::spec::{Command, Group, KeySpec, access, category, command, d
 use crate::engine::acl;
 use crate::engine::changes::listener;
 use crate::engine::compound::Compound;
-use crate::engine::ctx::{CmdResult, Ctx, Event};
+use crate::engine::ctx::{CmdResult, Ctx};
 use crate::engine::engine::{Engine, Shared};
 use crate::engine::error::CmdError;
 use crate::engine::jobs::{Budget, INDEX, KeySource, Place, Step, UNITS_AT_ONCE, WHOLE};
@@ -83,8 +83,8 @@ const UNWATCH: Command = Command {
 
 /// Whether a command is never queued.
 pub(super) fn is_control(command: &Command) -> bool {
-    let is_own = matches!(command.group, Group::Transactions | Group::Connection);
-    is_own && (may_end(command) || matches!(command.name, "multi" | "watch"))
+    let may_begin = matches!(command.name, "multi" | "watch");
+    may_end(command) || (may_begin && command.group == Group::Transactions)
 }
 
 /// Whether a command may end a transaction: it is not refused for the memory that queueing takes.
@@ -209,20 +209,7 @@ fn exec(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
         return Ok(());
     }
     let (now, db) = (ctx.now, ctx.db_index());
-    let (units, is_exclusive) = (transaction.units(), transaction.is_about_all());
-    let dbs = transaction.dbs().to_vec();
-    let commands = transaction.into_commands();
-    ctx.run_compound(Exec {
-        commands,
-        next: 0,
-        inner: None,
-        units,
-        is_exclusive,
-        looked_at: 0,
-        db,
-        dbs,
-        now,
-    })
+    ctx.run_compound(Exec { transaction, next: 0, inner: None, looked_at: 0, db, now })
 }
 
 /// Keys that the client watches and whose time is over are gone now, and those who watch them learn of it.
@@ -230,8 +217,7 @@ fn expire_watched(ctx: &mut Ctx<'_>) {
     for (index, key) in ctx.engine.watch.keys_of(ctx.client.id) {
         let Some(db) = ctx.db_at(index) else { continue };
         db.peek(db.key(&key));
-        let gone = std::mem::take(&mut db.expired_log);
-        gone.iter().for_each(|key| ctx.engine.deleted(Event::Expired, index, key));
+        ctx.tell_news_of(index);
     }
 }
 
@@ -247,42 +233,39 @@ pub(super) fn places_of_exec(
     }
     let mut places = Vec::new();
     let mut db = selected;
-    for Queued { found, args } in transaction.commands() {
-        let list = args.lend(hasher);
-        db = selected_by(found, list.args()).filter(|&db| db < around.db_count).unwrap_or(db);
-        places.extend(keys_of(around, db, *found, list.args()));
+    for queued in transaction.commands() {
+        db = add_keys(around, db, queued, hasher, &mut places);
     }
     places
 }
 
-/// The keys a command names, without what stands for databases.
-fn keys_of(
+/// Adds the keys a queued command names in database `db`, without what stands for databases; in which database the next
+/// one works.
+fn add_keys(
     around: Around,
     db: usize,
-    found: Found,
-    args: Args<'_>,
-) -> impl Iterator<Item = (Place, Hold)> {
-    let places = claims::all_places_of(around, db, found, args).into_iter();
-    places.filter(|((_, hash), _)| *hash != INDEX && *hash != WHOLE)
+    Queued { found, args }: &Queued,
+    hasher: &KeyHasher,
+    places: &mut Vec<(Place, Hold)>,
+) -> usize {
+    let list = args.lend(hasher);
+    let db = selected_by(found, list.args()).filter(|&db| db < around.db_count).unwrap_or(db);
+    let needed = claims::all_places_of(around, db, *found, list.args()).into_iter();
+    places.extend(needed.filter(|((_, hash), _)| *hash != INDEX && *hash != WHOLE));
+    db
 }
 
 /// EXEC on its way.
 struct Exec {
-    commands: Vec<Queued>,
-    /// The first that has not begun.
+    transaction: Box<Transaction>,
+    /// The first command that has not begun.
     next: usize,
     /// The one that has not ended.
     inner: Option<Box<Inner>>,
-    /// How many keys they name, or how many they are.
-    units: usize,
-    /// A command looks at whole databases: none of them may change meanwhile.
-    is_exclusive: bool,
     /// So many of them have been asked for their keys.
     looked_at: usize,
     /// The database that the next of those works in.
     db: usize,
-    /// The databases that they select.
-    dbs: Vec<usize>,
     /// All of them see this instant.
     now: UnixMillis,
 }
@@ -296,13 +279,13 @@ impl Compound for Exec {
         out: &mut Output,
         budget: &mut Budget,
     ) -> Result<Step, CmdError> {
-        if self.next == 0 && self.is_exclusive && engine.shared.jobs.has_workers() {
+        if self.next == 0 && self.transaction.is_about_all() && engine.shared.jobs.has_workers() {
             // What reads keys now holds these, and no database: the next slice looks again.
             budget.spend(u64::MAX);
             return Ok(Step::More);
         }
         if self.next == 0 {
-            Reply::new(out, session.resp).array(self.commands.len());
+            Reply::new(out, session.resp).array(self.transaction.commands().len());
         }
         let before = std::mem::replace(&mut session.nesting, Nesting::Transaction);
         session.is_blocking_denied = true;
@@ -310,7 +293,7 @@ impl Compound for Exec {
         session.is_blocking_denied = false;
         session.nesting = before;
         if step == Step::Done {
-            let commands = std::mem::take(&mut self.commands);
+            let commands = std::mem::take(&mut *self.transaction).into_commands();
             engine.shared.graveyard.bury_garbage(Box::new(commands));
         }
         Ok(step)
@@ -323,27 +306,23 @@ impl Compound for Exec {
         budget: &mut Budget,
     ) -> Step {
         let around = Around::of(&engine.dbs, &engine.shared);
-        if self.is_exclusive {
+        if self.transaction.is_about_all() {
             // Nobody else goes on once it has begun; until then, if it takes long to, it holds all databases.
             let base = (0..around.db_count).flat_map(places_of_db);
             places.extend(base.map(|(place, _)| (place, Hold::Write)));
             return Step::Done;
         }
         if self.looked_at == 0 {
-            let dbs = std::iter::once(self.db).chain(self.dbs.iter().copied());
+            let dbs = std::iter::once(self.db).chain(self.transaction.dbs().iter().copied());
             let mut dbs: Vec<usize> = dbs.filter(|&db| db < around.db_count).collect();
             dbs.sort_unstable();
             dbs.dedup();
             places.extend(dbs.into_iter().flat_map(places_of_db));
         }
-        while let Some(Queued { found, args }) = self.commands.get(self.looked_at) {
+        while let Some(queued) = self.transaction.commands().get(self.looked_at) {
             self.looked_at += 1;
-            let list = args.lend(&engine.hasher);
             let before = places.len();
-            if let Some(db) = selected_by(found, list.args()).filter(|&db| db < engine.dbs.len()) {
-                self.db = db;
-            }
-            places.extend(keys_of(around, self.db, *found, list.args()));
+            self.db = add_keys(around, self.db, queued, &engine.hasher, places);
             if budget.spend((places.len() - before).max(1) as u64) {
                 return Step::More;
             }
@@ -356,11 +335,11 @@ impl Compound for Exec {
     }
 
     fn is_exclusive(&self) -> bool {
-        self.is_exclusive && self.next > 0
+        self.transaction.is_about_all() && self.next > 0
     }
 
     fn places_len(&self) -> usize {
-        self.units
+        self.transaction.units()
     }
 }
 
@@ -381,7 +360,7 @@ impl Exec {
                 }
                 out.append(inner.out);
             }
-            let Some(Queued { found, args }) = self.commands.get(self.next) else {
+            let Some(Queued { found, args }) = self.transaction.commands().get(self.next) else {
                 return Step::Done;
             };
             self.next += 1;
@@ -398,7 +377,7 @@ impl Exec {
                 continue;
             }
             self.inner = engine.call_nested(session, *found, list.args(), self.now, out);
-            let is_last = self.inner.is_none() && self.next == self.commands.len();
+            let is_last = self.inner.is_none() && self.next == self.transaction.commands().len();
             if budget.spend(1) && !is_last {
                 return Step::More;
             }

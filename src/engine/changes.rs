@@ -69,15 +69,9 @@ impl Ctx<'_> {
     /// Tells all who listen that a key has changed, and before that which keys have expired.
     #[cold]
     pub(super) fn tell_change(&mut self, db: usize, event: Event, key: &[u8]) {
-        if self.db.has_news() {
-            let index = self.db_index();
-            self.engine.tell_news(index, self.db);
-        }
+        self.tell_news_of(self.db_index());
         if db != self.db_index() {
-            let engine = &mut *self.engine;
-            if let Some(other) = self.others.get_mut(db).filter(|other| other.has_news()) {
-                engine.tell_news(db, other);
-            }
+            self.tell_news_of(db);
         }
         self.engine.tracking.maker = self.client.id;
         self.engine.key_changed(db, event, key);
@@ -85,21 +79,23 @@ impl Ctx<'_> {
         self.engine.tracking.maker = 0;
     }
 
+    /// Tells all who listen what database `index` has noted: which keys have expired, which are new or were missed.
+    pub fn tell_news_of(&mut self, index: usize) {
+        let db = match index == self.db_index() {
+            true => Some(&mut *self.db),
+            false => self.others.get_mut(index),
+        };
+        if let Some(db) = db.filter(|db| db.has_news()) {
+            self.engine.tell_news(index, db);
+        }
+    }
+
     /// Says that a key changed where its event alone does not say so: to those who watch it or keep copies.
     pub fn modified(&mut self, key: &[u8]) {
         if self.engine.listeners & listener::WATCHED != 0 {
             self.engine.watch.touch(self.db_index(), key);
         }
-        if self.engine.listeners & listener::TRACKED != 0 {
-            self.engine.tracking.maker = self.client.id;
-            self.engine.key_is_void(key);
-            self.engine.tracking.maker = 0;
-        }
-        if self.engine.listeners & listener::TRACKED != 0 {
-            self.engine.tracking.maker = self.client.id;
-            self.engine.key_is_void(key);
-            self.engine.tracking.maker = 0;
-        }
+        self.tell_trackers(|engine| engine.key_is_void(key));
     }
 
     /// Database `index` is about to lose all its keys: those watched that exist change. O(keys watched in it).
@@ -125,19 +121,21 @@ impl Ctx<'_> {
             }
         }
         for index in [first, second] {
-            let gone = self.db_at(index).map(|db| std::mem::take(&mut db.expired_log));
-            for key in gone.into_iter().flatten() {
-                self.engine.key_changed(index, Event::Expired, &key);
-            }
+            self.tell_news_of(index);
         }
         self.tell_all_void();
     }
 
     /// Tells those who keep copies of keys that all are void.
     pub(super) fn tell_all_void(&mut self) {
+        self.tell_trackers(Shared::all_is_void);
+    }
+
+    /// Tells those who keep copies of keys something that this client made so.
+    fn tell_trackers(&mut self, tell: impl FnOnce(&mut Shared)) {
         if self.engine.listeners & listener::TRACKED != 0 {
             self.engine.tracking.maker = self.client.id;
-            self.engine.all_is_void();
+            tell(self.engine);
             self.engine.tracking.maker = 0;
         }
     }
@@ -170,9 +168,9 @@ pub fn note_gone(dbs: &mut [Db], shared: &mut Shared) {
     if !wants_gone && !is_recording {
         return;
     }
+    let wants_news = shared.wants_news();
     for (index, db) in dbs.iter_mut().enumerate() {
-        db.record_expired = wants_gone;
-        db.record_news = shared.wants_news();
+        (db.record_expired, db.record_news) = (wants_gone, wants_news);
         if db.has_news() {
             shared.tell_news(index, db);
         }

@@ -6,7 +6,7 @@ use crate::base::number;
 use crate::engine::engine::Shared;
 use crate::engine::error::CmdError;
 use crate::engine::session::Session;
-use crate::proto::reply::Reply;
+use crate::proto::reply::{Output, Reply};
 use crate::store::{Db, Detached, Hold};
 
 /// What a handler returns: its reply is written, or the error takes the reply's place.
@@ -175,6 +175,23 @@ impl<'a> Ctx<'a> {
             .chain(std::iter::once(&mut *self.db))
             .chain(self.others.after.iter_mut())
     }
+}
+
+/// Has `work` see what a handler of this client sees at `now` in database `index`; `None`: there is no such database.
+pub fn with_ctx<T>(
+    dbs: &mut [Db],
+    shared: &mut Shared,
+    client: &mut Session,
+    index: usize,
+    now: i64,
+    out: &mut Output,
+    work: impl FnOnce(&mut Ctx<'_>) -> T,
+) -> Option<T> {
+    let (db, others) = OtherDbs::around(dbs, index)?;
+    db.begin(now, shared.is_lfu);
+    db.no_touch = client.is_no_touch;
+    let reply = Reply::new(out, client.resp);
+    Some(work(&mut Ctx { db, others, reply, client, engine: shared, now }))
 }
 
 impl<'a> OtherDbs<'a> {

@@ -23,7 +23,7 @@ use crate::engine::engine::Shared;
 use crate::engine::error::CmdError;
 pub use crate::engine::job_keys::{INDEX, KeyRange, KeySource, Place, WHOLE, places_of_taker};
 pub use crate::engine::running::{Parking, Phase, Running, Taking, Task};
-use crate::engine::session::{Address, Nesting, Session};
+use crate::engine::session::{Address, Nesting, Session, Waiting};
 use crate::proto::args::{Args, OwnedArgs};
 use crate::proto::reply::Output;
 use crate::store::{Db, Hold};
@@ -318,7 +318,7 @@ impl Jobs {
     }
 
     /// The command of a client waits for the end of the job that goes on alone.
-    pub fn keep_waiting(&mut self, client: usize) {
+    fn keep_waiting(&mut self, client: usize) {
         self.kept.push(client);
     }
 
@@ -594,6 +594,15 @@ impl Jobs {
 }
 
 impl Shared {
+    /// The command of a client waits until a job has ended, in no queue.
+    #[cold]
+    pub fn keep_waiting(&mut self, session: &mut Session) {
+        session.waiting = Some(Waiting::Keys);
+        if let Some(slot) = self.clients.slot_of(session.id) {
+            self.jobs.keep_waiting(slot);
+        }
+    }
+
     /// Whether nobody else is there to be served while a long command of this client runs.
     pub fn is_alone(&self, client: &Session) -> bool {
         matches!(client.address, Address::InProcess) && !self.jobs.is_forced()

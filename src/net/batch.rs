@@ -479,10 +479,8 @@ fn frame_waits_for(
 ) -> Option<Waiting> {
     if engine.shared.busy.is_some() {
         engine.unclaim(session);
-        if let Some(slot) = engine.shared.clients.slot_of(session.id) {
-            engine.shared.jobs.keep_waiting(slot);
-        }
-        return Some(Waiting::Keys);
+        engine.shared.keep_waiting(session);
+        return session.waiting;
     }
     let shared = &engine.shared;
     let is_paused = shared.pause.is_some() && shared.is_paused(dialect::may_write(dialect, frame));
