@@ -128,16 +128,26 @@ function world.loadstring(text, name)
     return loadstring(text, name)
 end
 
-function world.load(source, name)
-    if type(source) ~= 'function' then refuse('load', 'function', source) end
+local function gather(source)
     local pieces = {}
     while true do
         local piece = source()
-        if piece == nil or piece == '' then break end
-        if type(piece) ~= 'string' then return nil, 'reader function must return a string' end
+        if type(piece) == 'number' then piece = tostring(piece) end
+        if piece == nil or piece == '' then return concat(pieces) end
+        if type(piece) ~= 'string' then error('reader function must return a string', 4) end
         pieces[#pieces + 1] = piece
     end
-    local text = concat(pieces)
+end
+
+-- What goes wrong in the reader is a result, and by then it is a table as all errors are.
+function world.load(source, name)
+    if type(source) ~= 'function' then refuse('load', 'function', source) end
+    local ok, text = pcall(gather, source)
+    if not ok then
+        text = plain(text)
+        if type(text) == 'string' then text = {err = 'ERR ' .. text} end
+        return nil, text
+    end
     if byte(text) == 27 then return nil, 'bad header in precompiled chunk' end
     return loadstring(text, name or '=(load)')
 end
