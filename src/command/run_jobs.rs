@@ -23,6 +23,7 @@ use crate::engine::slowlog::ARGUMENTS_MAX;
 use crate::engine::table::Found;
 use crate::engine::verbs::Verb;
 use crate::proto::args::{Args, OwnedArgs};
+use crate::proto::limits::REPLY_BUFFER_BYTES;
 use crate::proto::reply::Output;
 use crate::store::{Db, Hold};
 
@@ -461,7 +462,8 @@ impl Engine {
         running.out.seal();
         let limit_bytes = self.shared.config.output_limits().normal.hard_bytes as usize;
         let reply_bytes = running.out.len() + running.task.reply_bytes();
-        if running.is_orphan || limit_bytes == 0 || reply_bytes <= limit_bytes {
+        let counted_bytes = reply_bytes.saturating_sub(REPLY_BUFFER_BYTES);
+        if running.is_orphan || limit_bytes == 0 || counted_bytes < limit_bytes {
             return true;
         }
         self.shared.cut_for_output(running.client);
@@ -585,10 +587,11 @@ impl Engine {
         if let Some(blocked) = self.shared.blocking.remove(slot) {
             self.shared.bury_args(blocked.args);
         }
-        if let Some(id) = self.shared.clients.get(slot).map(|session| session.id)
-            && !self.shared.watch.is_empty()
+        if !self.shared.watch.is_empty()
+            && let Some(mut session) = self.shared.clients.checkout(slot)
         {
-            self.shared.unwatch(id);
+            self.shared.unwatch(&mut session);
+            self.shared.clients.checkin(slot, session);
         }
         if self.shared.listeners & listener::TRACKED != 0 {
             self.shared.forget_tracked(slot);

@@ -146,7 +146,7 @@ fn discard(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
         return Err(CmdError::Text("ERR DISCARD without MULTI"));
     };
     ctx.engine.graveyard.bury_garbage(Box::new(transaction.into_commands()));
-    ctx.engine.unwatch(ctx.client.id);
+    ctx.engine.unwatch(ctx.client);
     ctx.reply.ok();
     Ok(())
 }
@@ -163,6 +163,8 @@ fn watch(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
             ctx.db.peek(args.key(index));
             ctx.engine.watch.watch(ctx.client.id, db, args.at(index));
         }
+        ctx.client.watched_bytes = ctx.engine.watch.memory_bytes(ctx.client.id);
+        ctx.engine.clients.recount(ctx.client);
         ctx.dbs().for_each(|db| db.record_expired = true);
         ctx.engine.listen(listener::WATCHED | listener::RECORDING, true);
     }
@@ -171,16 +173,19 @@ fn watch(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
 }
 
 fn unwatch(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
-    ctx.engine.unwatch(ctx.client.id);
+    ctx.engine.unwatch(ctx.client);
     ctx.reply.ok();
     Ok(())
 }
 
 impl Shared {
     /// A client watches nothing any more.
-    pub fn unwatch(&mut self, client: u64) {
-        self.watch.forget(client);
+    pub fn unwatch(&mut self, client: &mut Session) {
+        self.watch.forget(client.id);
         self.listen(listener::WATCHED, !self.watch.is_empty());
+        if std::mem::take(&mut client.watched_bytes) != 0 {
+            self.clients.recount(client);
+        }
     }
 }
 
@@ -194,7 +199,7 @@ fn exec(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
     }
     let is_dirty = ctx.engine.watch.is_dirty(id);
     if !ctx.engine.watch.is_empty() {
-        ctx.engine.unwatch(id);
+        ctx.engine.unwatch(ctx.client);
     }
     let Some(transaction) = ctx.client.end_transaction() else { return Ok(()) };
     if is_dirty || transaction.is_aborted() {

@@ -510,7 +510,8 @@ fn is_http(buffer: &[u8], spans: &[Span], blocks: &[Block], engine: &Engine) -> 
 /// `client-output-buffer-limit`, checked after each request: a client whose output is above the hard one is cut.
 #[inline(always)]
 fn cut_above_limit(engine: &mut Engine, current: &Current, conn: &mut Conn) {
-    if current.hard_limit_bytes != 0 && current.output.len() > current.hard_limit_bytes {
+    let limit_bytes = current.hard_limit_bytes;
+    if limit_bytes != 0 && current.output.counted_bytes() >= limit_bytes {
         conn.is_dead = true;
         engine.shared.note_output_limit(&current.session);
     }
