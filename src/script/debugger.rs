@@ -176,6 +176,7 @@ impl Debugger {
             return self.say("All breakpoints removed.");
         }
         if line < 0 {
+            // DIFFERS: Redis, moving bytes where it means numbers, damages those behind it.
             let before = self.breakpoints.len();
             self.breakpoints.retain(|&known| Some(known) != line.checked_neg());
             return self.say(match self.breakpoints.len() < before {

@@ -137,7 +137,7 @@ pub fn run(yielder: &Yielder<Answer, Event>, kind: Kind, exchange: Rc<Exchange>,
         })?;
         lua.set_named_registry_value(TICK, tick)?;
         let host = lua.create_table()?;
-        host.raw_set("libraries", libraries_table(&lua, redis_table(&lua, scope, &guest)?)?)?;
+        host.raw_set("libraries", libraries_table(&lua, redis_table(&lua, scope, &guest, kind)?)?)?;
         host.raw_set("nursery", loading_table(&lua, scope, &guest)?)?;
         host.raw_set(
             "random",

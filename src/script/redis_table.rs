@@ -5,7 +5,7 @@ use crate::base::number;
 use crate::proto::reply::{Mark, Resp};
 use crate::script::exchange::{Answer, Event, Words};
 use crate::script::fail::{self, error_table, fail_argument, fail_table, with_code};
-use crate::script::guest::Guest;
+use crate::script::guest::{Guest, Kind};
 use crate::script::reply_to_lua::{error_of, reply_to_lua};
 
 /// As scripts see it: that of the Redis whose behaviour this is.
@@ -25,6 +25,7 @@ pub fn redis_table<'scope, 'env>(
     lua: &Lua,
     scope: &'scope Scope<'scope, 'env>,
     guest: &'env Guest<'env>,
+    kind: Kind,
 ) -> Result<Table> {
     let table = lua.create_table()?;
     let set = |name: &str, function: Function| table.raw_set(name, function);
@@ -36,9 +37,11 @@ pub fn redis_table<'scope, 'env>(
     set("set_repl", scope.create_function(set_repl)?)?;
     let may_run = |lua: &Lua, args: Args| guest.note_failure(guest.may_run(lua, &args));
     set("acl_check_cmd", scope.create_function(may_run)?)?;
-    set("breakpoint", scope.create_function(|_, _: Args| Ok(guest.breakpoint()))?)?;
-    set("debug", scope.create_function(|lua, args: Args| guest.debug(lua, args))?)?;
-    set("replicate_commands", lua.create_function(|_, _: Args| Ok(true))?)?;
+    if kind != Kind::Functions {
+        set("breakpoint", scope.create_function(|_, _: Args| Ok(guest.breakpoint()))?)?;
+        set("debug", scope.create_function(|lua, args: Args| guest.debug(lua, args))?)?;
+        set("replicate_commands", lua.create_function(|_, _: Args| Ok(true))?)?;
+    }
     set("error_reply", scope.create_function(|lua, args: Args| guest.error_reply(lua, args))?)?;
     set("status_reply", scope.create_function(|lua, args: Args| guest.status_reply(lua, args))?)?;
     set("sha1hex", scope.create_function(|lua, args| guest.note_failure(sha1hex(lua, args)))?)?;
@@ -48,6 +51,7 @@ pub fn redis_table<'scope, 'env>(
     table.raw_set("REPL_REPLICA", PROPAGATE_REPLICAS)?;
     table.raw_set("REPL_ALL", PROPAGATE_AOF | PROPAGATE_REPLICAS)?;
     add_log_and_version(lua, &table)?;
+    set("log", scope.create_function(|lua, args| guest.note_failure(log(lua, args)))?)?;
     Ok(table)
 }
 
