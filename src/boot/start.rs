@@ -92,6 +92,7 @@ fn serve(mut config: Config, arguments: &Arguments) -> i32 {
     let result = Reactor::new(engine, listeners).and_then(|mut reactor| {
         reactor.handle_signals()?;
         reactor.on_log_level(logging::set_level);
+        reactor.allow_forks();
         log::info!("Ready to accept connections");
         reactor.run()
     });

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use std::io;
 use std::time::Duration;
 
+use crate::base::c_number::leading_int;
 use crate::base::glob::{Case, glob_match};
 use crate::base::number;
 use crate::command::debug_digest::Digest;
@@ -112,15 +113,6 @@ fn jobs(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
 fn done(ctx: &mut Ctx<'_>) -> CmdResult {
     ctx.reply.ok();
     Ok(())
-}
-
-/// The number a text begins with, as C's `atoi` reads it: 0 where there is none.
-fn leading_int(text: &[u8]) -> i64 {
-    let text = text.trim_ascii_start();
-    let digits_from = usize::from(matches!(text.first(), Some(b'+' | b'-')));
-    let digits = text[digits_from..].iter().take_while(|byte| byte.is_ascii_digit()).count();
-    let number = std::str::from_utf8(&text[..digits_from + digits]).unwrap_or("");
-    number.parse().unwrap_or(0)
 }
 
 /// The number a text begins with, as C's `strtod` reads it: what follows (a line end) does not matter.

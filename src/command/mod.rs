@@ -59,6 +59,7 @@ pub mod run_jobs;
 mod scan;
 mod scan_options;
 mod script;
+mod script_debug;
 mod script_run;
 pub mod serve;
 mod server;

@@ -358,13 +358,24 @@ impl Exec {
     ) -> Step {
         let hasher = engine.hasher.clone();
         loop {
+            // Who is to be closed hears no more replies, and what is left runs at once: nobody may wait for it.
+            let is_leaving = session.closes_after_reply;
             if let Some(mut inner) = self.inner.take() {
+                let mut unlimited = Budget::unlimited();
+                let budget = if is_leaving { &mut unlimited } else { &mut *budget };
                 if engine.step_inner(session, &mut inner, budget) == Step::More {
                     self.inner = Some(inner);
+                    if is_leaving {
+                        continue;
+                    }
                     return Step::More;
                 }
-                out.append(inner.out);
+                if !is_leaving {
+                    out.append(inner.out);
+                }
+                continue;
             }
+            let mark = out.mark();
             let Some(Queued { found, args }) = self.transaction.commands().get(self.next) else {
                 return Step::Done;
             };
@@ -382,6 +393,10 @@ impl Exec {
                 continue;
             }
             self.inner = engine.call_nested(session, *found, list.args(), self.now, out);
+            if is_leaving {
+                out.rewind(mark);
+                continue;
+            }
             let is_last = self.inner.is_none() && self.next == self.transaction.commands().len();
             if budget.spend(1) && !is_last {
                 return Step::More;

@@ -12,6 +12,7 @@ use crate::engine::table::CommandId;
 use crate::engine::tracking::mode::ClientTracking;
 use crate::engine::transaction::Transaction;
 use crate::proto::reply::{Mark, Output, Resp};
+use crate::script::debugger::Debugger;
 
 /// One client.
 #[derive(Clone)]
@@ -78,6 +79,17 @@ pub struct Session {
     pub woken_by: Option<Arc<[u8]>>,
     /// CLIENT TRACKING, while it is on.
     pub tracking: Option<Box<ClientTracking>>,
+    /// SCRIPT DEBUG, while it is on.
+    pub debugging: Option<Box<Debugging>>,
+}
+
+/// How a client's scripts are debugged.
+#[derive(Clone, Debug, Default)]
+pub struct Debugging {
+    /// Here, so that everybody waits and all changes stay, and not in a process of its own.
+    pub is_here: bool,
+    /// What the last one has left: a transaction may run several.
+    pub debugger: Debugger,
 }
 
 /// Bits of [`Session::restraint`].
@@ -268,6 +280,7 @@ impl Session {
             pushed: Vec::new(),
             woken_by: None,
             tracking: None,
+            debugging: None,
         }
     }
 

@@ -181,6 +181,9 @@ impl Reactor {
                 self.mark_dirty(key);
             }
         }
+        if let Some(client) = self.engine.shared.outbox.farewell {
+            self.take_leave(client);
+        }
     }
 
     /// Copies that became void while commands ran whose replies are complete now.

@@ -24,6 +24,7 @@ use crate::engine::session::{Address, Session};
 use crate::engine::stalls::Phase;
 use crate::net::batch::{Batch, Current, SHARE_NANOS};
 use crate::net::conn::Conn;
+use crate::net::debug_line::Debugging;
 use crate::net::deliver::Letters;
 use crate::net::host::{LISTENER_TOKEN, Listeners, NetHost};
 use crate::net::listener::Listener;
@@ -103,6 +104,7 @@ pub struct Reactor {
     set_log_level: Option<fn(LogLevel)>,
     /// CONFIG SET changed something of the network.
     is_changed: Arc<AtomicBool>,
+    pub(super) debugging: Arc<Debugging>,
 }
 
 #[derive(Default)]
@@ -150,12 +152,18 @@ impl Reactor {
             signals: None,
             set_log_level: None,
             is_changed: is_changed.clone(),
+            debugging: Arc::default(),
         };
         let registry = reactor.poll.registry().try_clone()?;
         for listener in listeners {
             reactor.listeners.add(listener, &registry)?;
         }
-        let mut host = NetHost::new(reactor.listeners.clone(), registry, is_changed);
+        let mut host = NetHost::new(
+            reactor.listeners.clone(),
+            registry,
+            is_changed,
+            reactor.debugging.clone(),
+        );
         // Not worth refusing to start: the reason is logged.
         let _ = host.apply_oom_score(&reactor.engine.shared.config);
         reactor.engine.shared.host = Some(Box::new(host));
@@ -173,7 +181,21 @@ impl Reactor {
         let interest = mio::Interest::READABLE;
         self.poll.registry().register(&mut signals, Token(SIGNAL_TOKEN), interest)?;
         self.signals = Some(signals);
+        for signal in [SIGINT, SIGTERM] {
+            // A debugged script, for which the loop stands still, hears of it, too.
+            signal_hook::flag::register(signal, self.debugging.is_stopping.clone())?;
+        }
         Ok(())
+    }
+
+    /// Lets debugged scripts run in processes of their own: the program is the server and nothing else.
+    pub fn allow_forks(&self) {
+        self.debugging.is_forking_allowed.store(true, Ordering::Relaxed);
+    }
+
+    /// What to set before the loop is told to end by [`Reactor::stopper`]: a debugged script may hold it.
+    pub fn stop_flag(&self) -> Arc<AtomicBool> {
+        self.debugging.is_stopping.clone()
     }
 
     /// Ends the loop from another thread, once it is woken. To be called once.
@@ -628,6 +650,9 @@ impl Reactor {
     /// The end: replies leave, sockets close.
     fn leave(&mut self) {
         self.flush_dirty();
+        if let Some(host) = &mut self.engine.shared.host {
+            host.end_children();
+        }
         for listener in self.listeners.lock().iter() {
             if let Some(path) = listener.path() {
                 let _ = std::fs::remove_file(path);

@@ -3,14 +3,16 @@
 //! One scope of mlua spans the loop. The functions made in it may refer to this stack, so that `redis.call` can stop
 //! right where it is; they die with the scope, before the interpreter. The hook that notices the time has to be
 //! `'static` and therefore calls one of them by name.
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
 
 use corosensei::Yielder;
-use mlua::debug::Debug;
+use mlua::debug::{Debug, DebugEvent};
 use mlua::{Error, Function, HookTriggers, Lua, LuaOptions, LuaString, MultiValue, Result};
 use mlua::{StdLib, Table, Thread, Value, VmState};
 
+use crate::base::sys;
+use crate::script::debug_guest::Tools;
 use crate::script::exchange::{Answer, Done, Event, Exchange, Failed, Registration, Task, Texts};
 use crate::script::fail::{self, SANDBOX_CHUNK, fail_table};
 use crate::script::random::Lrand48;
@@ -30,6 +32,8 @@ const TICK: &str = "rufous.tick";
 pub enum Kind {
     /// Those of EVAL.
     Scripts,
+    /// One of EVAL, that is debugged.
+    Debugged,
     /// Libraries of functions.
     Functions,
 }
@@ -45,6 +49,8 @@ pub struct Guest<'y> {
     doom: Rc<Cell<Option<&'static str>>>,
     is_quitting: Cell<bool>,
     is_running: Cell<bool>,
+    /// What the debugger works with, where scripts are debugged.
+    pub tools: OnceCell<Tools>,
     main: Thread,
     functions: Slots,
     registered: RefCell<Option<Vec<Registration>>>,
@@ -100,7 +106,11 @@ struct Sandbox {
 /// The body of the coroutine. Ends when it is told to quit, or at once if there is no memory for an interpreter.
 pub fn run(yielder: &Yielder<Answer, Event>, kind: Kind, exchange: Rc<Exchange>, first: Answer) {
     let libraries = StdLib::TABLE | StdLib::STRING | StdLib::MATH;
-    let lua = match Lua::new_with(libraries, LuaOptions::new()) {
+    let lua = match kind {
+        Kind::Debugged => Ok(sys::lua_with_debug(libraries)),
+        Kind::Scripts | Kind::Functions => Lua::new_with(libraries, LuaOptions::new()),
+    };
+    let lua = match lua {
         Ok(lua) => lua,
         Err(error) => return log::warn!("No interpreter for scripts: {error}"),
     };
@@ -115,15 +125,19 @@ pub fn run(yielder: &Yielder<Answer, Event>, kind: Kind, exchange: Rc<Exchange>,
         doom: Rc::default(),
         is_quitting: Cell::new(false),
         is_running: Cell::new(false),
+        tools: OnceCell::new(),
         main: lua.current_thread(),
         functions,
         registered: RefCell::default(),
     };
     let ended = lua.scope(|scope| {
-        let tick = scope.create_function(|lua, ()| guest.tick(lua))?;
+        let tick = scope.create_function(|lua, is_count| match kind {
+            Kind::Debugged => guest.look(lua, is_count),
+            Kind::Scripts | Kind::Functions => guest.tick(lua),
+        })?;
         lua.set_named_registry_value(TICK, tick)?;
         let host = lua.create_table()?;
-        host.raw_set("libraries", libraries_table(&lua, redis_table(&lua, scope, &guest)?)?)?;
+        host.raw_set("libraries", libraries_table(&lua, redis_table(&lua, scope, &guest, kind)?)?)?;
         host.raw_set("nursery", loading_table(&lua, scope, &guest)?)?;
         host.raw_set(
             "random",
@@ -134,7 +148,12 @@ pub fn run(yielder: &Yielder<Answer, Event>, kind: Kind, exchange: Rc<Exchange>,
             scope.create_function(|lua, args: MultiValue| guest.seed(lua, &args))?,
         )?;
         host.raw_set("doomed", scope.create_function(|_, ()| Ok(guest.doom.get().is_some()))?)?;
+        let getlocal = debug_library(&lua, kind)?;
         let sandbox = sandbox(&lua, &host, kind)?;
+        if let Some(getlocal) = getlocal {
+            let tools = Tools::new(&lua, &sandbox.world, &sandbox.xpcall, getlocal)?;
+            let _ = guest.tools.set(tools);
+        }
         guest.set_hook(&lua, false)?;
         guest.serve(&lua, &sandbox, first);
         Ok(())
@@ -142,6 +161,16 @@ pub fn run(yielder: &Yielder<Answer, Event>, kind: Kind, exchange: Rc<Exchange>,
     if let Err(error) = ended {
         log::warn!("The interpreter of scripts ended: {error}");
     }
+}
+
+/// Takes what the debugger needs of Lua's library of that name, and the library away.
+fn debug_library(lua: &Lua, kind: Kind) -> Result<Option<Function>> {
+    if kind != Kind::Debugged {
+        return Ok(None);
+    }
+    let getlocal = lua.globals().get::<Table>("debug")?.get("getlocal")?;
+    lua.globals().raw_remove("debug")?;
+    Ok(Some(getlocal))
 }
 
 /// The libraries that are not Lua's own.
@@ -161,7 +190,7 @@ fn sandbox(lua: &Lua, host: &Table, kind: Kind) -> Result<Sandbox> {
     host.raw_set("missing", lua.create_function(missing)?)?;
     let handle = lua.create_function(fail::handle)?;
     host.raw_set("handle", &handle)?;
-    if kind == Kind::Scripts {
+    if kind != Kind::Functions {
         host.raw_set("handler", &handle)?;
     }
     let chunk = lua.load(include_str!("sandbox.lua")).set_name(SANDBOX_CHUNK);
@@ -196,9 +225,9 @@ fn missing(lua: &Lua, args: MultiValue) -> Result<()> {
     Err(fail::fail(lua, [before.as_slice(), &name.as_bytes(), b"'"].concat()))
 }
 
-fn hook(lua: &Lua, _: &Debug) -> Result<VmState> {
+fn hook(lua: &Lua, debug: &Debug) -> Result<VmState> {
     let tick: Function = lua.named_registry_value(TICK)?;
-    tick.call::<()>(())?;
+    tick.call::<()>(debug.event() == DebugEvent::Count)?;
     Ok(VmState::Continue)
 }
 
@@ -210,7 +239,12 @@ impl Guest<'_> {
 
     /// Whether the script that runs is debugged.
     pub fn is_debugged(&self) -> bool {
-        false
+        self.tools.get().is_some()
+    }
+
+    /// The error that ends the script, if it is to end.
+    pub fn doom_error(&self, lua: &Lua) -> Option<Error> {
+        self.doom.get().map(|_| self.doomed(lua))
     }
 
     /// Stops until the host answers. An error if the script is to end.
@@ -256,7 +290,8 @@ impl Guest<'_> {
         let triggers = if is_at_once {
             HookTriggers::new().every_line().every_nth_instruction(1)
         } else {
-            HookTriggers::new().every_nth_instruction(TICK_INSTRUCTIONS)
+            let every = HookTriggers::new().every_nth_instruction(TICK_INSTRUCTIONS);
+            if self.is_debugged() { every.every_line() } else { every }
         };
         lua.set_global_hook(triggers, hook)?;
         if is_at_once {
@@ -306,7 +341,8 @@ impl Guest<'_> {
         }
     }
 
-    fn compiled(&self, lua: &Lua, name: &str) -> std::result::Result<Function, Vec<u8>> {
+    /// Compiles `Exchange::source`; the words of the compiler if that fails.
+    pub fn compiled(&self, lua: &Lua, name: &str) -> std::result::Result<Function, Vec<u8>> {
         let source = self.exchange.source.take();
         let chunk =
             lua.load(source.as_slice()).set_name(name).set_mode(mlua::chunk::ChunkMode::Text);

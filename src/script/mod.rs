@@ -19,6 +19,11 @@ pub mod bit;
 pub mod cjson;
 pub mod cmsgpack;
 pub mod cmsgpack_text;
+pub mod debug_guest;
+pub mod debug_text;
+pub mod debugger;
+#[cfg(test)]
+mod debugger_tests;
 pub mod exchange;
 pub mod fail;
 pub mod guest;

@@ -3,9 +3,9 @@ use mlua::{Function, Lua, MultiValue, Result, Scope, Table, Value};
 
 use crate::base::number;
 use crate::proto::reply::{Mark, Resp};
-use crate::script::exchange::{Answer, DebugEvent, Event, Words};
+use crate::script::exchange::{Answer, Event, Words};
 use crate::script::fail::{self, error_table, fail_argument, fail_table, with_code};
-use crate::script::guest::Guest;
+use crate::script::guest::{Guest, Kind};
 use crate::script::reply_to_lua::{error_of, reply_to_lua};
 
 /// As scripts see it: that of the Redis whose behaviour this is.
@@ -25,26 +25,33 @@ pub fn redis_table<'scope, 'env>(
     lua: &Lua,
     scope: &'scope Scope<'scope, 'env>,
     guest: &'env Guest<'env>,
+    kind: Kind,
 ) -> Result<Table> {
     let table = lua.create_table()?;
     let set = |name: &str, function: Function| table.raw_set(name, function);
     set("call", scope.create_function(|lua, args: Args| guest.call(lua, args, true))?)?;
     set("pcall", scope.create_function(|lua, args: Args| guest.call(lua, args, false))?)?;
-    set("setresp", scope.create_function(|lua, args: Args| guest.set_resp(lua, &args))?)?;
-    set("set_repl", scope.create_function(|lua, args: Args| guest.set_repl(lua, &args))?)?;
-    set("acl_check_cmd", scope.create_function(|lua, args: Args| guest.may_run(lua, &args))?)?;
-    set("breakpoint", scope.create_function(|lua, _: Args| guest.breakpoint(lua))?)?;
-    set("debug", lua.create_function(|_, _: Args| Ok(()))?)?;
-    set("replicate_commands", lua.create_function(|_, _: Args| Ok(true))?)?;
-    set("error_reply", lua.create_function(error_reply)?)?;
-    set("status_reply", lua.create_function(status_reply)?)?;
-    set("sha1hex", lua.create_function(sha1hex)?)?;
+    let set_resp = |lua: &Lua, args: Args| guest.note_failure(guest.set_resp(lua, &args));
+    set("setresp", scope.create_function(set_resp)?)?;
+    let set_repl = |lua: &Lua, args: Args| guest.note_failure(guest.set_repl(lua, &args));
+    set("set_repl", scope.create_function(set_repl)?)?;
+    let may_run = |lua: &Lua, args: Args| guest.note_failure(guest.may_run(lua, &args));
+    set("acl_check_cmd", scope.create_function(may_run)?)?;
+    if kind != Kind::Functions {
+        set("breakpoint", scope.create_function(|_, _: Args| Ok(guest.breakpoint()))?)?;
+        set("debug", scope.create_function(|lua, args: Args| guest.debug(lua, args))?)?;
+        set("replicate_commands", lua.create_function(|_, _: Args| Ok(true))?)?;
+    }
+    set("error_reply", scope.create_function(|lua, args: Args| guest.error_reply(lua, args))?)?;
+    set("status_reply", scope.create_function(|lua, args: Args| guest.status_reply(lua, args))?)?;
+    set("sha1hex", scope.create_function(|lua, args| guest.note_failure(sha1hex(lua, args)))?)?;
     table.raw_set("REPL_NONE", 0)?;
     table.raw_set("REPL_AOF", PROPAGATE_AOF)?;
     table.raw_set("REPL_SLAVE", PROPAGATE_REPLICAS)?;
     table.raw_set("REPL_REPLICA", PROPAGATE_REPLICAS)?;
     table.raw_set("REPL_ALL", PROPAGATE_AOF | PROPAGATE_REPLICAS)?;
     add_log_and_version(lua, &table)?;
+    set("log", scope.create_function(|lua, args| guest.note_failure(log(lua, args)))?)?;
     Ok(table)
 }
 
@@ -74,12 +81,13 @@ fn add_log_and_version(lua: &Lua, table: &Table) -> Result<()> {
 
 impl Guest<'_> {
     /// `redis.call` and `redis.pcall`, which differ in what becomes of an error.
-    fn call(&self, lua: &Lua, args: Args, raises: bool) -> Result<Value> {
+    pub fn call(&self, lua: &Lua, args: Args, raises: bool) -> Result<Value> {
         if !self.is_running() {
             let text = b"ERR redis.call/pcall can only be called inside a script invocation";
             return Err(fail_table(text, false));
         }
         let error = |text: &[u8], is_counted| {
+            self.note_error(text, false);
             if raises {
                 return Err(fail_table(text, is_counted));
             }
@@ -91,6 +99,7 @@ impl Guest<'_> {
         if let Err(text) = handed_over {
             return error(text, false);
         }
+        self.note_command();
         let text = match self.ask(lua, Event::Call)? {
             Answer::Refused(text) => text,
             _ => {
@@ -102,7 +111,12 @@ impl Guest<'_> {
                     whole = reply.to_bytes();
                     &whole
                 };
-                let failed = error_of(encoded).filter(|_| raises);
+                let failed = error_of(encoded);
+                if let Some(line) = failed {
+                    self.note_error(line, true);
+                }
+                self.note_reply(encoded);
+                let failed = failed.filter(|_| raises);
                 let result = match failed {
                     Some(line) => Err(fail_table(&with_code(&[b"-", line].concat()), true)),
                     None => reply_to_lua(lua, encoded),
@@ -125,6 +139,31 @@ impl Guest<'_> {
         let are_words = args.iter().all(|value| push_word(&mut words, value));
         self.exchange.args.replace(words);
         if are_words { Ok(()) } else { Err(NOT_WORDS) }
+    }
+
+    fn error_reply(&self, lua: &Lua, args: Args) -> Result<Table> {
+        let Some(Value::String(text)) = args.front().filter(|_| args.len() == 1) else {
+            return self.refuse_reply(lua);
+        };
+        let text = text.as_bytes();
+        self.note_error(text.strip_prefix(b"-").unwrap_or(&text), true);
+        let dash: &[u8] = if text.starts_with(b"-") { b"" } else { b"-" };
+        error_table(lua, &with_code(&[dash, &text].concat()), false)
+    }
+
+    fn status_reply(&self, lua: &Lua, args: Args) -> Result<Table> {
+        let Some(Value::String(text)) = args.front().filter(|_| args.len() == 1) else {
+            return self.refuse_reply(lua);
+        };
+        let table = lua.create_table_with_capacity(0, 1)?;
+        table.raw_set("ok", text)?;
+        Ok(table)
+    }
+
+    fn refuse_reply(&self, lua: &Lua) -> Result<Table> {
+        const WRONG: &[u8] = b"ERR wrong number or type of arguments";
+        self.note_error(WRONG, false);
+        error_table(lua, WRONG, false)
     }
 
     fn may_run(&self, lua: &Lua, args: &Args) -> Result<bool> {
@@ -174,14 +213,6 @@ impl Guest<'_> {
             return Err(fail_table(text, false));
         }
         Ok(())
-    }
-
-    fn breakpoint(&self, lua: &Lua) -> Result<bool> {
-        if !self.is_debugged() {
-            return Ok(false);
-        }
-        let answer = self.ask(lua, Event::Debug(DebugEvent::Breakpoint))?;
-        Ok(matches!(answer, Answer::Truth(true)))
     }
 
     /// `math.random`
@@ -266,24 +297,6 @@ fn integer_of(lua: &Lua, args: &Args, index: usize, function: &str) -> Result<i3
         return Err(fail_argument(lua, index + 1, function, &why));
     };
     Ok(number as i64 as i32)
-}
-
-fn error_reply(lua: &Lua, args: Args) -> Result<Table> {
-    let Some(Value::String(text)) = args.front().filter(|_| args.len() == 1) else {
-        return error_table(lua, b"ERR wrong number or type of arguments", false);
-    };
-    let text = text.as_bytes();
-    let dash: &[u8] = if text.starts_with(b"-") { b"" } else { b"-" };
-    error_table(lua, &with_code(&[dash, &text].concat()), false)
-}
-
-fn status_reply(lua: &Lua, args: Args) -> Result<Table> {
-    let Some(Value::String(text)) = args.front().filter(|_| args.len() == 1) else {
-        return error_table(lua, b"ERR wrong number or type of arguments", false);
-    };
-    let table = lua.create_table_with_capacity(0, 1)?;
-    table.raw_set("ok", text)?;
-    Ok(table)
 }
 
 fn sha1hex(lua: &Lua, args: Args) -> Result<String> {
