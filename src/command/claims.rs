@@ -196,15 +196,34 @@ pub(super) fn places_in<'a>(
     from: usize,
 ) -> impl Iterator<Item = (Place, Hold)> + 'a {
     let (ranges, hashes, hold, places) = match keys {
-        KeySource::Ranges(ranges) => (&ranges[..], &[][..], Hold::Read, &[][..]),
-        KeySource::Further { ranges, hashes } => (&ranges[..], &hashes[..], Hold::Read, &[][..]),
-        KeySource::Found { hashes, hold } => (&[][..], &hashes[..], *hold, &[][..]),
-        KeySource::Places(places) => (&[][..], &[][..], Hold::Read, &places[..]),
+        KeySource::Ranges(ranges) => (&ranges[..], &[][..], Hold::Read, None),
+        KeySource::Further { ranges, hashes } => (&ranges[..], &hashes[..], Hold::Read, None),
+        KeySource::Found { hashes, hold } => (&[][..], &hashes[..], *hold, None),
+        KeySource::Places(places) => (&[][..], &[][..], Hold::Read, Some(places)),
     };
     let named_count: usize = ranges.iter().map(|range| range.count).sum();
     let found = hashes.get(from.saturating_sub(named_count)..).unwrap_or(&[]);
     let named = keys_in(ranges, from).map(move |(index, hold)| (args.key(index).hash, hold));
     let hashed = named.chain(found.iter().map(move |&hash| (hash, hold)));
-    let elsewhere = places.get(from..).unwrap_or(&[]).iter().copied();
+    let elsewhere = places.into_iter().flat_map(move |places| places.iter_from(from)).copied();
     hashed.map(move |(hash, hold)| ((db, hash), hold)).chain(elsewhere)
+}
+
+/// As [`places_in`], in the order in which they are let go of: what stands for databases comes last, since until then
+/// its keys are where they were.
+pub(super) fn places_to_release<'a>(
+    keys: &'a KeySource,
+    db: usize,
+    args: Args<'a>,
+    from: usize,
+) -> impl Iterator<Item = (Place, Hold)> + 'a {
+    let (named, places) = match keys {
+        KeySource::Places(places) => (None, Some(places)),
+        _ => (Some(places_in(keys, db, args, from)), None),
+    };
+    let backwards = places.into_iter().flat_map(move |places| {
+        let left = places.len().saturating_sub(from);
+        (0..left).rev().filter_map(|index| places.get(index).copied())
+    });
+    named.into_iter().flatten().chain(backwards)
 }

@@ -4,8 +4,9 @@
 //! out long) → slices by `Engine::run_jobs` → `finish` (reply, statistics). A parked job holds its keys from the
 //! moment its handler returned, so nothing can come between; one with very many keys takes them first, and begins its
 //! work only with all of them.
+use crate::base::chunks::Chunks;
 use crate::base::probes;
-use crate::command::claims::{claim_places, places_in, unqueue};
+use crate::command::claims::{claim_places, places_in, places_to_release, unqueue};
 use crate::command::execute::{self, Ran};
 use crate::command::keys::ranges_of;
 use crate::command::spec::flag;
@@ -38,7 +39,7 @@ pub(super) struct Parked<'o> {
     /// The client's output; what the command wrote there moves to the job.
     pub(super) out: &'o mut Output,
     /// What it holds, where that is not its own keys.
-    pub(super) places: Option<Vec<(Place, Hold)>>,
+    pub(super) places: Option<Chunks<(Place, Hold)>>,
 }
 
 /// Makes a job of the command whose handler has just returned [`CmdError::Parked`]. The caller of the command gives
@@ -311,10 +312,6 @@ impl Engine {
                     let is_done = !matches!(result, Ok(Step::More));
                     if is_done {
                         self.finish(running, result.map(|_| ()));
-                        if let KeySource::Places(places) = &mut running.keys {
-                            // Databases last: until then its keys are where they were.
-                            places.reverse();
-                        }
                         running.phase = Phase::Release(0);
                     } else if !self.check_reply(running) {
                         running.phase = Phase::Release(0);
@@ -526,7 +523,7 @@ impl Engine {
         let list = running.args.lend(&self.hasher);
         let Shared { jobs, outbox, .. } = &mut self.shared;
         let (mut released, piece) = (from, budget.piece(KEYS_PER_STEP));
-        for (place, how) in places_in(&running.keys, running.db, list.args(), from) {
+        for (place, how) in places_to_release(&running.keys, running.db, list.args(), from) {
             if let Some(db) = self.dbs.get_mut(place.0) {
                 db.holds.release(place.1, how);
             }
@@ -575,8 +572,12 @@ impl Engine {
         }
         // A request of a million arguments takes milliseconds to free.
         self.shared.graveyard.bury_garbage(Box::new(running.args));
-        if let KeySource::Found { hashes, .. } | KeySource::Further { hashes, .. } = running.keys {
-            self.shared.graveyard.bury_garbage(Box::new(hashes));
+        match running.keys {
+            KeySource::Ranges(_) => {}
+            KeySource::Found { hashes, .. } | KeySource::Further { hashes, .. } => {
+                self.shared.graveyard.bury_garbage(Box::new(hashes));
+            }
+            KeySource::Places(places) => self.shared.graveyard.bury_garbage(Box::new(places)),
         }
     }
 

@@ -2,6 +2,9 @@
 //!
 //! Commands wait as they came: looked up and checked, their arguments copied out of the turn's buffer (big ones by
 //! reference). EXEC runs them in `command::transaction`.
+use std::collections::BTreeSet;
+
+use crate::base::chunks::Chunks;
 use crate::base::pieces::{Garbage, Progress};
 use crate::engine::session::{Session, restraint};
 use crate::engine::spec::flag;
@@ -18,7 +21,7 @@ pub struct Queued {
 }
 
 /// Requests of megabytes, or very many.
-impl Garbage for Vec<Queued> {
+impl Garbage for Chunks<Queued> {
     fn free_slice(&mut self, units: usize) -> Progress {
         for _ in 0..units {
             let Some(queued) = self.last_mut() else { return Progress::Done };
@@ -33,12 +36,12 @@ impl Garbage for Vec<Queued> {
 /// The commands between MULTI and EXEC.
 #[derive(Clone, Default)]
 pub struct Transaction {
-    commands: Vec<Queued>,
+    commands: Chunks<Queued>,
     /// The flags of all of them together.
     flags: u32,
     keys: usize,
     /// The databases that its commands select.
-    dbs: Vec<usize>,
+    dbs: BTreeSet<usize>,
     bytes: usize,
     /// A command could not be queued, so EXEC will refuse.
     is_aborted: bool,
@@ -60,12 +63,12 @@ impl Transaction {
     }
 
     /// In the order in which they came.
-    pub fn commands(&self) -> &[Queued] {
+    pub fn commands(&self) -> &Chunks<Queued> {
         &self.commands
     }
 
     /// As [`Transaction::commands`], to be taken apart.
-    pub fn into_commands(self) -> Vec<Queued> {
+    pub fn into_commands(self) -> Chunks<Queued> {
         self.commands
     }
 
@@ -86,11 +89,11 @@ impl Transaction {
 
     /// A command selects this database.
     pub fn note_db(&mut self, db: usize) {
-        self.dbs.push(db);
+        self.dbs.insert(db);
     }
 
-    /// The databases that commands select, in their order.
-    pub fn dbs(&self) -> &[usize] {
+    /// The databases that commands select.
+    pub fn dbs(&self) -> &BTreeSet<usize> {
         &self.dbs
     }
 
