@@ -586,6 +586,11 @@ impl Engine {
         if let Some(blocked) = self.shared.blocking.remove(slot) {
             self.shared.bury_args(blocked.args);
         }
+        if let Some(session) = self.shared.clients.get_mut(slot)
+            && let Some(transaction) = session.end_transaction()
+        {
+            self.shared.graveyard.bury_garbage(Box::new(transaction.into_commands()));
+        }
         if let Some(id) = self.shared.clients.get(slot).map(|session| session.id)
             && !self.shared.watch.is_empty()
         {
