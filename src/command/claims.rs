@@ -3,12 +3,13 @@
 //! Asked for every command while there is a job, and for none else. A client that has to wait is queued at all it needs
 //! and holds nothing.
 use crate::command::keys::ranges_of;
-use crate::command::spec::flag;
+use crate::command::spec::{Group, flag};
 use crate::command::transaction;
 use crate::engine::engine::{Engine, Shared};
 use crate::engine::jobs::{INDEX, KeyRange, KeySource, Place, UNITS_AT_ONCE, WHOLE};
 use crate::engine::session::{Session, Waiting};
 use crate::engine::table::Found;
+use crate::engine::transaction::looks_into_all;
 use crate::proto::args::Args;
 use crate::store::{Db, Hold};
 
@@ -25,6 +26,13 @@ pub(super) fn claim(
     args: Args<'_>,
 ) -> bool {
     let around = Around::of(dbs, shared);
+    if session.ticket != 0 && shared.jobs.waits_for_index(session.ticket) {
+        // For what it waits now is asked from the beginning.
+        unqueue(shared, session);
+    }
+    if shared.jobs.has_passed_enough() && !claim_turn(dbs, shared, session, found) {
+        return false;
+    }
     let places = match (found.command.name, &session.transaction) {
         ("exec", Some(transaction)) if transaction.is_about_all() => {
             return claim_databases(dbs, shared, session, args);
@@ -35,6 +43,22 @@ pub(super) fn claim(
         _ => places_of(around, session.db, found, args),
     };
     claim_places(dbs, shared, session, places)
+}
+
+/// As [`claim`], where enough jobs have passed one who waits for databases: a command that may become one more waits
+/// for those alone until he has had his turn, and only then for its keys.
+fn claim_turn(dbs: &[Db], shared: &mut Shared, session: &mut Session, found: Found) -> bool {
+    let is_compound = matches!(found.command.group, Group::Transactions | Group::Scripting);
+    if found.command.flags & flag::WRITE == 0 && !is_compound {
+        return true;
+    }
+    let transaction = session.transaction.as_deref();
+    let selected = transaction.into_iter().flat_map(|transaction| transaction.dbs().iter());
+    let places = std::iter::once(&session.db).chain(selected);
+    let places = places.map(|&db| ((db, INDEX), Hold::Read)).collect::<Vec<_>>();
+    let ticket = if session.ticket == 0 { u64::MAX } else { session.ticket };
+    let has_turn = places.iter().all(|&(place, hold)| !shared.jobs.is_ahead(place, hold, ticket));
+    has_turn || claim_places(dbs, shared, session, places)
 }
 
 /// As [`claim`], for EXEC of commands that look at whole databases: it waits for those, and then until what holds its
@@ -158,8 +182,8 @@ pub(super) fn places_of(
     }
     let keys = KeySource::Ranges(ranges_of(command, args));
     let count = keys.len();
-    if count == 0 && command.flags & flag::OTHER_DB != 0 {
-        // SWAPDB.
+    if looks_into_all(command, args) || count == 0 && command.flags & flag::OTHER_DB != 0 {
+        // DEBUG DIGEST, SWAPDB.
         places.extend((0..db_count).map(|db| ((db, INDEX), Hold::Write)));
     }
     if count > UNITS_AT_ONCE {

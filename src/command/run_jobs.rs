@@ -88,7 +88,13 @@ pub(super) fn park(
     if taking == Taking::AtOnce {
         // Nobody else has run since the claim: all of them are free.
         for (place, how) in places_in(&running.keys, running.db, args, 0) {
+            if place.1 == INDEX {
+                shared.jobs.note_pass(place.0);
+            }
             hold(dbs, running.id, place, how);
+        }
+        if matches!(running.task, Task::Job(_)) {
+            hold_further(dbs, shared, &mut running);
         }
     }
     if let Task::Compound(Some(compound)) = &running.task {
@@ -145,6 +151,7 @@ fn begin(dbs: &mut [Db], shared: &mut Shared, session: &mut Session, start: Star
         has_waited,
     });
     if running.holds_index {
+        shared.jobs.note_pass(running.db);
         hold(dbs, running.id, (running.db, INDEX), Hold::Read);
     }
     running
@@ -436,8 +443,9 @@ impl Engine {
             self.with_ctx(running, |job, ctx, _| job.give_up(ctx));
             return Ok(Step::Done);
         }
-        self.with_ctx(running, |job, ctx, args| job.step(ctx, args, budget))
-            .unwrap_or(Ok(Step::Done))
+        let result = self.with_ctx(running, |job, ctx, args| job.step(ctx, args, budget));
+        hold_further(&mut self.dbs, &mut self.shared, running);
+        result.unwrap_or(Ok(Step::Done))
     }
 
     /// Has `work` see what a handler sees, as of the job's beginning.
@@ -610,9 +618,13 @@ impl Engine {
     }
 }
 
-/// Holds for a compound what its parts have just found that they will read.
+/// Holds for a job what it, or a part of it, has just found that it will read.
 pub(super) fn hold_further(dbs: &mut [Db], shared: &mut Shared, running: &mut Running) {
     for place in shared.jobs.take_further() {
+        if running.keys.is_empty() && !matches!(running.keys, KeySource::Places(_)) {
+            // It names none, and what it finds may be anywhere.
+            running.keys = KeySource::Places(Chunks::default());
+        }
         hold(dbs, running.id, place, Hold::Read);
         if let KeySource::Places(places) = &mut running.keys {
             places.push((place, Hold::Read));

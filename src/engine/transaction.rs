@@ -5,11 +5,12 @@
 use std::collections::BTreeSet;
 
 use crate::base::chunks::Chunks;
+use crate::base::hash::KeyHasher;
 use crate::base::pieces::{Garbage, Progress};
 use crate::engine::session::{Session, restraint};
-use crate::engine::spec::flag;
+use crate::engine::spec::{Command, flag};
 use crate::engine::table::Found;
-use crate::proto::args::OwnedArgs;
+use crate::proto::args::{Args, OwnedArgs};
 
 /// One command that waits for EXEC.
 #[derive(Clone)]
@@ -55,8 +56,11 @@ impl Transaction {
     pub fn push(&mut self, found: Found, flags: u32, args: OwnedArgs, keys: usize) {
         self.flags |= flags;
         let is_swap = found.command.name == "swapdb";
+        // A name, and nothing else: borrowed for the moment.
+        let hasher = KeyHasher::new(0);
+        let is_digest = looks_into_all(found.command, args.lend(&hasher).args());
         self.is_about_all |=
-            is_swap || found.command.flags & (flag::READS_ALL | flag::EMPTIES) != 0;
+            is_swap || is_digest || found.command.flags & (flag::READS_ALL | flag::EMPTIES) != 0;
         self.keys += keys;
         self.bytes += args.memory_bytes() + size_of::<Queued>();
         self.commands.push(Queued { found, args });
@@ -106,6 +110,11 @@ impl Transaction {
     pub fn is_aborted(&self) -> bool {
         self.is_aborted
     }
+}
+
+/// Whether a command looks into all values there are, so that nobody may be in the middle of a write: DEBUG DIGEST.
+pub fn looks_into_all(command: &Command, args: Args<'_>) -> bool {
+    command.name == "debug" && args.len() == 2 && args.at(1).eq_ignore_ascii_case(b"digest")
 }
 
 impl Session {

@@ -6,8 +6,8 @@
 //! and POP, and the others with few keys, are jobs where they come upon a huge nested value ([`start_printing`]).
 //!
 //! Promise: answers and errors are those of the same request run at once. Cost: the frame is decoded twice.
-use super::wire::{Parts, Walk};
 use super::printing::Printing;
+use super::wire::{Parts, Walk};
 use super::{Command, Keys, NO_PAIRS, Value, error, find, wire};
 use crate::base::hash::Key;
 use crate::engine::config::Opt;
