@@ -4,6 +4,9 @@
 //! nobody in between. A short one runs at once. One that has not ended in its first slice goes on as a job that holds
 //! every key its commands name, so others go on beside it and none of them can see it half done; one that names very
 //! many keys takes them in slices before it begins.
+use std::collections::BTreeSet;
+
+use crate::base::chunks::Chunks;
 use crate::base::hash::KeyHasher;
 use crate::base::number::parse_i64;
 use crate::base::time::UnixMillis;
@@ -238,7 +241,7 @@ pub(super) fn places_of_exec(
     }
     let mut places = Vec::new();
     let mut db = selected;
-    for queued in transaction.commands() {
+    for queued in transaction.commands().iter() {
         db = add_keys(around, db, queued, hasher, &mut places);
     }
     places
@@ -251,7 +254,7 @@ fn add_keys(
     db: usize,
     Queued { found, args }: &Queued,
     hasher: &KeyHasher,
-    places: &mut Vec<(Place, Hold)>,
+    places: &mut impl Extend<(Place, Hold)>,
 ) -> usize {
     let list = args.lend(hasher);
     let db = selected_by(found, list.args()).filter(|&db| db < around.db_count).unwrap_or(db);
@@ -307,7 +310,7 @@ impl Compound for Exec {
     fn find_places(
         &mut self,
         engine: &Engine,
-        places: &mut Vec<(Place, Hold)>,
+        places: &mut Chunks<(Place, Hold)>,
         budget: &mut Budget,
     ) -> Step {
         let around = Around::of(&engine.dbs, &engine.shared);
@@ -319,9 +322,7 @@ impl Compound for Exec {
         }
         if self.looked_at == 0 {
             let dbs = std::iter::once(self.db).chain(self.transaction.dbs().iter().copied());
-            let mut dbs: Vec<usize> = dbs.filter(|&db| db < around.db_count).collect();
-            dbs.sort_unstable();
-            dbs.dedup();
+            let dbs: BTreeSet<usize> = dbs.filter(|&db| db < around.db_count).collect();
             places.extend(dbs.into_iter().flat_map(places_of_db));
         }
         while let Some(queued) = self.transaction.commands().get(self.looked_at) {
