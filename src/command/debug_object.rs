@@ -12,7 +12,8 @@ use crate::persist::value_writer::ValueWriter;
 use crate::proto::args::Args;
 use crate::store::{EntryRef, StringRef, ValueRef};
 use crate::types::hash::HashRef;
-use crate::types::list::{ListRef, NodeRef};
+use crate::types::limits::Limits;
+use crate::types::list::{ListRef, NodeRef, frame_of_block};
 use crate::types::listpack::ListpackRef;
 use crate::types::set::SetRef;
 use crate::types::zset::ZsetRef;
@@ -44,7 +45,7 @@ pub(super) fn object(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
         }
     };
     let extra = match entry.value() {
-        ValueRef::List(list) => list_figures(list, limits.list_max_listpack_size),
+        ValueRef::List(list) => list_figures(list, limits),
         _ => String::new(),
     };
     let clock = (ctx.now / 1000 - idle_seconds as i64) & 0x00ff_ffff;
@@ -57,20 +58,28 @@ pub(super) fn object(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     Ok(())
 }
 
-/// What Redis tells of the nodes of a list. None of ours is compressed.
-fn list_figures(list: ListRef<'_>, fill: i64) -> String {
+/// What Redis tells of the nodes of a list.
+fn list_figures(list: ListRef<'_>, limits: &Limits) -> String {
     let nodes = list.node_count();
     let bytes: usize = (0..nodes)
         .filter_map(|at| list.node(at))
         .map(|node| match node {
             NodeRef::Packed(bytes) => bytes.len(),
+            NodeRef::Block(block) if block.len() < limits.list_packed_threshold => {
+                let (head, tail) = frame_of_block(block).unwrap_or_default();
+                head.len() + block.len() + tail.len()
+            }
             NodeRef::Block(block) => block.len(),
+            NodeRef::Squeezed(node) => node.total,
         })
         .sum();
+    let depth = if nodes == 1 { limits.list_compress_depth } else { list.compress_depth() };
     format!(
-        " ql_nodes:{nodes} ql_avg_node:{:.2} ql_listpack_max:{fill} ql_compressed:0 \
+        " ql_nodes:{nodes} ql_avg_node:{:.2} ql_listpack_max:{} ql_compressed:{} \
          ql_uncompressed_size:{bytes}",
         list.len() as f64 / nodes.max(1) as f64,
+        limits.list_max_listpack_size,
+        u8::from(depth != 0),
     )
 }
 
@@ -118,6 +127,10 @@ pub(super) fn encoding(ctx: &mut Ctx<'_>, args: Args<'_>, name: &[u8]) -> CmdRes
                     Some(NodeRef::Packed(bytes)) => log_items(ListpackRef::new(bytes)),
                     Some(NodeRef::Block(block)) => {
                         log::warn!("DEBUG: an element of {} bytes", block.len());
+                    }
+                    Some(NodeRef::Squeezed(node)) => {
+                        let (packed, total) = (node.packed.len(), node.total);
+                        log::warn!("DEBUG: a listpack of {total} bytes, compressed to {packed}");
                     }
                     None => {}
                 }
