@@ -16,7 +16,8 @@ use crate::persist::value_writer::ValueWriter;
 use crate::proto::args::Args;
 use crate::store::{EntryRef, StringRef, ValueRef};
 use crate::types::hash::HashRef;
-use crate::types::list::{ListRef, NodeRef};
+use crate::types::limits::Limits;
+use crate::types::list::{ListRef, NodeRef, frame_of_block};
 use crate::types::listpack::ListpackRef;
 use crate::types::set::SetRef;
 use crate::types::zset::ZsetRef;
@@ -88,7 +89,7 @@ impl Job for Object {
             if is_saved {
                 self.end_saving(&mut ctx.engine.graveyard);
             }
-            if is_saved && self.add_nodes(&entry, units) {
+            if is_saved && self.add_nodes(&entry, ctx.engine.limits.list_packed_threshold, units) {
                 break;
             }
             if budget.spend(units as u64) {
@@ -124,13 +125,18 @@ impl Object {
     }
 
     /// Looks at so many nodes more, of a list; true: at all.
-    fn add_nodes(&mut self, entry: &EntryRef<'_>, units: usize) -> bool {
+    fn add_nodes(&mut self, entry: &EntryRef<'_>, threshold: usize, units: usize) -> bool {
         let ValueRef::List(list) = entry.value() else { return true };
         let end = list.node_count().min(self.nodes + units);
         for at in self.nodes..end {
             self.node_bytes += match list.node(at) {
                 Some(NodeRef::Packed(bytes)) => bytes.len(),
+                Some(NodeRef::Block(block)) if block.len() < threshold => {
+                    let (head, tail) = frame_of_block(block).unwrap_or_default();
+                    head.len() + block.len() + tail.len()
+                }
                 Some(NodeRef::Block(block)) => block.len(),
+                Some(NodeRef::Squeezed(node)) => node.total,
                 None => 0,
             };
         }
@@ -150,7 +156,7 @@ impl Object {
             _ => entry.key().as_ptr(),
         };
         let extra = match entry.value() {
-            ValueRef::List(list) => self.list_figures(list, limits.list_max_listpack_size),
+            ValueRef::List(list) => self.list_figures(list, limits),
             _ => String::new(),
         };
         let clock = (ctx.now / 1000 - idle_seconds as i64) & 0x00ff_ffff;
@@ -163,13 +169,16 @@ impl Object {
         Ok(())
     }
 
-    /// What Redis tells of the nodes of a list. None of ours is compressed.
-    fn list_figures(&self, list: ListRef<'_>, fill: i64) -> String {
-        let Object { nodes, node_bytes, .. } = self;
+    /// What Redis tells of the nodes of a list.
+    fn list_figures(&self, list: ListRef<'_>, limits: &Limits) -> String {
+        let Object { nodes, node_bytes, .. } = *self;
+        let depth = if nodes == 1 { limits.list_compress_depth } else { list.compress_depth() };
         format!(
-            " ql_nodes:{nodes} ql_avg_node:{:.2} ql_listpack_max:{fill} ql_compressed:0 \
+            " ql_nodes:{nodes} ql_avg_node:{:.2} ql_listpack_max:{} ql_compressed:{} \
              ql_uncompressed_size:{node_bytes}",
-            list.len() as f64 / (*nodes).max(1) as f64,
+            list.len() as f64 / nodes.max(1) as f64,
+            limits.list_max_listpack_size,
+            u8::from(depth != 0),
         )
     }
 }
@@ -218,6 +227,10 @@ pub(super) fn encoding(ctx: &mut Ctx<'_>, args: Args<'_>, name: &[u8]) -> CmdRes
                     Some(NodeRef::Packed(bytes)) => log_items(ListpackRef::new(bytes)),
                     Some(NodeRef::Block(block)) => {
                         log::warn!("DEBUG: an element of {} bytes", block.len());
+                    }
+                    Some(NodeRef::Squeezed(node)) => {
+                        let (packed, total) = (node.packed.len(), node.total);
+                        log::warn!("DEBUG: a listpack of {total} bytes, compressed to {packed}");
                     }
                     None => {}
                 }

@@ -183,10 +183,30 @@ local function sweep()
     end
 end
 
--- A stored function of a library with its arguments: xpcall of Lua 5.1 passes none. The host calls xpcall, since a script
--- that is to end would end here instead, outside of it.
-local function call(f, keys, arguments)
-    return function() return f(keys, arguments) end
+-- What is run next, by its slot in `functions`, with its arguments: xpcall of Lua 5.1 passes none. The host calls xpcall,
+-- since a script that is to end would end here instead, outside of it.
+local functions, run, first, second = host.functions, nil, nil, nil
+
+-- A script finds them as globals, a function of a library as its arguments. Whether there is one in this slot.
+local function prepare(slot, keys, argv)
+    run = functions[slot]
+    if not run then return false end
+    if host.handler then
+        world.KEYS, world.ARGV = keys, argv
+    else
+        first, second = keys, argv
+    end
+    return true
 end
 
-return world, environment, enter, sweep, call, xpcall
+local function script()
+    return run()
+end
+
+local function stored()
+    local keys, argv = first, second
+    first, second = nil, nil
+    return run(keys, argv)
+end
+
+return world, environment, enter, sweep, prepare, host.handler and script or stored, xpcall
