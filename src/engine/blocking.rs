@@ -41,6 +41,17 @@ pub const NO_TICKET: u64 = u64::MAX;
 /// Clients told of their timeout in one turn.
 const TIMEOUTS_PER_TURN: usize = 1000;
 
+/// What is answered where nothing came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Nothing {
+    /// A null array.
+    NullArray,
+    /// A null array when the time is over, a null where nobody may wait.
+    Null,
+    /// The number 0.
+    Zero,
+}
+
 /// What a command waits for, and how the wait may end.
 #[derive(Debug)]
 pub struct Wait {
@@ -50,22 +61,39 @@ pub struct Wait {
     until: Option<UnixMillis>,
     /// The error that ends it once a key is gone or holds something else; `None`: it goes on.
     gone: Option<&'static str>,
-    /// Where nobody may wait it is answered with a null, not a null array.
-    is_refused_with_null: bool,
+    /// What is answered where nothing came.
+    nothing: Nothing,
     /// The request to be run again, where it is another.
     request: Option<OwnedArgs>,
+}
+
+impl Nothing {
+    /// The reply once the time is over.
+    fn reply(self, reply: &mut Reply<'_>) {
+        match self {
+            Nothing::NullArray | Nothing::Null => reply.null_array(),
+            Nothing::Zero => reply.int(0),
+        }
+    }
 }
 
 impl Wait {
     /// Waits until a key holds `kind`, or until that time.
     pub fn new(kind: Kind, until: Option<UnixMillis>) -> Wait {
-        Wait { kind, until, gone: None, is_refused_with_null: false, request: None }
+        Wait { kind, until, gone: None, nothing: Nothing::NullArray, request: None }
     }
 
     /// Where nobody may wait (transactions, scripts, in process) the answer is a null, not a null array.
     #[must_use]
     pub fn or_null(mut self) -> Wait {
-        self.is_refused_with_null = true;
+        self.nothing = Nothing::Null;
+        self
+    }
+
+    /// Where nothing came the answer is the number 0.
+    #[must_use]
+    pub fn or_zero(mut self) -> Wait {
+        self.nothing = Nothing::Zero;
         self
     }
 
@@ -126,6 +154,7 @@ pub struct Blocked {
     pub kind: Kind,
     /// The error that ends the wait when a key is gone.
     pub gone: Option<&'static str>,
+    nothing: Nothing,
     /// How long the command took when it was run first, in ticks.
     pub ticks: u64,
     until: Option<UnixMillis>,
@@ -436,9 +465,9 @@ impl Shared {
         let mark = out.mark();
         let mut reply = Reply::new(&mut out, session.resp);
         match end {
-            WaitEnd::TimedOut => reply.null_array(),
+            WaitEnd::TimedOut => blocked.nothing.reply(&mut reply),
             WaitEnd::Unblocked => {
-                reply.null_array();
+                blocked.nothing.reply(&mut reply);
                 self.stats.count_failed(blocked.found.id);
             }
             WaitEnd::Error(text) => {
@@ -512,9 +541,9 @@ impl Ctx<'_> {
         let slot = self.engine.clients.slot_of(self.client.id);
         let (false, Some(slot), Some(id)) = (self.may_not_block(), slot, self.client.last_command)
         else {
-            match wait.is_refused_with_null {
-                true => self.reply.null(),
-                false => self.reply.null_array(),
+            match wait.nothing {
+                Nothing::Null => self.reply.null(),
+                nothing => nothing.reply(&mut self.reply),
             }
             return Ok(());
         };
@@ -532,6 +561,7 @@ impl Ctx<'_> {
             found: self.engine.table.found(id),
             kind: wait.kind,
             gone: wait.gone,
+            nothing: wait.nothing,
             ticks: 0,
             until: wait.until,
         };
