@@ -23,7 +23,7 @@ const FRAME_BYTES: usize = 1 + 10;
 pub(super) fn object(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     let compresses = ctx.engine.config.flag(Opt::Rdbcompression);
     let limits = &ctx.engine.limits;
-    let entry = ctx.db.peek(args.key(2)).ok_or(CmdError::NoSuchKey)?;
+    let entry = ctx.db.peek_stale(args.key(2)).ok_or(CmdError::NoSuchKey)?;
     let idle_seconds = entry.idle_seconds();
     // Where the value is; of a number kept in the entry, where the entry is.
     let (address, length) = match entry.value() {
@@ -101,7 +101,7 @@ fn saved_length(bytes: &[u8], compresses: bool) -> usize {
 
 /// LISTPACK and QUICKLIST: the items, to the log; HTSTATS-KEY: how many elements a table has.
 pub(super) fn encoding(ctx: &mut Ctx<'_>, args: Args<'_>, name: &[u8]) -> CmdResult {
-    let entry = ctx.db.peek(args.key(2)).ok_or(CmdError::NoSuchKey)?;
+    let entry = ctx.db.peek_stale(args.key(2)).ok_or(CmdError::NoSuchKey)?;
     match name {
         b"listpack" => {
             let list =

@@ -7,11 +7,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use mio::{Registry, Token};
 
 use crate::base::oom_score::{OomScore, Wanted};
-use crate::base::sys;
+use crate::base::sys::{self, TitleArea};
 use crate::engine::config::{Config, Opt};
 use crate::engine::config_choice::OomScoreAdj;
 use crate::engine::host::{Host, HostError};
 use crate::engine::listen::{ListenAddress, ListenPlace};
+use crate::engine::process_title;
 use crate::net::listener::{ListenError, Listener};
 
 /// Token of every listener.
@@ -71,12 +72,45 @@ pub struct NetHost {
     registry: Registry,
     is_changed: Arc<AtomicBool>,
     oom_score: OomScore,
+    title: SharedTitle,
+}
+
+/// The title of the process, where the program lets it be changed: set at the start and by CONFIG SET.
+#[derive(Clone, Debug, Default)]
+pub struct SharedTitle {
+    shown: Arc<Mutex<Option<ShownTitle>>>,
+}
+
+#[derive(Debug)]
+struct ShownTitle {
+    area: TitleArea,
+    program: Vec<u8>,
+}
+
+impl SharedTitle {
+    /// Lets the title be changed from now on; `program` is the name as which the process was started.
+    pub fn begin(&self, area: TitleArea, program: Vec<u8>, config: &Config) {
+        *self.shown.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some(ShownTitle { area, program });
+        self.show(config);
+    }
+
+    fn show(&self, config: &Config) {
+        if let Some(shown) = &mut *self.shown.lock().unwrap_or_else(PoisonError::into_inner) {
+            shown.area.set(&process_title::of(config, &shown.program));
+        }
+    }
 }
 
 impl NetHost {
     /// Replaces `listeners` in the poll of `registry`; sets `is_changed` after any change, for the loop to notice.
-    pub fn new(listeners: Listeners, registry: Registry, is_changed: Arc<AtomicBool>) -> NetHost {
-        NetHost { listeners, registry, is_changed, oom_score: OomScore::default() }
+    pub fn new(
+        listeners: Listeners,
+        registry: Registry,
+        is_changed: Arc<AtomicBool>,
+        title: SharedTitle,
+    ) -> NetHost {
+        NetHost { listeners, registry, is_changed, oom_score: OomScore::default(), title }
     }
 
     /// Sets the process's score as `oom-score-adj` and `oom-score-adj-values` say.
@@ -127,6 +161,9 @@ impl Host for NetHost {
                 log::warn!("Failed listening on {}: {}", failure.place, failure.error);
                 return Err(HostError { option, reason: reason.to_owned() });
             }
+        }
+        if changed.iter().any(|option| process_title::SHOWN.contains(option)) {
+            self.title.show(config);
         }
         self.is_changed.store(true, Ordering::Relaxed);
         Ok(())
