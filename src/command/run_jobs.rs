@@ -24,7 +24,8 @@ use crate::engine::slowlog::ARGUMENTS_MAX;
 use crate::engine::table::Found;
 use crate::engine::verbs::Verb;
 use crate::proto::args::{Args, OwnedArgs};
-use crate::proto::limits::REPLY_BUFFER_BYTES;
+use crate::proto::limits::REPLY_NODE_BYTES;
+use crate::proto::output::counted_nodes;
 use crate::proto::reply::Output;
 use crate::store::{Db, Hold};
 
@@ -467,7 +468,7 @@ impl Engine {
         running.out.seal();
         let limit_bytes = self.shared.config.output_limits().normal.hard_bytes as usize;
         let reply_bytes = running.out.len() + running.task.reply_bytes();
-        let counted_bytes = reply_bytes.saturating_sub(REPLY_BUFFER_BYTES);
+        let counted_bytes = counted_nodes(reply_bytes) * REPLY_NODE_BYTES;
         if running.is_orphan || limit_bytes == 0 || counted_bytes < limit_bytes {
             return true;
         }

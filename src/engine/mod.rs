@@ -44,6 +44,7 @@ pub mod listening;
 pub mod monitor;
 pub mod notify;
 pub mod outbox;
+pub mod process_title;
 pub mod pubsub;
 pub mod redact;
 mod running;
