@@ -12,7 +12,8 @@ use crate::client::{Client, encode, encode_bytes};
 use crate::server::{PATIENCE, Server, eventually};
 
 const SESSIONS: &str = include_str!("script_debug.txt");
-const INCREMENTS: &str = "redis.call('incr', 'k')\nredis.call('incr', 'k')\nreturn redis.call('get', 'k')";
+const INCREMENTS: &str =
+    "redis.call('incr', 'k')\nredis.call('incr', 'k')\nreturn redis.call('get', 'k')";
 
 /// A connection whose replies are taken as they are.
 struct Raw {
@@ -59,7 +60,9 @@ impl Raw {
     fn rest(&mut self) -> Vec<u8> {
         let mut all = Vec::new();
         match self.reader.read_to_end(&mut all) {
-            Err(error) if error.kind() != ErrorKind::ConnectionReset => panic!("still open: {error}"),
+            Err(error) if error.kind() != ErrorKind::ConnectionReset => {
+                panic!("still open: {error}")
+            }
             _ => all,
         }
     }
@@ -69,11 +72,8 @@ impl Raw {
 fn shown(bytes: &[u8]) -> Vec<String> {
     let text = String::from_utf8_lossy(bytes).into_owned();
     let is_ascii = text.is_ascii();
-    let mut lines: Vec<String> = if is_ascii {
-        text.split("\r\n").map(str::to_owned).collect()
-    } else {
-        vec![text]
-    };
+    let mut lines: Vec<String> =
+        if is_ascii { text.split("\r\n").map(str::to_owned).collect() } else { vec![text] };
     if lines.last().is_some_and(String::is_empty) {
         lines.pop();
     }
