@@ -136,8 +136,10 @@ pub fn page_bytes() -> u64 {
     if size > 0 { size as u64 } else { 4096 }
 }
 
-/// Makes malloc behave: one arena (there is one thread), and a fixed threshold above which blocks are mapped
-/// and so returned when freed (by default glibc raises it to the largest block ever freed).
+/// Makes malloc behave: one arena (there is one thread), a fixed threshold above which blocks are mapped
+/// and so returned when freed (by default glibc raises it to the largest block ever freed), and small blocks joined
+/// with their free neighbours when they are freed. By default those wait in lists for the next large block that is
+/// asked for, which then pays for all of them: 4 ms after 200,000 queued commands.
 pub fn tune_malloc() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     {
@@ -146,6 +148,7 @@ pub fn tune_malloc() {
         // SAFETY: mallopt only sets parameters of the allocator; called before other threads exist.
         unsafe {
             libc::mallopt(libc::M_ARENA_MAX, 1);
+            libc::mallopt(libc::M_MXFAST, 0);
             libc::mallopt(libc::M_MMAP_THRESHOLD, MAPPED_FROM_BYTES);
             libc::mallopt(libc::M_TRIM_THRESHOLD, MAPPED_FROM_BYTES);
         }

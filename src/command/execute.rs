@@ -413,7 +413,7 @@ fn refuse(
     let is_exec = refusal.id.is_some_and(|id| shared.table.command(id).name == "exec");
     if is_exec {
         session.end_transaction();
-        shared.unwatch(session.id);
+        shared.unwatch(session);
         let reason = message.strip_prefix(b"ERR ").unwrap_or(&message);
         let reason = [b"EXECABORT Transaction discarded because of: ", reason].concat();
         message = Cow::Owned(reason);

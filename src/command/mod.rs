@@ -16,6 +16,7 @@ mod copy;
 mod database;
 mod debug;
 mod debug_digest;
+mod debug_digest_job;
 mod debug_object;
 pub mod direct;
 mod distribution;

@@ -7,6 +7,7 @@
 //! Jobs of other clients may be under way. What a transaction names it has for itself before it begins. What it cannot
 //! name (keys found by SORT's patterns, keys a script does not declare) may be held by one of them: such jobs are run
 //! to their end first, which takes as long as it takes.
+use crate::base::chunks::Chunks;
 use crate::base::time::UnixMillis;
 use crate::command::claims;
 use crate::command::client_tracking;
@@ -212,7 +213,7 @@ impl Engine {
             execute::account(&mut self.shared, session, args, ran, out);
             return Outcome::Done;
         }
-        let mut places = Vec::new();
+        let mut places = Chunks::default();
         if taking == Taking::AtOnce {
             while compound.find_places(self, &mut places, &mut Budget::unlimited()) == Step::More {}
             let further = self.shared.jobs.take_further();

@@ -4,8 +4,9 @@
 //! out long) → slices by `Engine::run_jobs` → `finish` (reply, statistics). A parked job holds its keys from the
 //! moment its handler returned, so nothing can come between; one with very many keys takes them first, and begins its
 //! work only with all of them.
+use crate::base::chunks::Chunks;
 use crate::base::probes;
-use crate::command::claims::{claim_places, places_in, unqueue};
+use crate::command::claims::{claim_places, places_in, places_to_release, unqueue};
 use crate::command::execute::{self, Ran};
 use crate::command::keys::ranges_of;
 use crate::command::spec::flag;
@@ -23,6 +24,7 @@ use crate::engine::slowlog::ARGUMENTS_MAX;
 use crate::engine::table::Found;
 use crate::engine::verbs::Verb;
 use crate::proto::args::{Args, OwnedArgs};
+use crate::proto::limits::REPLY_BUFFER_BYTES;
 use crate::proto::reply::Output;
 use crate::store::{Db, Hold};
 
@@ -38,7 +40,7 @@ pub(super) struct Parked<'o> {
     /// The client's output; what the command wrote there moves to the job.
     pub(super) out: &'o mut Output,
     /// What it holds, where that is not its own keys.
-    pub(super) places: Option<Vec<(Place, Hold)>>,
+    pub(super) places: Option<Chunks<(Place, Hold)>>,
 }
 
 /// Makes a job of the command whose handler has just returned [`CmdError::Parked`]. The caller of the command gives
@@ -87,7 +89,13 @@ pub(super) fn park(
     if taking == Taking::AtOnce {
         // Nobody else has run since the claim: all of them are free.
         for (place, how) in places_in(&running.keys, running.db, args, 0) {
+            if place.1 == INDEX {
+                shared.jobs.note_pass(place.0);
+            }
             hold(dbs, running.id, place, how);
+        }
+        if matches!(running.task, Task::Job(_)) {
+            hold_further(dbs, shared, &mut running);
         }
     }
     if let Task::Compound(Some(compound)) = &running.task {
@@ -144,6 +152,7 @@ fn begin(dbs: &mut [Db], shared: &mut Shared, session: &mut Session, start: Star
         has_waited,
     });
     if running.holds_index {
+        shared.jobs.note_pass(running.db);
         hold(dbs, running.id, (running.db, INDEX), Hold::Read);
     }
     running
@@ -311,10 +320,6 @@ impl Engine {
                     let is_done = !matches!(result, Ok(Step::More));
                     if is_done {
                         self.finish(running, result.map(|_| ()));
-                        if let KeySource::Places(places) = &mut running.keys {
-                            // Databases last: until then its keys are where they were.
-                            places.reverse();
-                        }
                         running.phase = Phase::Release(0);
                     } else if !self.check_reply(running) {
                         running.phase = Phase::Release(0);
@@ -439,8 +444,9 @@ impl Engine {
             self.with_ctx(running, |job, ctx, _| job.give_up(ctx));
             return Ok(Step::Done);
         }
-        self.with_ctx(running, |job, ctx, args| job.step(ctx, args, budget))
-            .unwrap_or(Ok(Step::Done))
+        let result = self.with_ctx(running, |job, ctx, args| job.step(ctx, args, budget));
+        hold_further(&mut self.dbs, &mut self.shared, running);
+        result.unwrap_or(Ok(Step::Done))
     }
 
     /// Has `work` see what a handler sees, as of the job's beginning.
@@ -461,7 +467,8 @@ impl Engine {
         running.out.seal();
         let limit_bytes = self.shared.config.output_limits().normal.hard_bytes as usize;
         let reply_bytes = running.out.len() + running.task.reply_bytes();
-        if running.is_orphan || limit_bytes == 0 || reply_bytes <= limit_bytes {
+        let counted_bytes = reply_bytes.saturating_sub(REPLY_BUFFER_BYTES);
+        if running.is_orphan || limit_bytes == 0 || counted_bytes < limit_bytes {
             return true;
         }
         self.shared.cut_for_output(running.client);
@@ -526,7 +533,7 @@ impl Engine {
         let list = running.args.lend(&self.hasher);
         let Shared { jobs, outbox, .. } = &mut self.shared;
         let (mut released, piece) = (from, budget.piece(KEYS_PER_STEP));
-        for (place, how) in places_in(&running.keys, running.db, list.args(), from) {
+        for (place, how) in places_to_release(&running.keys, running.db, list.args(), from) {
             if let Some(db) = self.dbs.get_mut(place.0) {
                 db.holds.release(place.1, how);
             }
@@ -575,8 +582,12 @@ impl Engine {
         }
         // A request of a million arguments takes milliseconds to free.
         self.shared.graveyard.bury_garbage(Box::new(running.args));
-        if let KeySource::Found { hashes, .. } | KeySource::Further { hashes, .. } = running.keys {
-            self.shared.graveyard.bury_garbage(Box::new(hashes));
+        match running.keys {
+            KeySource::Ranges(_) => {}
+            KeySource::Found { hashes, .. } | KeySource::Further { hashes, .. } => {
+                self.shared.graveyard.bury_garbage(Box::new(hashes));
+            }
+            KeySource::Places(places) => self.shared.graveyard.bury_garbage(Box::new(places)),
         }
     }
 
@@ -585,10 +596,16 @@ impl Engine {
         if let Some(blocked) = self.shared.blocking.remove(slot) {
             self.shared.bury_args(blocked.args);
         }
-        if let Some(id) = self.shared.clients.get(slot).map(|session| session.id)
-            && !self.shared.watch.is_empty()
+        if let Some(session) = self.shared.clients.get_mut(slot)
+            && let Some(transaction) = session.end_transaction()
         {
-            self.shared.unwatch(id);
+            self.shared.graveyard.bury_garbage(Box::new(transaction.into_commands()));
+        }
+        if !self.shared.watch.is_empty()
+            && let Some(mut session) = self.shared.clients.checkout(slot)
+        {
+            self.shared.unwatch(&mut session);
+            self.shared.clients.checkin(slot, session);
         }
         if self.shared.listeners & listener::TRACKED != 0 {
             self.shared.forget_tracked(slot);
@@ -604,9 +621,13 @@ impl Engine {
     }
 }
 
-/// Holds for a compound what its parts have just found that they will read.
+/// Holds for a job what it, or a part of it, has just found that it will read.
 pub(super) fn hold_further(dbs: &mut [Db], shared: &mut Shared, running: &mut Running) {
     for place in shared.jobs.take_further() {
+        if running.keys.is_empty() && !matches!(running.keys, KeySource::Places(_)) {
+            // It names none, and what it finds may be anywhere.
+            running.keys = KeySource::Places(Chunks::default());
+        }
         hold(dbs, running.id, place, Hold::Read);
         if let KeySource::Places(places) = &mut running.keys {
             places.push((place, Hold::Read));

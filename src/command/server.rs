@@ -133,8 +133,9 @@ impl ShutdownOptions {
 fn shutdown(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     let options = ShutdownOptions::parse(args)?;
     if options.is_abort {
-        return match ctx.engine.outbox.shutdown.take() {
+        return match ctx.engine.outbox.scheduled_shutdown.take() {
             Some(_) => {
+                log::info!("Shutdown manually aborted.");
                 ctx.reply.ok();
                 Ok(())
             }

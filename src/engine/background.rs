@@ -13,6 +13,8 @@ const BLOCKS_PER_STEP: usize = 2;
 const SUBSCRIPTIONS_PER_STEP: usize = 32;
 /// Keys that clients have read and that are forgotten between two looks at the clock, if few clients have read each.
 const FORGOTTEN_PER_STEP: usize = 32;
+/// Elements of big collections looked after between two looks at the clock.
+const TIDIED_PER_STEP: usize = 128;
 /// Entries moved between two looks at the clock.
 const MOVES_PER_STEP: usize = 32;
 
@@ -64,6 +66,11 @@ impl Engine {
                 }
             }
             while self.compact_step(db) {
+                if is_spent(self) {
+                    return Work::Left;
+                }
+            }
+            while self.dbs[db].tidy_collections(TIDIED_PER_STEP) {
                 if is_spent(self) {
                     return Work::Left;
                 }

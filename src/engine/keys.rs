@@ -123,7 +123,7 @@ pub fn ranges_of(command: &Command, args: Args<'_>) -> Vec<KeyRange> {
         false => Hold::Write,
     };
     let mut ranges = Vec::new();
-    if let Some(find) = command.find_keys {
+    if let Some(find) = command.find_keys.or(command.looks_at) {
         // Not the specifications: they find the first STORE of several, the command obeys the last.
         let mut keys = Vec::new();
         find(args, &mut keys);
@@ -212,6 +212,18 @@ pub fn sort_keys(args: Args<'_>, found: &mut Vec<KeyUse>) {
         index += 1 + values;
     }
     found.extend(destination.map(|index| KeyUse { index, access: access::OW | access::UPDATE }));
+}
+
+/// DEBUG: what a subcommand about values looks at.
+pub fn debug_keys(args: Args<'_>, found: &mut Vec<KeyUse>) {
+    const ABOUT_ONE: [&str; 5] = ["object", "listpack", "quicklist", "htstats-key", "sdslen"];
+    let is = |name: &&str| args.at(1).eq_ignore_ascii_case(name.as_bytes());
+    let end = match () {
+        () if ABOUT_ONE.iter().any(|name| is(&name)) => args.len().min(3),
+        () if is(&"digest-value") => args.len(),
+        () => 0,
+    };
+    found.extend((2..end).map(|index| KeyUse { index, access: access::RO | access::ACCESS }));
 }
 
 /// SORT_RO: nothing but the source.

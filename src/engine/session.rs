@@ -69,6 +69,8 @@ pub struct Session {
     pub is_blocking_denied: bool,
     /// What MULTI has begun.
     pub transaction: Option<Box<Transaction>>,
+    /// What the keys it watches take.
+    pub watched_bytes: usize,
     /// How much it listens to.
     pub subscriptions: Subscriptions,
     /// Messages to it from its own command, while CLIENT REPLY holds the reply back.
@@ -273,6 +275,7 @@ impl Session {
             nesting: Nesting::None,
             is_blocking_denied: false,
             transaction: None,
+            watched_bytes: 0,
             subscriptions: Subscriptions::default(),
             pushed: Vec::new(),
             woken_by: None,
@@ -334,6 +337,7 @@ impl Session {
             + library
             + self.io.total_bytes()
             + self.job_bytes
+            + self.watched_bytes
             + self.subscriptions.bytes
             + self.transaction.as_ref().map_or(0, |transaction| transaction.memory_bytes())
             + self.tracking.as_ref().map_or(0, |tracking| tracking.memory_bytes())

@@ -73,7 +73,8 @@ impl VerbIds {
 impl Engine {
     /// Runs `body` as `verb` of this client and counts it. `arguments` is what MONITOR and the slow log show after the
     /// command's name. The body encodes its answer into `ctx.reply.output()`; with an error what it wrote is taken
-    /// back, and the caller encodes the error. `started` is when the time of this verb begins, in ticks; it is moved
+    /// back, and the caller encodes the error; [`CmdError::Parked`] says that it has changed nothing and is to be a job
+    /// ([`Engine::park_verb`]), and is not counted. `started` is when the time of this verb begins, in ticks; it is moved
     /// to its end.
     pub fn perform(
         &mut self,
@@ -107,6 +108,11 @@ impl Engine {
         let mut ctx = Ctx { db, others, reply, client: session, engine: shared, now };
         probes::command_begin(|| verb.name());
         let result = body(&mut ctx);
+        if matches!(result, Err(CmdError::Parked)) {
+            // Whoever makes a job of it has that counted.
+            out.rewind(mark);
+            return result;
+        }
         let clock = &self.shared.clock;
         let ended = clock.ticks();
         let ticks = ended.saturating_sub(*started);

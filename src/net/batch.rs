@@ -136,7 +136,17 @@ fn parts_elsewhere<'b>(
 /// Whether an argument of a command is most often a member of what its first key holds.
 #[inline]
 fn names_member(found: &Found) -> bool {
-    matches!(found.command.group, Group::Hash | Group::Set | Group::SortedSet)
+    matches!(found.command.group, Group::Hash | Group::Set | Group::SortedSet | Group::Geo)
+}
+
+/// Arguments between the first key and the first member: ZADD and ZINCRBY have a score there, GEOADD a place.
+#[inline]
+fn words_before_member(found: &Found, words: usize) -> usize {
+    match found.command.group {
+        Group::SortedSet if words > 3 => 1,
+        Group::Geo if words > 4 => 2,
+        _ => 0,
+    }
 }
 
 impl Reactor {
@@ -223,9 +233,8 @@ impl Reactor {
             }
             let (buffer, spans, blocks) = parts(entry, arena, batch, conn);
             let list = ArgList::new(buffer, spans, blocks, &engine.hasher, HashHint::default());
-            // ZADD and ZINCRBY have a number in between.
-            let is_scored = found.command.group == Group::SortedSet && spans.len() > 3;
-            let name = list.args().at(entry.hint.index as usize + 1 + usize::from(is_scored));
+            let skipped = words_before_member(found, spans.len());
+            let name = list.args().at(entry.hint.index as usize + 1 + skipped);
             *member_hash = engine.dbs[conn.db].prefetch_member(entry.hint.hash, name);
         }
         for (entry, member_hash) in window.iter().zip(hashes) {
@@ -510,7 +519,8 @@ fn is_http(buffer: &[u8], spans: &[Span], blocks: &[Block], engine: &Engine) -> 
 /// `client-output-buffer-limit`, checked after each request: a client whose output is above the hard one is cut.
 #[inline(always)]
 fn cut_above_limit(engine: &mut Engine, current: &Current, conn: &mut Conn) {
-    if current.hard_limit_bytes != 0 && current.output.len() > current.hard_limit_bytes {
+    let limit_bytes = current.hard_limit_bytes;
+    if limit_bytes != 0 && current.output.counted_bytes() >= limit_bytes {
         conn.is_dead = true;
         engine.shared.note_output_limit(&current.session);
     }

@@ -108,9 +108,9 @@ impl Reactor {
         let Some(conn) = self.conns.get_mut(key) else { return };
         let limits = self.engine.shared.config.output_limits();
         let limit = if conn.is_listening { limits.pubsub } else { limits.normal };
-        let unsent = conn.output.len() as u64;
+        let unsent = conn.output.counted_bytes() as u64;
         let now_ms = self.engine.shared.clock.unix_ms();
-        if limit.soft_bytes != 0 && unsent > limit.soft_bytes {
+        if limit.soft_bytes != 0 && unsent >= limit.soft_bytes {
             if conn.over_soft_limit_ms == 0 {
                 conn.over_soft_limit_ms = now_ms;
             }
@@ -120,7 +120,7 @@ impl Reactor {
         let over_ms = now_ms - conn.over_soft_limit_ms;
         let is_over_soft =
             conn.over_soft_limit_ms != 0 && over_ms > i64::from(limit.soft_seconds) * 1000;
-        if is_over_soft || (limit.hard_bytes != 0 && unsent > limit.hard_bytes) {
+        if is_over_soft || (limit.hard_bytes != 0 && unsent >= limit.hard_bytes) {
             conn.is_dead = true;
             // Nobody else is to be closed for what it holds.
             self.engine.shared.clients.memory.remove(conn.client);

@@ -227,6 +227,7 @@ impl Reactor {
     fn turn(&mut self, events: &mut Events) -> io::Result<()> {
         self.wait(events)?;
         self.serve(|reactor| reactor.take_events(events));
+        self.carry_out_signals();
         Ok(())
     }
 
@@ -398,10 +399,24 @@ impl Reactor {
                 SIGINT => ("SIGINT", Opt::ShutdownOnSigint),
                 _ => ("SIGTERM", Opt::ShutdownOnSigterm),
             };
+            let is_scheduled = self.engine.shared.outbox.scheduled_shutdown.is_some();
+            if is_scheduled && signal == SIGINT {
+                log::warn!("You insist... exiting now.");
+                self.shutdown = Some(Shutdown { is_forced: true });
+                return;
+            }
             log::warn!("Received {name} scheduling shutdown...");
             let is_forced =
                 self.engine.shared.config.show(option).windows(5).any(|w| w == b"force");
-            self.shutdown = Some(Shutdown { is_forced });
+            self.engine.shared.outbox.scheduled_shutdown = Some(Shutdown { is_forced });
+        }
+    }
+
+    /// Ends the loop if a signal has asked for it and nobody has prevented it.
+    fn carry_out_signals(&mut self) {
+        let shared = &mut self.engine.shared;
+        if shared.outbox.scheduled_shutdown.is_some() && !shared.debug.is_cron_paused {
+            self.shutdown = self.shutdown.or(shared.outbox.scheduled_shutdown.take());
         }
     }
 

@@ -19,6 +19,7 @@ use std::ops::Range;
 
 use crate::base::block::Block;
 use crate::base::pieces::{FREE_PIECE_BYTES, Garbage, Progress, free_buffer};
+use crate::proto::limits::REPLY_BUFFER_BYTES;
 
 /// Text that has left is moved out of the buffer once it is at least this long and half of it.
 const GONE_BYTES_MIN: usize = 64 * 1024;
@@ -102,6 +103,12 @@ impl Output {
     #[inline]
     pub fn len(&self) -> usize {
         self.bytes.len() - self.bytes_gone + self.block_bytes
+    }
+
+    /// What of that counts for `client-output-buffer-limit`. O(1).
+    #[inline]
+    pub fn counted_bytes(&self) -> usize {
+        self.len().saturating_sub(REPLY_BUFFER_BYTES)
     }
 
     /// Whether nothing waits here.

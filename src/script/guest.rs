@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use corosensei::Yielder;
 use mlua::debug::{Debug, DebugEvent};
-use mlua::{Error, Function, HookTriggers, Lua, LuaOptions, LuaString, MultiValue, Result};
+use mlua::{Error, Function, HookTriggers, Lua, LuaOptions, MultiValue, Result};
 use mlua::{StdLib, Table, Thread, Value, VmState};
 
 use crate::base::sys;
@@ -95,12 +95,11 @@ struct Sandbox {
     world: Table,
     enter: Function,
     sweep: Function,
-    call: Function,
+    prepare: Function,
+    run: Function,
     xpcall: Function,
     handle: Function,
     names: FieldNames,
-    keys_name: LuaString,
-    argv_name: LuaString,
 }
 
 /// The body of the coroutine. Ends when it is told to quit, or at once if there is no memory for an interpreter.
@@ -148,6 +147,7 @@ pub fn run(yielder: &Yielder<Answer, Event>, kind: Kind, exchange: Rc<Exchange>,
             scope.create_function(|lua, args: MultiValue| guest.seed(lua, &args))?,
         )?;
         host.raw_set("doomed", scope.create_function(|_, ()| Ok(guest.doom.get().is_some()))?)?;
+        host.raw_set("functions", &guest.functions.functions)?;
         let getlocal = debug_library(&lua, kind)?;
         let sandbox = sandbox(&lua, &host, kind)?;
         if let Some(getlocal) = getlocal {
@@ -194,21 +194,12 @@ fn sandbox(lua: &Lua, host: &Table, kind: Kind) -> Result<Sandbox> {
         host.raw_set("handler", &handle)?;
     }
     let chunk = lua.load(include_str!("sandbox.lua")).set_name(SANDBOX_CHUNK);
-    type Parts = (Table, Table, Function, Function, Function, Function);
-    let (world, environment, enter, sweep, call, xpcall): Parts =
+    type Parts = (Table, Table, Function, Function, Function, Function, Function);
+    let (world, environment, enter, sweep, prepare, run, xpcall): Parts =
         chunk.call((lua.globals(), host))?;
     lua.set_globals(environment)?;
-    Ok(Sandbox {
-        world,
-        enter,
-        sweep,
-        call,
-        xpcall,
-        handle,
-        names: FieldNames::new(lua)?,
-        keys_name: lua.create_string("KEYS")?,
-        argv_name: lua.create_string("ARGV")?,
-    })
+    let names = FieldNames::new(lua)?;
+    Ok(Sandbox { world, enter, sweep, prepare, run, xpcall, handle, names })
 }
 
 fn changed(lua: &Lua, _: MultiValue) -> Result<()> {
@@ -331,9 +322,8 @@ impl Guest<'_> {
     fn work(&self, lua: &Lua, sandbox: &Sandbox, task: Task) -> Result<Done> {
         match task {
             Task::Compile => self.compile(lua),
-            Task::Run { slot } => self.run_script(lua, sandbox, slot),
+            Task::Run { slot } | Task::Call { slot } => self.run_slot(lua, sandbox, slot),
             Task::Load => self.load(lua, sandbox),
-            Task::Call { slot } => self.call_function(lua, sandbox, slot),
             Task::Forget { slot } => {
                 self.functions.take(slot)?;
                 Ok(Done::Forgotten)
@@ -356,23 +346,14 @@ impl Guest<'_> {
         }
     }
 
-    fn run_script(&self, lua: &Lua, sandbox: &Sandbox, slot: usize) -> Result<Done> {
-        let Some(function) = self.functions.get(slot)? else { return Ok(Done::Missing) };
+    /// Runs a script, or a function that a library registered.
+    fn run_slot(&self, lua: &Lua, sandbox: &Sandbox, slot: usize) -> Result<Done> {
         let (keys, argv) = self.params(lua)?;
-        sandbox.world.raw_set(&sandbox.keys_name, keys)?;
-        sandbox.world.raw_set(&sandbox.argv_name, argv)?;
+        if !sandbox.prepare.call((slot, keys, argv))? {
+            return Ok(Done::Missing);
+        }
         self.is_running.set(true);
-        let ended = sandbox.xpcall.call((function, &sandbox.handle));
-        self.is_running.set(false);
-        self.finish(lua, sandbox, ended)
-    }
-
-    fn call_function(&self, lua: &Lua, sandbox: &Sandbox, slot: usize) -> Result<Done> {
-        let Some(function) = self.functions.get(slot)? else { return Ok(Done::Missing) };
-        let (keys, argv) = self.params(lua)?;
-        let function: Function = sandbox.call.call((function, keys, argv))?;
-        self.is_running.set(true);
-        let ended = sandbox.xpcall.call((function, &sandbox.handle));
+        let ended = sandbox.xpcall.call((&sandbox.run, &sandbox.handle));
         self.is_running.set(false);
         self.finish(lua, sandbox, ended)
     }
@@ -385,7 +366,13 @@ impl Guest<'_> {
             let table = lua.create_table_with_capacity(range.len(), 0)?;
             let first = range.start;
             for index in range {
-                table.raw_set(index - first + 1, lua.create_string(params.at(index))?)?;
+                // What is UTF-8 goes to Lua without a handle of its own.
+                match std::str::from_utf8(params.at(index)) {
+                    Ok(text) => table.raw_set(index - first + 1, text)?,
+                    Err(_) => {
+                        table.raw_set(index - first + 1, lua.create_string(params.at(index))?)?;
+                    }
+                }
             }
             Ok(table)
         };

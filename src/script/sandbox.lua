@@ -128,16 +128,26 @@ function world.loadstring(text, name)
     return loadstring(text, name)
 end
 
-function world.load(source, name)
-    if type(source) ~= 'function' then refuse('load', 'function', source) end
+local function gather(source)
     local pieces = {}
     while true do
         local piece = source()
-        if piece == nil or piece == '' then break end
-        if type(piece) ~= 'string' then return nil, 'reader function must return a string' end
+        if type(piece) == 'number' then piece = tostring(piece) end
+        if piece == nil or piece == '' then return concat(pieces) end
+        if type(piece) ~= 'string' then error('reader function must return a string', 4) end
         pieces[#pieces + 1] = piece
     end
-    local text = concat(pieces)
+end
+
+-- What goes wrong in the reader is a result, and by then it is a table as all errors are.
+function world.load(source, name)
+    if type(source) ~= 'function' then refuse('load', 'function', source) end
+    local ok, text = pcall(gather, source)
+    if not ok then
+        text = plain(text)
+        if type(text) == 'string' then text = {err = 'ERR ' .. text} end
+        return nil, text
+    end
     if byte(text) == 27 then return nil, 'bad header in precompiled chunk' end
     return loadstring(text, name or '=(load)')
 end
@@ -173,10 +183,30 @@ local function sweep()
     end
 end
 
--- A stored function of a library with its arguments: xpcall of Lua 5.1 passes none. The host calls xpcall, since a script
--- that is to end would end here instead, outside of it.
-local function call(f, keys, arguments)
-    return function() return f(keys, arguments) end
+-- What is run next, by its slot in `functions`, with its arguments: xpcall of Lua 5.1 passes none. The host calls xpcall,
+-- since a script that is to end would end here instead, outside of it.
+local functions, run, first, second = host.functions, nil, nil, nil
+
+-- A script finds them as globals, a function of a library as its arguments. Whether there is one in this slot.
+local function prepare(slot, keys, argv)
+    run = functions[slot]
+    if not run then return false end
+    if host.handler then
+        world.KEYS, world.ARGV = keys, argv
+    else
+        first, second = keys, argv
+    end
+    return true
 end
 
-return world, environment, enter, sweep, call, xpcall
+local function script()
+    return run()
+end
+
+local function stored()
+    local keys, argv = first, second
+    first, second = nil, nil
+    return run(keys, argv)
+end
+
+return world, environment, enter, sweep, prepare, host.handler and script or stored, xpcall

@@ -180,6 +180,12 @@ impl Blocks {
         Some(result)
     }
 
+    /// How many numbers were ever given out, in use or not.
+    pub(crate) fn numbers(&self) -> u32 {
+        let full = self.chunks.len().saturating_sub(1) * CHUNK;
+        (full + self.chunks.last().map_or(0, Vec::len)) as u32
+    }
+
     /// Takes an object out and leaves an empty block in its place.
     pub(crate) fn take_object(&mut self, number: u32) -> Option<Box<Object>> {
         let cell = self.cell_mut(number)?;

@@ -13,6 +13,7 @@
 use super::OutOfMemory;
 use super::WrongType;
 use super::blocks::{Blocks, Graveyard};
+use super::compact::TidyRound;
 use super::entry::{self, INLINE_KEY_MAX, Stored, StoredKey, TTL};
 use super::fifo::Fifo;
 use super::heap::{Handle, Heap, same_class};
@@ -137,6 +138,7 @@ pub struct Db {
     pub(super) sample_walk: SampleWalk,
     pub(super) fifo: Fifo,
     pub(super) scratch: Vec<u8>,
+    pub(super) tidy_round: TidyRound,
 }
 
 impl Db {
@@ -185,6 +187,7 @@ impl Db {
             sample_walk: SampleWalk::default(),
             fifo: Fifo::default(),
             scratch: Vec::new(),
+            tidy_round: TidyRound::default(),
         }
     }
 

@@ -45,6 +45,37 @@ fn shutdown_ends_it_cleanly() {
 }
 
 #[test]
+fn what_a_signal_asks_for_can_be_prevented() {
+    for (_, server) in Server::both(&["--enable-debug-command", "yes"]) {
+        let mut client = server.connect();
+        client.roundtrip(&["SHUTDOWN", "ABORT"], "-ERR No shutdown in progress.");
+        client.roundtrip(&["DEBUG", "PAUSE-CRON", "1"], "+OK");
+        server.signal("TERM");
+        server.expect_log("Received SIGTERM scheduling shutdown");
+        client.roundtrip(&["SHUTDOWN", "ABORT"], "+OK");
+        server.expect_log("Shutdown manually aborted.");
+        client.roundtrip(&["SHUTDOWN", "ABORT"], "-ERR No shutdown in progress.");
+        client.roundtrip(&["DEBUG", "PAUSE-CRON", "0"], "+OK");
+        thread::sleep(Duration::from_millis(150));
+        client.roundtrip(&["PING"], "+PONG");
+    }
+}
+
+#[test]
+fn a_second_interrupt_ends_it_at_once() {
+    for (_, mut server) in Server::both(&["--enable-debug-command", "yes"]) {
+        let mut client = server.connect();
+        client.roundtrip(&["DEBUG", "PAUSE-CRON", "1"], "+OK");
+        server.signal("INT");
+        server.expect_log("Received SIGINT scheduling shutdown");
+        client.roundtrip(&["PING"], "+PONG");
+        server.signal("INT");
+        server.wait();
+        server.expect_log("You insist... exiting now.");
+    }
+}
+
+#[test]
 fn signals_are_heard_by_a_busy_server() {
     let mut server = Server::start(&[]);
     let mut client = server.connect();
