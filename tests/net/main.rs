@@ -22,6 +22,7 @@ mod noise;
 mod pause;
 mod pieces;
 mod pubsub;
+mod script_debug;
 mod server;
 mod slices;
 mod sort;
