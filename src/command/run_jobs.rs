@@ -9,6 +9,7 @@ use crate::base::probes;
 use crate::command::claims::{claim_places, places_in, places_to_release, unqueue};
 use crate::command::execute::{self, Ran};
 use crate::command::keys::ranges_of;
+use crate::command::serve;
 use crate::command::spec::flag;
 use crate::engine::background::Work;
 use crate::engine::changes::listener;
@@ -62,6 +63,7 @@ pub(super) fn park(
         (None, Taking::InSlicesAndFurther) => {
             KeySource::Further { ranges: ranges_of(ran.command, args), hashes: Vec::new() }
         }
+        (None, Taking::Finding(hold)) => KeySource::Found { hashes: Vec::new(), hold },
         (None, _) => KeySource::Ranges(ranges_of(ran.command, args)),
     };
     let start = Start {
@@ -70,7 +72,7 @@ pub(super) fn park(
         keys,
         phase: match (has_places, taking) {
             (_, Taking::AtOnce) => Phase::Work,
-            (true, _) => Phase::Find,
+            (true, _) | (false, Taking::Finding(_)) => Phase::Find,
             (false, _) => Phase::Take(0),
         },
         now,
@@ -493,6 +495,9 @@ impl Engine {
             self.note_gone();
         }
         let shared = &mut self.shared;
+        if matches!(ran.result, Err(CmdError::Blocked)) {
+            return self.end_as_blocked(running, ran, out);
+        }
         if let (Err(error), Some(encode)) = (&ran.result, running.task.error_form()) {
             let message = error.message();
             out = Output::default();
@@ -524,6 +529,28 @@ impl Engine {
                 shared.graveyard.bury_output(out);
             }
         }
+    }
+
+    /// The job has its client wait for keys, which it still holds.
+    fn end_as_blocked(&mut self, running: &mut Running, mut ran: Ran, mut out: Output) {
+        ran.turn_ticks = 0;
+        let shared = &mut self.shared;
+        let present =
+            if running.is_orphan { None } else { shared.clients.checkout(running.client) };
+        let Some(mut session) = present else { return };
+        let list = running.args.lend(&self.hasher);
+        serve::begin_wait(shared, &mut session, list.args(), &ran, &mut out);
+        let args = match running.keys {
+            KeySource::Found { .. } | KeySource::Places(_) => std::mem::take(&mut running.args),
+            // It is needed to let go of them.
+            KeySource::Ranges(_) | KeySource::Further { .. } => running.args.clone(),
+        };
+        session.waiting = Some(Waiting::Blocked);
+        session.job_bytes = shared.blocking.give_args(args);
+        shared.clients.recount(&session);
+        shared.clients.checkin(running.client, session);
+        // It may have closed its side meanwhile.
+        shared.outbox.wakes.push(running.client);
     }
 
     /// Lets go of keys, and wakes who waits for them; true once none is held.

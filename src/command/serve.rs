@@ -141,6 +141,12 @@ impl Engine {
             if *is_spent {
                 return Served::Cut;
             }
+            if self.shared.blocking.get_at(order, client).is_none() {
+                // It waits no longer, and is about to leave the queue.
+                ready.from = order + 1;
+                *is_spent = budget.spend(1);
+                continue;
+            }
             if let Some(places) = self.lacks(ready, client, own) {
                 return Served::Stalled(places);
             }

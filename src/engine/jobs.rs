@@ -687,6 +687,17 @@ impl Ctx<'_> {
         self.run_after(args, job, Taking::InSlices)
     }
 
+    /// As [`Ctx::run_with_many_keys`], for a job that finds its keys itself ([`Job::find_keys`]), to be held so: it does
+    /// not need the request to let go of them.
+    pub fn run_and_find_keys(
+        &mut self,
+        args: Args<'_>,
+        job: impl Job + 'static,
+        how: Hold,
+    ) -> CmdResult {
+        self.run_after(args, job, Taking::Finding(how))
+    }
+
     /// Runs a job that reads more keys than the request names, whose names are data of those
     /// ([`Job::find_further_keys`]): it begins once it holds them all.
     pub fn run_with_further_keys(&mut self, args: Args<'_>, job: impl Job + 'static) -> CmdResult {

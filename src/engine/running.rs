@@ -5,6 +5,7 @@ use crate::engine::session::Session;
 use crate::engine::table::Found;
 use crate::proto::args::{Args, OwnedArgs};
 use crate::proto::reply::Output;
+use crate::store::Hold;
 
 /// What a job does.
 pub enum Task {
@@ -71,7 +72,9 @@ pub enum Taking {
     AtOnce,
     /// They are too many for that, so it takes them in slices before it begins.
     InSlices,
-    /// So too, and then those that it finds in them.
+    /// So too, and it finds their hashes before ([`Job::find_keys`]), to be held so.
+    Finding(Hold),
+    /// In slices, too, and then those that it finds in them.
     InSlicesAndFurther,
 }
 
