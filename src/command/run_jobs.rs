@@ -7,6 +7,7 @@
 use crate::base::chunks::Chunks;
 use crate::base::probes;
 use crate::command::claims::{claim_places, places_in, places_to_release, unqueue};
+use crate::command::client_tracking;
 use crate::command::execute::{self, Ran};
 use crate::command::keys::ranges_of;
 use crate::command::serve;
@@ -151,6 +152,7 @@ fn begin(dbs: &mut [Db], shared: &mut Shared, session: &mut Session, start: Star
         is_blocked: false,
         is_orphan: false,
         has_waited,
+        is_remembered: false,
     });
     if running.holds_index {
         shared.jobs.note_pass(running.db);
@@ -319,12 +321,22 @@ impl Engine {
                 Phase::Work => {
                     let result = self.work(running, budget);
                     let is_done = !matches!(result, Ok(Step::More));
-                    if is_done {
+                    if is_done && self.begin_remembering(running, &result) {
+                        running.phase = Phase::Remember(0);
+                    } else if is_done {
                         self.finish(running, result.map(|_| ()));
                         running.phase = Phase::Release(0);
                     } else if !self.check_reply(running) {
                         running.phase = Phase::Release(0);
                     }
+                }
+                Phase::Remember(from) => {
+                    if !self.remember(running, from, budget) {
+                        return false;
+                    }
+                    running.is_remembered = true;
+                    self.finish(running, Ok(()));
+                    running.phase = Phase::Release(0);
                 }
                 Phase::Release(from) => {
                     if self.release_keys(running, from, budget) {
@@ -490,7 +502,9 @@ impl Engine {
         // The ledger is told slice by slice.
         let ticks = running.ticks + self.shared.clock.ticks().saturating_sub(running.slice_ticks);
         let has_waited = running.has_waited;
-        let mut ran = Ran { id, command, ticks, turn_ticks: 0, result, mark, has_waited };
+        let is_remembered = running.is_remembered;
+        let mut ran =
+            Ran { id, command, ticks, turn_ticks: 0, result, mark, has_waited, is_remembered };
         if running.session.is(restraint::TRACKING) {
             self.note_gone();
         }
@@ -551,6 +565,47 @@ impl Engine {
         shared.clients.checkin(running.client, session);
         // It may have closed its side meanwhile.
         shared.outbox.wakes.push(running.client);
+    }
+
+    /// Whether a job that has ended so has read so many keys of its client's tracking that those are remembered in slices,
+    /// while it still holds them.
+    fn begin_remembering(&mut self, running: &Running, result: &Result<Step, CmdError>) -> bool {
+        let is_one = result.is_ok()
+            && running.session.is(restraint::TRACKING)
+            && matches!(running.keys, KeySource::Ranges(_))
+            && self.shared.jobs.is_long(running.keys.len())
+            && client_tracking::remembers(&running.session, running.found.command);
+        if is_one {
+            // A key found expired is void before it is remembered as read.
+            self.note_gone();
+        }
+        is_one
+    }
+
+    /// Remembers more of the keys it has read, from one on; true: all are.
+    fn remember(&mut self, running: &mut Running, from: usize, budget: &mut Budget) -> bool {
+        let list = running.args.lend(&self.hasher);
+        let mut done = from;
+        loop {
+            let count = budget.piece(KEYS_PER_STEP);
+            let (session, command) = (&running.session, running.found.command);
+            let shared = &mut self.shared;
+            let some = client_tracking::remember_some(
+                shared,
+                session,
+                command,
+                list.args(),
+                (done, count),
+            );
+            done += some;
+            if some < count {
+                return true;
+            }
+            if budget.spend(count as u64) {
+                running.phase = Phase::Remember(done);
+                return false;
+            }
+        }
     }
 
     /// Lets go of keys, and wakes who waits for them; true once none is held.

@@ -229,7 +229,16 @@ impl Engine {
         }
         shared.blocking.remove(client);
         session.active_ms = now;
-        let ran = Ran { id, command, ticks, turn_ticks, result, mark, has_waited: true };
+        let ran = Ran {
+            id,
+            command,
+            ticks,
+            turn_ticks,
+            result,
+            mark,
+            has_waited: true,
+            is_remembered: false,
+        };
         if matches!(ran.result, Err(CmdError::Parked)) {
             let parked = Parked { ran, now, out: &mut out, places: None };
             run_jobs::park(&mut self.dbs, shared, &mut session, lent.args(), parked);

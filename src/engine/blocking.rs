@@ -347,6 +347,11 @@ impl Blocking {
         self.leaving.push(Leaving::of(&mut blocked));
     }
 
+    /// Whether somebody who waits no longer still stands in queues.
+    pub fn is_leaving(&self) -> bool {
+        !self.leaving.is_empty()
+    }
+
     /// Has those who wait no longer leave some of the queues that they still stand in; true once they stand in none.
     pub fn leave_queues(&mut self, count: usize) -> bool {
         let Some(left) = self.leaving.last_mut() else { return true };

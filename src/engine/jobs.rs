@@ -367,7 +367,7 @@ impl Jobs {
                 !running.is_blocked && Some(running.ticket) == oldest
             }
             Phase::Take(_) => !running.is_blocked,
-            Phase::Find | Phase::Work | Phase::Release(_) => true,
+            Phase::Find | Phase::Work | Phase::Remember(_) | Phase::Release(_) => true,
         })
     }
 

@@ -87,6 +87,8 @@ pub enum Phase {
     Take(usize),
     /// It works.
     Work,
+    /// It has worked; so many of the keys it has read are remembered for its client's tracking.
+    Remember(usize),
     /// It lets go of its keys, of which this many were held.
     Release(usize),
 }
@@ -139,6 +141,8 @@ pub struct Running {
     pub is_orphan: bool,
     /// Its command was counted, and shown to MONITOR, when its client began to wait for keys.
     pub has_waited: bool,
+    /// What it has read is remembered, where that is to be.
+    pub is_remembered: bool,
 }
 
 impl Running {
@@ -151,7 +155,7 @@ impl Running {
         match self.phase {
             Phase::Find => false,
             Phase::Take(taken) => taken > 0 || self.holds_index,
-            Phase::Work | Phase::Release(_) => true,
+            Phase::Work | Phase::Remember(_) | Phase::Release(_) => true,
         }
     }
 
