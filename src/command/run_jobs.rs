@@ -555,7 +555,10 @@ impl Engine {
         let list = running.args.lend(&self.hasher);
         serve::begin_wait(shared, &mut session, list.args(), &ran, &mut out);
         let args = match running.keys {
-            KeySource::Found { .. } | KeySource::Places(_) => std::mem::take(&mut running.args),
+            KeySource::Found { .. } | KeySource::Places(_) => {
+                // It must not look like one that still waits for its request.
+                std::mem::replace(&mut running.args, OwnedArgs::from_parts([&[][..]]))
+            }
             // It is needed to let go of them.
             KeySource::Ranges(_) | KeySource::Further { .. } => running.args.clone(),
         };

@@ -85,12 +85,12 @@ fn xreadgroup(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
 fn read(ctx: &mut Ctx<'_>, args: Args<'_>, verb: Verb) -> CmdResult {
     let request = Request::parse(ctx, args, verb)?;
     let mut job = Read::new(request);
-    if ctx.is_long(request.streams) && !request.is_woken {
-        return match (request.block, verb) {
-            (None, _) => ctx.run_with_many_keys(args, job),
-            (Some(_), Verb::Read) => ctx.run_and_find_keys(args, job, Hold::Read),
-            (Some(_), Verb::ReadGroup) => ctx.run_and_find_keys(args, job, Hold::Write),
-        };
+    if request.block.is_none() && ctx.is_long(request.streams) {
+        return ctx.run_with_many_keys(args, job);
+    }
+    if request.block.is_some() && wait_many::may_be_long(ctx, request.streams) {
+        let how = if verb == Verb::Read { Hold::Read } else { Hold::Write };
+        return ctx.run_and_find_keys(args, job, how);
     }
     let mut work: usize = 0;
     while job.resolved < request.streams {
@@ -354,11 +354,11 @@ impl Read {
         let request = &self.request;
         let at = self.resolved;
         self.resolved += 1;
-        let key = args.key(request.first + at);
-        let is_looked_at = ctx.looks_at(key.bytes);
+        let is_looked_at = ctx.looks_at(args.at(request.first + at));
         if request.is_woken && (!is_looked_at || !self.targets.is_empty()) {
             return Ok(0);
         }
+        let key = args.key(request.first + at);
         let stream = ctx.db.get::<Stream>(key)?;
         let group = match request.verb {
             Verb::Read => None,

@@ -18,6 +18,12 @@ use crate::store::Hold;
 pub(super) type Look =
     Box<dyn FnMut(&mut Ctx<'_>, Args<'_>, usize) -> Result<bool, CmdError> + Send>;
 
+/// Whether a command is to look at so many keys, and wait for them, as a job. One key never is, and who is woken looks at
+/// one.
+pub(super) fn may_be_long(ctx: &Ctx<'_>, keys: usize) -> bool {
+    !ctx.is_woken() && ctx.is_long(keys.saturating_sub(1))
+}
+
 /// Looks at the keys at these places, which the command may change, until one has something, or waits for them.
 pub(super) fn look_or_wait(
     ctx: &mut Ctx<'_>,
