@@ -2,6 +2,7 @@
 pub mod acl;
 pub mod background;
 pub mod blocking;
+pub mod blocking_many;
 mod budget;
 pub mod changes;
 pub mod client_line;

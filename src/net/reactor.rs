@@ -593,6 +593,7 @@ impl Reactor {
             || self.background == Work::Left
             || !shared.graveyard.is_empty()
             || shared.pubsub.is_leaving()
+            || shared.blocking.is_leaving()
             || self.engine.shared.tracking.is_over_limit()
             || self.engine.is_evicting();
         if !(has_jobs || has_due || has_dead) {

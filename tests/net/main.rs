@@ -16,6 +16,7 @@ mod every_door;
 mod expiry;
 mod figures;
 mod frames;
+mod in_pieces;
 mod jobs;
 mod limits;
 mod noise;
