@@ -16,6 +16,7 @@ fn wait_for(shared: &mut Shared, keys: usize) {
         found: shared.table.find(b"xread").expect("a command"),
         kind: Kind::Stream,
         gone: None,
+        nothing: Nothing::NullArray,
         ticks: 0,
         until: None,
     };
