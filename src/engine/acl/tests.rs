@@ -450,7 +450,7 @@ fn very_many_keys_are_asked_about_in_slices() {
     shared.authenticate(&mut session, b"auth", b"eve", b"any").unwrap();
     let hasher = KeyHasher::new(1);
     let found = shared.table.find(b"mget").unwrap();
-    let mut slices_of = |shared: &mut Shared, session: &mut Session, words: &str, stop: usize| {
+    let slices_of = |shared: &mut Shared, session: &mut Session, words: &str, stop: usize| {
         let owned = OwnedArgs::from_parts(words.split(' ').map(str::as_bytes));
         let list = owned.lend(&hasher);
         let mut slices = 0;
