@@ -317,7 +317,11 @@ pub fn fork() -> io::Result<Forked> {
 
 /// Threads of this process; where the system does not tell, 1.
 fn thread_count() -> io::Result<usize> {
-    if cfg!(target_os = "linux") { Ok(std::fs::read_dir("/proc/self/task")?.count()) } else { Ok(1) }
+    if cfg!(target_os = "linux") {
+        Ok(std::fs::read_dir("/proc/self/task")?.count())
+    } else {
+        Ok(1)
+    }
 }
 
 /// Whether a child has ended, which then is forgotten by the system, too.

@@ -84,8 +84,7 @@ pub(super) fn stats(ctx: &mut Ctx<'_>, text: &mut InfoText) {
     text.field("loop_max_stall_us", turns.nanos_max / 1000);
 }
 
-const STATS_OF_ABSENT_FEATURES: &[&str] =
-    &["migrate_cached_sockets", "slave_expires_tracked_keys"];
+const STATS_OF_ABSENT_FEATURES: &[&str] = &["migrate_cached_sockets", "slave_expires_tracked_keys"];
 
 /// Section `loop`: turns of the event loop, whole and by phase, without waiting; microseconds.
 pub(super) fn turns(ctx: &mut Ctx<'_>, text: &mut InfoText) {

@@ -127,7 +127,8 @@ impl Reactor {
         let current = self.current.take();
         if let Some(conn) = self.conns.iter_mut().map(|(_, conn)| conn).find(|c| c.client == client)
         {
-            let is_current = |session: &crate::engine::session::Session| session.fd == conn.transport.fd();
+            let is_current =
+                |session: &crate::engine::session::Session| session.fd == conn.transport.fd();
             if let Some(current) = current.filter(|current| is_current(&current.session)) {
                 conn.output = current.output;
             }
