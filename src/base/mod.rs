@@ -18,6 +18,7 @@ pub mod pieces;
 pub mod probes;
 pub mod quote;
 pub mod random;
+pub mod shards;
 pub mod sys;
 pub mod time;
 pub mod utf8;

@@ -203,6 +203,77 @@ pub fn local_time(unix_seconds: i64) -> LocalTime {
     }
 }
 
+/// The memory in which the system looks for what it shows as this process's arguments (`ps`).
+#[derive(Debug)]
+pub struct TitleArea {
+    /// Where it begins; a number, so that the area can go to another thread.
+    address: usize,
+    len: usize,
+}
+
+impl TitleArea {
+    /// Takes it over; `None` where the system has no such thing, or it was taken before. The environment moves
+    /// elsewhere; what std knows as the arguments reads as the title from then on. For a program that has no other
+    /// threads yet.
+    pub fn take() -> Option<TitleArea> {
+        static IS_TAKEN: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
+        let (address, len) = title_place()?;
+        if IS_TAKEN.swap(true, std::sync::atomic::Ordering::Relaxed) {
+            return None;
+        }
+        for (name, value) in std::env::vars_os() {
+            // SAFETY: the caller has no other thread that could look at the environment meanwhile.
+            unsafe { std::env::set_var(name, value) };
+        }
+        Some(TitleArea { address, len })
+    }
+
+    /// Shows this title, as far as there is room for it.
+    pub fn set(&mut self, title: &[u8]) {
+        let shown = &title[..title.len().min(self.len - 1)];
+        let area = std::ptr::with_exposed_provenance_mut::<u8>(self.address);
+        // SAFETY: `title_place` has found `len` bytes there, on the stack of the process, which are mapped and
+        // writable as long as it lives. Nothing of ours refers to them any more; C code that still does finds
+        // strings that end, since the last byte is 0. Only this value writes there, and there is one.
+        unsafe {
+            std::ptr::write_bytes(area, 0, self.len);
+            std::ptr::copy_nonoverlapping(shown.as_ptr(), area, shown.len());
+        }
+    }
+}
+
+/// Where the arguments and the environment stand, if they stand where the system says they do.
+#[cfg(target_os = "linux")]
+fn title_place() -> Option<(usize, usize)> {
+    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+    // The name in parentheses may contain anything; behind it is field 3. Fields 48 to 51 (proc(5)) are the bounds.
+    let (_, fields) = stat.rsplit_once(')')?;
+    let bounds: Vec<usize> = fields
+        .split_ascii_whitespace()
+        .skip(45)
+        .take(4)
+        .map_while(|field| field.parse().ok())
+        .collect();
+    let &[arguments_start, arguments_end, environment_start, environment_end] = &bounds[..] else {
+        return None;
+    };
+    // Under valgrind these are valgrind's own.
+    let known: Vec<u8> = std::env::args_os()
+        .flat_map(|arg| [std::os::unix::ffi::OsStrExt::as_bytes(&*arg), b"\0"].concat())
+        .collect();
+    let is_ours = std::fs::read("/proc/self/cmdline").is_ok_and(|shown| shown == known);
+    let is_whole = arguments_end == environment_start && environment_end >= environment_start;
+    let end = if is_whole { environment_end } else { arguments_end };
+    let len = end.checked_sub(arguments_start)?;
+    (is_ours && arguments_start != 0 && len > 1).then_some((arguments_start, len))
+}
+
+/// Other systems are not asked.
+#[cfg(not(target_os = "linux"))]
+fn title_place() -> Option<(usize, usize)> {
+    None
+}
+
 /// Sets the mask of permissions for files this process makes, and returns the one before.
 pub fn set_umask(mask: u32) -> u32 {
     // SAFETY: umask always succeeds; it affects only this process.

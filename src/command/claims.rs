@@ -48,7 +48,7 @@ pub(super) fn claim(
 /// As [`claim`], where enough jobs have passed one who waits for databases: a command that may become one more waits
 /// for those alone until he has had his turn, and only then for its keys.
 fn claim_turn(dbs: &[Db], shared: &mut Shared, session: &mut Session, found: Found) -> bool {
-    let is_compound = matches!(found.command.group, Group::Transactions | Group::Scripting);
+    let is_compound = found.command.name == "exec" || found.command.group == Group::Scripting;
     if found.command.flags & flag::WRITE == 0 && !is_compound {
         return true;
     }

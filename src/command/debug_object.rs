@@ -29,7 +29,7 @@ pub(super) fn object(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     let compresses = ctx.engine.config.flag(Opt::Rdbcompression);
     let compression = if compresses { Compression::Lzf } else { Compression::Off };
     let threshold = ctx.engine.limits.list_packed_threshold;
-    let entry = ctx.db.peek(args.key(2)).ok_or(CmdError::NoSuchKey)?;
+    let entry = ctx.db.peek_stale(args.key(2)).ok_or(CmdError::NoSuchKey)?;
     let saving = match entry.value() {
         ValueRef::String(StringRef::Bytes(bytes)) | ValueRef::Document(bytes)
             if bytes.len() <= BYTES_AT_ONCE =>
@@ -79,7 +79,7 @@ impl Job for Object {
     fn step(&mut self, ctx: &mut Ctx<'_>, args: Args<'_>, budget: &mut Budget) -> Stepped {
         loop {
             // The key is held, so it is there.
-            let Some(entry) = ctx.db.peek(args.key(2)) else { return Err(CmdError::NoSuchKey) };
+            let Some(entry) = ctx.db.peek_stale(args.key(2)) else { return Err(CmdError::NoSuchKey) };
             let units = budget.piece(UNITS_PER_PIECE);
             let is_saved = match &mut self.saving {
                 Saving::Text(writer, text) => writer.step(text, units).is_done(),
@@ -147,7 +147,7 @@ impl Object {
     fn answer(&self, ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
         let Saving::Done(length) = self.saving else { return Ok(()) };
         let limits = &ctx.engine.limits;
-        let entry = ctx.db.peek(args.key(2)).ok_or(CmdError::NoSuchKey)?;
+        let entry = ctx.db.peek_stale(args.key(2)).ok_or(CmdError::NoSuchKey)?;
         let idle_seconds = entry.idle_seconds();
         // Where the value is; of a number kept in the entry, where the entry is.
         let address = match entry.value() {
@@ -210,7 +210,7 @@ fn saved_length(bytes: &[u8], compresses: bool) -> usize {
 
 /// LISTPACK and QUICKLIST: the items, to the log; HTSTATS-KEY: how many elements a table has.
 pub(super) fn encoding(ctx: &mut Ctx<'_>, args: Args<'_>, name: &[u8]) -> CmdResult {
-    let entry = ctx.db.peek(args.key(2)).ok_or(CmdError::NoSuchKey)?;
+    let entry = ctx.db.peek_stale(args.key(2)).ok_or(CmdError::NoSuchKey)?;
     match name {
         b"listpack" => {
             let list =

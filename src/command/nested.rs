@@ -90,7 +90,16 @@ impl Engine {
         if session.is(restraint::TRACKING) {
             self.note_gone();
         }
-        let ran = Ran { id, command, ticks, turn_ticks: ticks, result, mark, has_waited: false };
+        let ran = Ran {
+            id,
+            command,
+            ticks,
+            turn_ticks: ticks,
+            result,
+            mark,
+            has_waited: false,
+            is_remembered: false,
+        };
         execute::account(&mut self.shared, session, args, ran, out);
         None
     }
@@ -143,7 +152,16 @@ impl Engine {
         let Found { id, command, .. } = inner.found;
         let (ticks, result) = (inner.ticks, result.map(|_| ()));
         let mark = Output::default().mark();
-        let ran = Ran { id, command, ticks, turn_ticks, result, mark, has_waited: false };
+        let ran = Ran {
+            id,
+            command,
+            ticks,
+            turn_ticks,
+            result,
+            mark,
+            has_waited: false,
+            is_remembered: false,
+        };
         execute::account(&mut self.shared, session, args, ran, &mut inner.out);
         Step::Done
     }
@@ -207,7 +225,16 @@ impl Engine {
         let Found { id, command, .. } = found;
         let is_over = !matches!(step, Ok(Step::More));
         let result = step.map(|_| ());
-        let ran = Ran { id, command, ticks, turn_ticks: ticks, result, mark, has_waited: false };
+        let ran = Ran {
+            id,
+            command,
+            ticks,
+            turn_ticks: ticks,
+            result,
+            mark,
+            has_waited: false,
+            is_remembered: false,
+        };
         if is_over {
             self.shared.jobs.take_further();
             execute::account(&mut self.shared, session, args, ran, out);

@@ -7,8 +7,10 @@
 use crate::base::chunks::Chunks;
 use crate::base::probes;
 use crate::command::claims::{claim_places, places_in, places_to_release, unqueue};
+use crate::command::client_tracking;
 use crate::command::execute::{self, Ran};
 use crate::command::keys::ranges_of;
+use crate::command::serve;
 use crate::command::spec::flag;
 use crate::engine::background::Work;
 use crate::engine::changes::listener;
@@ -24,7 +26,8 @@ use crate::engine::slowlog::ARGUMENTS_MAX;
 use crate::engine::table::Found;
 use crate::engine::verbs::Verb;
 use crate::proto::args::{Args, OwnedArgs};
-use crate::proto::limits::REPLY_BUFFER_BYTES;
+use crate::proto::limits::REPLY_NODE_BYTES;
+use crate::proto::output::counted_nodes;
 use crate::proto::reply::Output;
 use crate::store::{Db, Hold};
 
@@ -63,6 +66,7 @@ pub(super) fn park(
         (None, Taking::InSlicesAndFurther) => {
             KeySource::Further { ranges: ranges_of(ran.command, args), hashes: Vec::new() }
         }
+        (None, Taking::Finding(hold)) => KeySource::Found { hashes: Vec::new(), hold },
         (None, _) => KeySource::Ranges(ranges_of(ran.command, args)),
     };
     let start = Start {
@@ -71,7 +75,7 @@ pub(super) fn park(
         keys,
         phase: match (has_places, taking) {
             (_, Taking::AtOnce) => Phase::Work,
-            (true, _) => Phase::Find,
+            (true, _) | (false, Taking::Finding(_)) => Phase::Find,
             (false, _) => Phase::Take(0),
         },
         now,
@@ -150,6 +154,7 @@ fn begin(dbs: &mut [Db], shared: &mut Shared, session: &mut Session, start: Star
         is_blocked: false,
         is_orphan: false,
         has_waited,
+        is_remembered: false,
     });
     if running.holds_index {
         shared.jobs.note_pass(running.db);
@@ -318,12 +323,22 @@ impl Engine {
                 Phase::Work => {
                     let result = self.work(running, budget);
                     let is_done = !matches!(result, Ok(Step::More));
-                    if is_done {
+                    if is_done && self.begin_remembering(running, &result) {
+                        running.phase = Phase::Remember(0);
+                    } else if is_done {
                         self.finish(running, result.map(|_| ()));
                         running.phase = Phase::Release(0);
                     } else if !self.check_reply(running) {
                         running.phase = Phase::Release(0);
                     }
+                }
+                Phase::Remember(from) => {
+                    if !self.remember(running, from, budget) {
+                        return false;
+                    }
+                    running.is_remembered = true;
+                    self.finish(running, Ok(()));
+                    running.phase = Phase::Release(0);
                 }
                 Phase::Release(from) => {
                     if self.release_keys(running, from, budget) {
@@ -467,7 +482,7 @@ impl Engine {
         running.out.seal();
         let limit_bytes = self.shared.config.output_limits().normal.hard_bytes as usize;
         let reply_bytes = running.out.len() + running.task.reply_bytes();
-        let counted_bytes = reply_bytes.saturating_sub(REPLY_BUFFER_BYTES);
+        let counted_bytes = counted_nodes(reply_bytes) * REPLY_NODE_BYTES;
         if running.is_orphan || limit_bytes == 0 || counted_bytes < limit_bytes {
             return true;
         }
@@ -490,11 +505,16 @@ impl Engine {
         // The ledger is told slice by slice.
         let ticks = running.ticks + self.shared.clock.ticks().saturating_sub(running.slice_ticks);
         let has_waited = running.has_waited;
-        let mut ran = Ran { id, command, ticks, turn_ticks: 0, result, mark, has_waited };
+        let is_remembered = running.is_remembered;
+        let mut ran =
+            Ran { id, command, ticks, turn_ticks: 0, result, mark, has_waited, is_remembered };
         if running.session.is(restraint::TRACKING) {
             self.note_gone();
         }
         let shared = &mut self.shared;
+        if matches!(ran.result, Err(CmdError::Blocked)) {
+            return self.end_as_blocked(running, ran, out);
+        }
         if let (Err(error), Some(encode)) = (&ran.result, running.task.error_form()) {
             let message = error.message();
             out = Output::default();
@@ -524,6 +544,72 @@ impl Engine {
                 let mut session = running.session.clone();
                 execute::account(shared, &mut session, list.args(), ran, &mut out);
                 shared.graveyard.bury_output(out);
+            }
+        }
+    }
+
+    /// The job has its client wait for keys, which it still holds.
+    fn end_as_blocked(&mut self, running: &mut Running, mut ran: Ran, mut out: Output) {
+        ran.turn_ticks = 0;
+        let shared = &mut self.shared;
+        let present =
+            if running.is_orphan { None } else { shared.clients.checkout(running.client) };
+        let Some(mut session) = present else { return };
+        let list = running.args.lend(&self.hasher);
+        serve::begin_wait(shared, &mut session, list.args(), &ran, &mut out);
+        let args = match running.keys {
+            KeySource::Found { .. } | KeySource::Places(_) => {
+                // It must not look like one that still waits for its request.
+                std::mem::replace(&mut running.args, OwnedArgs::from_parts([&[][..]]))
+            }
+            // It is needed to let go of them.
+            KeySource::Ranges(_) | KeySource::Further { .. } => running.args.clone(),
+        };
+        session.waiting = Some(Waiting::Blocked);
+        session.job_bytes = shared.blocking.give_args(args);
+        shared.clients.recount(&session);
+        shared.clients.checkin(running.client, session);
+        // It may have closed its side meanwhile.
+        shared.outbox.wakes.push(running.client);
+    }
+
+    /// Whether a job that has ended so has read so many keys of its client's tracking that those are remembered in slices,
+    /// while it still holds them.
+    fn begin_remembering(&mut self, running: &Running, result: &Result<Step, CmdError>) -> bool {
+        let is_one = result.is_ok()
+            && running.session.is(restraint::TRACKING)
+            && matches!(running.keys, KeySource::Ranges(_))
+            && self.shared.jobs.is_long(running.keys.len())
+            && client_tracking::remembers(&running.session, running.found.command);
+        if is_one {
+            // A key found expired is void before it is remembered as read.
+            self.note_gone();
+        }
+        is_one
+    }
+
+    /// Remembers more of the keys it has read, from one on; true: all are.
+    fn remember(&mut self, running: &mut Running, from: usize, budget: &mut Budget) -> bool {
+        let list = running.args.lend(&self.hasher);
+        let mut done = from;
+        loop {
+            let count = budget.piece(KEYS_PER_STEP);
+            let (session, command) = (&running.session, running.found.command);
+            let shared = &mut self.shared;
+            let some = client_tracking::remember_some(
+                shared,
+                session,
+                command,
+                list.args(),
+                (done, count),
+            );
+            done += some;
+            if some < count {
+                return true;
+            }
+            if budget.spend(count as u64) {
+                running.phase = Phase::Remember(done);
+                return false;
             }
         }
     }

@@ -19,7 +19,7 @@ use crate::engine::error::CmdError;
 use crate::engine::host::{Heard, Line, Side};
 use crate::engine::jobs::{Budget, Step};
 use crate::engine::scripts;
-use crate::engine::session::{Debugging, Session};
+use crate::engine::session::{Debugging, Nesting, Session};
 use crate::proto::args::Args;
 use crate::proto::reply::Output;
 use crate::script::debugger::Debugger;
@@ -36,7 +36,7 @@ const NO_MEMORY: CmdError = CmdError::Text("ERR There is no memory for an interp
 
 /// SCRIPT DEBUG YES, SYNC or NO.
 pub(super) fn switch(ctx: &mut Ctx<'_>, mode: &[u8]) -> CmdResult {
-    if !ctx.reply.output().is_empty() || ctx.client.nesting != Default::default() {
+    if !ctx.reply.output().is_empty() || ctx.client.nesting != Nesting::None {
         return Err(CmdError::Text("ERR SCRIPT DEBUG must be called outside a pipeline"));
     }
     let is_sync = mode.eq_ignore_ascii_case(b"sync");
@@ -95,32 +95,50 @@ impl Compound for DebugRun {
         _budget: &mut Budget,
     ) -> Result<Step, CmdError> {
         let Some(mut debugging) = session.debugging.take() else { return Ok(Step::Done) };
+        let slot = engine.shared.clients.slot_of(session.id);
+        if slot.is_none() && !debugging.is_here {
+            // Its client left a transaction to run: nothing of it would stay.
+            return Ok(Step::Done);
+        }
         let is_child = !debugging.is_here;
         if is_child {
             if fork(engine, session)? == Side::Parent {
                 return Ok(Step::Done);
             }
-            // A transaction may debug another one.
-            debugging.is_here = true;
             log::warn!("Forked for debugging a script");
         } else {
             log::warn!("A script is debugged, nobody else is served");
         }
         // Not before: a child begins with its client's socket alone.
-        let mut line = open_line(engine, session)?;
+        let mut line = match slot {
+            Some(_) => open_line(engine, session)?,
+            None => Box::new(NoLine),
+        };
         let debugger = &mut debugging.debugger;
         debugger.set_source(args.at(1));
         let result = self.debug(engine, session, args, out, debugger, &mut *line);
         debugger.say("<endsession>");
         line.send(&debugger.take_said());
-        session.debugging = Some(debugging);
         session.closes_after_reply = true;
         if is_child {
-            engine.shared.outbox.farewell = engine.shared.clients.slot_of(session.id);
+            // What a transaction may run besides goes unheard.
+            engine.shared.outbox.farewell = slot;
         } else {
+            session.debugging = Some(debugging);
             log::warn!("The debugged script is over");
         }
         result.map(|()| Step::Done)
+    }
+}
+
+/// To a client that has gone, whose descriptor may be another's by now.
+struct NoLine;
+
+impl Line for NoLine {
+    fn send(&mut self, _bytes: &[u8]) {}
+
+    fn receive(&mut self, _into: &mut Vec<u8>) -> Heard {
+        Heard::Gone
     }
 }
 

@@ -11,6 +11,8 @@ const FREED_PER_STEP: usize = 2;
 const BLOCKS_PER_STEP: usize = 2;
 /// Subscriptions of clients that are gone ended between two looks at the clock.
 const SUBSCRIPTIONS_PER_STEP: usize = 32;
+/// Queues of keys that those who wait no longer leave between two looks at the clock.
+const QUEUES_PER_STEP: usize = 32;
 /// Keys that clients have read and that are forgotten between two looks at the clock, if few clients have read each.
 const FORGOTTEN_PER_STEP: usize = 32;
 /// Elements of big collections looked after between two looks at the clock.
@@ -44,6 +46,11 @@ impl Engine {
             return Work::Left;
         }
         while !self.shared.pubsub.free_slice(SUBSCRIPTIONS_PER_STEP) {
+            if is_spent(self) {
+                return Work::Left;
+            }
+        }
+        while !self.shared.blocking.leave_queues(QUEUES_PER_STEP) {
             if is_spent(self) {
                 return Work::Left;
             }

@@ -5,15 +5,17 @@
 //! id=3 addr=127.0.0.1:51326 laddr=127.0.0.1:6379 fd=8 name= age=9 idle=0 flags=N db=0 … resp=2 lib-name= lib-ver=
 //! ```
 //!
-//! Buffers are as the network layer last saw them. `omem` is what counts for `client-output-buffer-limit`, so all but
-//! the first 16 KiB of what waits to be sent, which are `obl`; `oll` is how many values of it are sent by reference, or 1.
+//! Buffers are as the network layer last saw them. `omem` and `oll` are what counts for
+//! `client-output-buffer-limit`: all but the first 16 KiB of what waits to be sent, which are `obl`, in the nodes in
+//! which Redis would hold it.
 use std::fmt::Write;
 
 use crate::engine::engine::Shared;
 use crate::engine::pubsub::Kind;
 use crate::engine::session::{Address, Nesting, Session, Waiting, restraint};
 use crate::engine::tracking::mode::Mode;
-use crate::proto::limits::REPLY_BUFFER_BYTES;
+use crate::proto::limits::{REPLY_BUFFER_BYTES, REPLY_NODE_BYTES};
+use crate::proto::output::counted_nodes;
 use crate::proto::reply::Resp;
 
 /// A client as CLIENT LIST shows it, without line end: for the log.
@@ -43,7 +45,7 @@ pub fn line(session: &Session, args_bytes: usize, shared: &Shared, now_ms: i64, 
     );
     let queued = session.transaction.as_deref();
     let unsent_bytes = io.reply_bytes + io.reply_block_bytes;
-    let counted_bytes = unsent_bytes.saturating_sub(REPLY_BUFFER_BYTES);
+    let nodes = counted_nodes(unsent_bytes);
     let _ = write!(
         text,
         " sub={} psub={} ssub={} multi={} qbuf={} qbuf-free={} argv-mem={args_bytes} multi-mem={} \
@@ -58,8 +60,8 @@ pub fn line(session: &Session, args_bytes: usize, shared: &Shared, now_ms: i64, 
         io.reply_buffer_bytes,
         io.reply_peak_bytes,
         unsent_bytes.min(REPLY_BUFFER_BYTES),
-        if counted_bytes == 0 { 0 } else { io.reply_blocks.max(1) },
-        counted_bytes,
+        nodes,
+        nodes * REPLY_NODE_BYTES,
         session.memory_bytes(),
     );
     let is_sending = unsent_bytes > 0;

@@ -104,10 +104,10 @@ options! {
     Databases "databases": int(1, INT_MAX, 16), IMMUTABLE, Now, "Number of databases.";
     AlwaysShowLogo "always-show-logo": flag(false), IMMUTABLE, Moot("there is no logo"),
         "Show a logo at start-up.";
-    SetProcTitle "set-proc-title": flag(true), IMMUTABLE, PROCESS,
+    SetProcTitle "set-proc-title": flag(true), IMMUTABLE, Now,
         "Change the title of the process.";
     ProcTitleTemplate "proc-title-template":
-        checked("{title} {listen-addr} {server-mode}", check::title_template), 0, PROCESS,
+        checked("{title} {listen-addr} {server-mode}", check::title_template), 0, Now,
         "Title of the process, with variables in braces.";
     IgnoreWarnings "ignore-warnings": text(""), 0, Moot("no warning stops the start-up"),
         "Warnings which should not stop the start-up.";

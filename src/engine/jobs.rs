@@ -341,11 +341,11 @@ impl Jobs {
 
     /// Whether a job works in several databases: it runs other commands, or looks into all of them.
     pub fn has_compound(&self) -> bool {
-        let is_compound = |running: &Box<Running>| {
+        let is_compound = |running: &Running| {
             matches!(running.task, Task::Compound(_))
                 || matches!(running.keys, KeySource::Places(_))
         };
-        self.running.iter().any(is_compound)
+        self.running.iter().any(|running| is_compound(running))
     }
 
     /// Whether some job can go on.
@@ -367,7 +367,7 @@ impl Jobs {
                 !running.is_blocked && Some(running.ticket) == oldest
             }
             Phase::Take(_) => !running.is_blocked,
-            Phase::Find | Phase::Work | Phase::Release(_) => true,
+            Phase::Find | Phase::Work | Phase::Remember(_) | Phase::Release(_) => true,
         })
     }
 
@@ -685,6 +685,17 @@ impl Ctx<'_> {
     /// Runs a job whose keys are too many to be taken at once ([`Ctx::is_long`]): it begins once it holds them all.
     pub fn run_with_many_keys(&mut self, args: Args<'_>, job: impl Job + 'static) -> CmdResult {
         self.run_after(args, job, Taking::InSlices)
+    }
+
+    /// As [`Ctx::run_with_many_keys`], for a job that finds its keys itself ([`Job::find_keys`]), to be held so: it does
+    /// not need the request to let go of them.
+    pub fn run_and_find_keys(
+        &mut self,
+        args: Args<'_>,
+        job: impl Job + 'static,
+        how: Hold,
+    ) -> CmdResult {
+        self.run_after(args, job, Taking::Finding(how))
     }
 
     /// Runs a job that reads more keys than the request names, whose names are data of those

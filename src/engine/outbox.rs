@@ -21,8 +21,8 @@ pub struct Outbox {
     pub replies: Vec<(usize, Output)>,
     /// The server is to end.
     pub shutdown: Option<Shutdown>,
-    /// A signal asked for that: it ends after this turn, or, while DEBUG PAUSE-CRON lasts, after that. Until then SHUTDOWN
-    /// ABORT can prevent it.
+    /// A signal asked for that: it ends after this turn, or, while DEBUG PAUSE-CRON lasts, after that. Until then
+    /// SHUTDOWN ABORT can prevent it.
     pub scheduled_shutdown: Option<Shutdown>,
     /// This process was made for the client in this slot, whose debugged script is over: it ends, once he has all.
     pub farewell: Option<usize>,

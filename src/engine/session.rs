@@ -4,8 +4,8 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::engine::acl::Identity;
 use crate::engine::acl::users::DEFAULT as DEFAULT_USER;
+use crate::engine::acl::{Checking, Identity};
 use crate::engine::error::CmdError;
 use crate::engine::pubsub::Subscriptions;
 use crate::engine::table::CommandId;
@@ -79,6 +79,8 @@ pub struct Session {
     pub woken_by: Option<Arc<[u8]>>,
     /// CLIENT TRACKING, while it is on.
     pub tracking: Option<Box<ClientTracking>>,
+    /// The rules of its user about the request that comes next, as far as that was looked at.
+    pub checking: Option<Box<Checking>>,
     /// SCRIPT DEBUG, while it is on.
     pub debugging: Option<Box<Debugging>>,
 }
@@ -281,6 +283,7 @@ impl Session {
             woken_by: None,
             tracking: None,
             debugging: None,
+            checking: None,
         }
     }
 

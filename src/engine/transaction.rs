@@ -56,9 +56,11 @@ impl Transaction {
     pub fn push(&mut self, found: Found, flags: u32, args: OwnedArgs, keys: usize) {
         self.flags |= flags;
         let is_swap = found.command.name == "swapdb";
-        // A name, and nothing else: borrowed for the moment.
-        let hasher = KeyHasher::new(0);
-        let is_digest = looks_into_all(found.command, args.lend(&hasher).args());
+        let is_digest = found.command.name == "debug" && {
+            // Nothing of it is looked up.
+            let hasher = KeyHasher::new(0);
+            looks_into_all(found.command, args.lend(&hasher).args())
+        };
         self.is_about_all |=
             is_swap || is_digest || found.command.flags & (flag::READS_ALL | flag::EMPTIES) != 0;
         self.keys += keys;

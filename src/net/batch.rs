@@ -307,7 +307,9 @@ impl Reactor {
             Outcome::Postponed => {
                 let kept = keep(engine, entry, arena, batch, conn);
                 conn.postponed.push_back(kept);
-                (current.is_postponing, current.is_waiting) = (true, true);
+                // Where nothing is waited for it goes on in the next turn.
+                (current.is_postponing, current.is_waiting) =
+                    (true, current.session.waiting.is_some());
                 return;
             }
             Outcome::Running => {

@@ -213,10 +213,18 @@ impl Reactor {
     /// A client that waited for keys looks again.
     fn wake(&mut self, client: usize) {
         let Some(session) = self.engine.shared.clients.get(client) else { return };
-        if session.waiting != Some(Waiting::Keys) {
-            return;
-        }
         let key = session.connection;
+        match session.waiting {
+            Some(Waiting::Keys) => {}
+            Some(Waiting::Blocked) => {
+                // It began to wait as a job: its end may have been known before.
+                if self.conns.get(key).is_some_and(|conn| conn.is_hung_up || conn.is_eof) {
+                    self.make_ready(key);
+                }
+                return;
+            }
+            _ => return,
+        }
         if let Some(conn) = self.conns.get_mut(key) {
             conn.is_waiting = false;
             self.make_ready(key);

@@ -7,12 +7,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use mio::{Registry, Token};
 
 use crate::base::oom_score::{OomScore, Wanted};
-use crate::base::sys::{self, Forked};
+use crate::base::sys::{self, Forked, TitleArea};
 use crate::engine::config::{Config, Opt};
 use crate::engine::config_choice::OomScoreAdj;
 use crate::engine::config_value::os_reason;
 use crate::engine::host::{Host, HostError, Line, Side};
 use crate::engine::listen::{ListenAddress, ListenPlace};
+use crate::engine::process_title;
 use crate::net::debug_line::{Children, Debugging, SocketLine};
 use crate::net::listener::{ListenError, Listener};
 
@@ -75,6 +76,34 @@ pub struct NetHost {
     oom_score: OomScore,
     debugging: Arc<Debugging>,
     children: Children,
+    title: SharedTitle,
+}
+
+/// The title of the process, where the program lets it be changed: set at the start and by CONFIG SET.
+#[derive(Clone, Debug, Default)]
+pub struct SharedTitle {
+    shown: Arc<Mutex<Option<ShownTitle>>>,
+}
+
+#[derive(Debug)]
+struct ShownTitle {
+    area: TitleArea,
+    program: Vec<u8>,
+}
+
+impl SharedTitle {
+    /// Lets the title be changed from now on; `program` is the name as which the process was started.
+    pub fn begin(&self, area: TitleArea, program: Vec<u8>, config: &Config) {
+        *self.shown.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some(ShownTitle { area, program });
+        self.show(config);
+    }
+
+    fn show(&self, config: &Config) {
+        if let Some(shown) = &mut *self.shown.lock().unwrap_or_else(PoisonError::into_inner) {
+            shown.area.set(&process_title::of(config, &shown.program));
+        }
+    }
 }
 
 impl NetHost {
@@ -84,9 +113,10 @@ impl NetHost {
         registry: Registry,
         is_changed: Arc<AtomicBool>,
         debugging: Arc<Debugging>,
+        title: SharedTitle,
     ) -> NetHost {
         let (oom_score, children) = (OomScore::default(), Children::default());
-        NetHost { listeners, registry, is_changed, oom_score, debugging, children }
+        NetHost { listeners, registry, is_changed, oom_score, debugging, children, title }
     }
 
     /// Sets the process's score as `oom-score-adj` and `oom-score-adj-values` say.
@@ -141,6 +171,9 @@ impl Host for NetHost {
                 log::warn!("Failed listening on {}: {}", failure.place, failure.error);
                 return Err(HostError { option, reason: reason.to_owned() });
             }
+        }
+        if changed.iter().any(|option| process_title::SHOWN.contains(option)) {
+            self.title.show(config);
         }
         self.is_changed.store(true, Ordering::Relaxed);
         Ok(())

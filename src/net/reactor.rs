@@ -13,6 +13,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
 use slab::Slab;
 
+use crate::base::sys::TitleArea;
 use crate::dialect::{self, Dialect};
 use crate::engine::background::Work;
 use crate::engine::client_line;
@@ -26,7 +27,7 @@ use crate::net::batch::{Batch, Current, SHARE_NANOS};
 use crate::net::conn::Conn;
 use crate::net::debug_line::Debugging;
 use crate::net::deliver::Letters;
-use crate::net::host::{LISTENER_TOKEN, Listeners, NetHost};
+use crate::net::host::{LISTENER_TOKEN, Listeners, NetHost, SharedTitle};
 use crate::net::listener::Listener;
 use crate::net::timers::Timers;
 use crate::net::transport::{Readiness, Transport};
@@ -102,6 +103,7 @@ pub struct Reactor {
     signals: Option<Signals>,
     /// Carries out `loglevel`, where the program has a logger of its own.
     set_log_level: Option<fn(LogLevel)>,
+    title: SharedTitle,
     /// CONFIG SET changed something of the network.
     is_changed: Arc<AtomicBool>,
     pub(super) debugging: Arc<Debugging>,
@@ -151,6 +153,7 @@ impl Reactor {
             shutdown: None,
             signals: None,
             set_log_level: None,
+            title: SharedTitle::default(),
             is_changed: is_changed.clone(),
             debugging: Arc::default(),
         };
@@ -163,6 +166,7 @@ impl Reactor {
             registry,
             is_changed,
             reactor.debugging.clone(),
+            reactor.title.clone(),
         );
         // Not worth refusing to start: the reason is logged.
         let _ = host.apply_oom_score(&reactor.engine.shared.config);
@@ -206,6 +210,12 @@ impl Reactor {
     /// Has `set` carry out CONFIG SET loglevel.
     pub fn on_log_level(&mut self, set: fn(LogLevel)) {
         self.set_log_level = Some(set);
+    }
+
+    /// Has the process shown under a title that follows the configuration; `program` is the name as which it was
+    /// started.
+    pub fn show_title(&mut self, area: TitleArea, program: Vec<u8>) {
+        self.title.begin(area, program, &self.engine.shared.config);
     }
 
     /// Where the server listens.
@@ -583,6 +593,7 @@ impl Reactor {
             || self.background == Work::Left
             || !shared.graveyard.is_empty()
             || shared.pubsub.is_leaving()
+            || shared.blocking.is_leaving()
             || self.engine.shared.tracking.is_over_limit()
             || self.engine.is_evicting();
         if !(has_jobs || has_due || has_dead) {

@@ -6,6 +6,8 @@
 //! sandbox is no part of the script. Cost: a call of the hook per line.
 //!
 //! [`Kind::Debugged`]: crate::script::guest::Kind::Debugged
+use std::cell::Cell;
+
 use mlua::{Error, Function, Lua, MultiValue, Result, Table, Value};
 
 use crate::base::number::c_string;
@@ -51,7 +53,7 @@ impl Tools {
             getlocal,
             xpcall: xpcall.clone(),
             plain: lua.create_function(fail::plain)?,
-            shower: Shower { next: world.raw_get("next")? },
+            shower: Shower { next: world.raw_get("next")?, bytes_max: Cell::new(usize::MAX) },
             world: world.clone(),
         })
     }
@@ -339,7 +341,10 @@ impl Guest<'_> {
     fn say_value(&self, lua: &Lua, before: &[u8], value: Value) -> Result<()> {
         let Some(tools) = self.tools.get() else { return Ok(()) };
         let mut text = before.to_vec();
-        tools.shower.show(lua, &mut text, value)?;
+        tools.shower.bytes_max.set(self.with_debugger(|debugger| debugger.shown_bytes_max()));
+        let shown = tools.shower.show(lua, &mut text, value);
+        tools.shower.bytes_max.set(usize::MAX);
+        shown?;
         self.with_debugger(|debugger| debugger.say_cut(text));
         Ok(())
     }

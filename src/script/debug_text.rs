@@ -1,4 +1,6 @@
 //! Values and replies as the debugger shows them, in Redis's words.
+use std::cell::Cell;
+
 use mlua::{Function, Result, Value};
 
 use crate::base::c_number::write_general;
@@ -13,10 +15,12 @@ const DEPTH_MAX: usize = 10;
 pub struct Shower {
     /// `next`, which looks behind what protects tables.
     pub next: Function,
+    /// Beyond so many bytes nothing needs to be shown. Tables that hold each other are shown many times over.
+    pub bytes_max: Cell<usize>,
 }
 
 impl Shower {
-    /// Appends a value: a table as a list where its keys are 1, 2, 3 in the order Lua has them in, and as pairs
+    /// Appends a value, as far as `bytes_max` reaches: a table as a list where its keys are 1, 2, 3 in the order Lua has them in, and as pairs
     /// otherwise. Cost: what is shown, which for tables in tables is all of it.
     pub fn show(&self, lua: &mlua::Lua, out: &mut Vec<u8>, value: Value) -> Result<()> {
         self.show_at(lua, out, value, 0)
@@ -29,6 +33,9 @@ impl Shower {
         value: Value,
         depth: usize,
     ) -> Result<()> {
+        if out.len() > self.bytes_max.get() {
+            return Ok(());
+        }
         if depth == DEPTH_MAX {
             out.extend_from_slice(b"<max recursion level reached! Nested table?>");
             return Ok(());
@@ -65,7 +72,7 @@ impl Shower {
         let mut key = Value::Nil;
         loop {
             let (next, value): (Value, Value) = self.next.call((table, key))?;
-            if next.is_nil() {
+            if next.is_nil() || out.len() > self.bytes_max.get() {
                 break;
             }
             if !std::mem::take(&mut is_first) {

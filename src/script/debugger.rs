@@ -106,6 +106,11 @@ impl Debugger {
         }
     }
 
+    /// What is longer than this is cut by [`Debugger::say_cut`].
+    pub fn shown_bytes_max(&self) -> usize {
+        if self.shown_bytes == 0 { usize::MAX } else { self.shown_bytes }
+    }
+
     /// What was said, as it is sent: an array of simple strings, on one line each.
     pub fn take_said(&mut self) -> Vec<u8> {
         let mut out = format!("*{}\r\n", self.said.len()).into_bytes();

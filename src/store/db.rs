@@ -299,6 +299,14 @@ impl Db {
         Some(self.entry(slot.handle))
     }
 
+    /// The entry of a key, whether or not its time has come, leaving no trace at all (DEBUG OBJECT).
+    pub fn peek_stale(&self, key: Key<'_>) -> Option<EntryRef<'_>> {
+        let (heap, blocks) = (&self.heap, &self.blocks);
+        let slot =
+            self.table.find(key.hash, |handle| key_equals(heap, blocks, handle, key.bytes))?;
+        Some(self.entry(slot.handle))
+    }
+
     /// The entry of a key, for a command that goes on to write it: counts no hit or miss, but notes
     /// the access.
     pub fn read_for_write(&mut self, key: Key<'_>) -> Option<EntryRef<'_>> {
