@@ -457,9 +457,8 @@ fn mpop(ctx: &mut Ctx<'_>, args: &[Arg<'_>]) -> CmdResult {
     let keys = keys(ctx, args)?;
     keys.iter().try_for_each(|&key| check_form(ctx, key))?;
     let is_forced = ctx.engine.jobs.is_forced();
-    let mut is_long = |key: Key<'_>| {
-        ctx.db.peek(key).is_some_and(|entry| printing::is_long(&entry, is_forced))
-    };
+    let mut is_long =
+        |key: Key<'_>| ctx.db.peek(key).is_some_and(|entry| printing::is_long(&entry, is_forced));
     if keys.iter().any(|&key| is_long(key)) && !ctx.engine.is_alone(ctx.client) {
         return Err(CmdError::Parked);
     }
