@@ -79,7 +79,9 @@ impl Job for Object {
     fn step(&mut self, ctx: &mut Ctx<'_>, args: Args<'_>, budget: &mut Budget) -> Stepped {
         loop {
             // The key is held, so it is there.
-            let Some(entry) = ctx.db.peek_stale(args.key(2)) else { return Err(CmdError::NoSuchKey) };
+            let Some(entry) = ctx.db.peek_stale(args.key(2)) else {
+                return Err(CmdError::NoSuchKey);
+            };
             let units = budget.piece(UNITS_PER_PIECE);
             let is_saved = match &mut self.saving {
                 Saving::Text(writer, text) => writer.step(text, units).is_done(),
