@@ -159,7 +159,8 @@ mod tests {
                 prop_assert_eq!((list.len(), list.is_empty()), (model.len(), model.is_empty()));
                 let at = |index: usize| list.get(index).map(|wide| wide[0] as usize);
                 prop_assert_eq!(at(number), model.get(number).copied());
-                let rest: Vec<usize> = list.iter_from(number).map(|wide| wide[0] as usize).collect();
+                let rest = list.iter_from(number).map(|wide| wide[0] as usize);
+                let rest: Vec<usize> = rest.collect();
                 prop_assert_eq!(&rest[..], model.get(number..).unwrap_or(&[]));
             }
         }

@@ -8,8 +8,8 @@
 //!   total  = for each database with keys: mix(index as u32), combine(entry) for each entry
 //! ```
 //!
-//! Numbers are big-endian. Cost: two or more SHA-1 per key, in slices: of a big value too ([`EntryDigest`]), which stays
-//! as it is as long as its key is held. The jobs are in `debug_digest_job`.
+//! Numbers are big-endian. Cost: two or more SHA-1 per key, in slices: of a big value too ([`EntryDigest`]), which
+//! stays as it is as long as its key is held. The jobs are in `debug_digest_job`.
 use std::fmt;
 
 use sha1_smol::Sha1;

@@ -22,7 +22,7 @@ use crate::engine::changes::note_gone;
 use crate::engine::config::{Config, Opt};
 use crate::engine::ctx::{CmdResult, Ctx, OtherDbs};
 use crate::engine::engine::{Engine, Shared};
-use crate::engine::error::CmdError;
+use crate::engine::error::{CmdError, NO_REPLICAS};
 use crate::engine::evict::Room;
 use crate::engine::hotkeys::Usage;
 use crate::engine::monitor;
@@ -350,6 +350,9 @@ fn check_restraints(
                 Room::Enough | Room::Running => {}
             }
         }
+    }
+    if shared.lacks_replicas() && flags & flag::WRITE != 0 {
+        return Err(NO_REPLICAS);
     }
     if session.is(restraint::SUBSCRIBED) && !may_run_while_listening(command) {
         return Err(refusal_while_listening(shared.table.full_name(found.id)));

@@ -573,7 +573,7 @@ impl Engine {
         shared.outbox.wakes.push(running.client);
     }
 
-    /// Whether a job that has ended so has read so many keys of its client's tracking that those are remembered in slices,
+    /// Whether a job that has ended so has read so many keys for a tracked client that those are remembered in slices,
     /// while it still holds them.
     fn begin_remembering(&mut self, running: &Running, result: &Result<Step, CmdError>) -> bool {
         let is_one = result.is_ok()

@@ -16,7 +16,7 @@ use crate::engine::compound::Compound;
 use crate::engine::config::Opt;
 use crate::engine::ctx::Ctx;
 use crate::engine::engine::{Engine, Shared};
-use crate::engine::error::CmdError;
+use crate::engine::error::{CmdError, NO_REPLICAS};
 use crate::engine::evict::Room;
 use crate::engine::jobs::{Budget, Step};
 use crate::engine::scripts::{self, BUSY_FUNCTION, BUSY_SCRIPT, Sha, Slow};
@@ -143,6 +143,9 @@ impl ScriptRun {
             return Err(CmdError::Text(
                 "ERR Can not execute a script with write flag using *_ro command.",
             ));
+        }
+        if may_write && engine.shared.lacks_replicas() {
+            return Err(NO_REPLICAS);
         }
         if self.is_out && may_write && !self.flags.has(Flags::ALLOW_OOM) {
             return Err(CmdError::Text(
@@ -301,6 +304,9 @@ impl ScriptRun {
             return refuse("ERR Write commands are not allowed from read-only scripts.");
         }
         // What has begun to write is not stopped half-way.
+        if flags & flag::WRITE != 0 && !self.has_written && engine.shared.lacks_replicas() {
+            return Err(NO_REPLICAS);
+        }
         let may_exceed =
             self.has_written || (!self.is_compatible() && self.flags.has(Flags::ALLOW_OOM));
         if self.is_out && !may_exceed && flags & flag::DENYOOM != 0 {

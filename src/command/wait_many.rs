@@ -13,13 +13,13 @@ use crate::engine::jobs::{Budget, Job, KEYS_PER_PIECE, Parking, Step, Stepped, T
 use crate::proto::args::Args;
 use crate::store::Hold;
 
-/// Looks at the key at one place; whether it had something: then the reply is complete. [`CmdError::Parked`] where that is
-/// a job of its own.
+/// Looks at the key at one place; whether it had something: then the reply is complete. [`CmdError::Parked`] where that
+/// is a job of its own.
 pub(super) type Look =
     Box<dyn FnMut(&mut Ctx<'_>, Args<'_>, usize) -> Result<bool, CmdError> + Send>;
 
-/// Whether a command is to look at so many keys, and wait for them, as a job. One key never is, and who is woken looks at
-/// one.
+/// Whether a command is to look at so many keys, and wait for them, as a job. One key never is, and who is woken looks
+/// at one.
 pub(super) fn may_be_long(ctx: &Ctx<'_>, keys: usize) -> bool {
     !ctx.is_woken() && ctx.is_long(keys.saturating_sub(1))
 }

@@ -334,8 +334,9 @@ fn answer(ctx: &mut Ctx<'_>, truth: bool) -> CmdResult {
 /// job, which asks before it changes anything.
 fn answer_value(ctx: &mut Ctx<'_>, key: Key<'_>) -> CmdResult {
     let is_alone = ctx.engine.is_alone(ctx.client);
+    let is_forced = ctx.engine.jobs.is_forced();
     match ctx.db.read(key) {
-        Some(entry) if !is_alone && printing::is_long(&entry) => {
+        Some(entry) if !is_alone && printing::is_long(&entry, is_forced) => {
             // The job reads it, and is counted for that.
             ctx.db.stats.hits -= 1;
             Err(CmdError::Parked)
@@ -455,8 +456,10 @@ fn check_form(ctx: &mut Ctx<'_>, key: Key<'_>) -> CmdResult {
 fn mpop(ctx: &mut Ctx<'_>, args: &[Arg<'_>]) -> CmdResult {
     let keys = keys(ctx, args)?;
     keys.iter().try_for_each(|&key| check_form(ctx, key))?;
-    let is_long = |&key: &Key<'_>| ctx.db.peek(key).is_some_and(|entry| printing::is_long(&entry));
-    if keys.iter().any(is_long) && !ctx.engine.is_alone(ctx.client) {
+    let is_forced = ctx.engine.jobs.is_forced();
+    let mut is_long =
+        |key: Key<'_>| ctx.db.peek(key).is_some_and(|entry| printing::is_long(&entry, is_forced));
+    if keys.iter().any(|&key| is_long(key)) && !ctx.engine.is_alone(ctx.client) {
         return Err(CmdError::Parked);
     }
     wire::token(Token::Array(keys.len() as u64), ctx.reply.output());

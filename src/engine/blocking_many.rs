@@ -1,7 +1,7 @@
 //! Beginning to wait for very many keys, in slices.
 //!
-//! A job that holds all of the keys has its client stand in their queues, some in each step ([`Queueing`]), and ends with
-//! [`CmdError::Blocked`]; nothing can come to the keys before it lets go of them. Cost: 0.4 us per key.
+//! A job that holds all of the keys has its client stand in their queues, some in each step ([`Queueing`]), and ends
+//! with [`CmdError::Blocked`]; nothing can come to the keys before it lets go of them. Cost: 0.4 us per key.
 use std::ops::Range;
 
 use crate::base::pieces::Progress;

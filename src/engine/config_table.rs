@@ -344,9 +344,9 @@ options! {
     ReplBacklogTtl "repl-backlog-ttl": int(0, LONG_MAX, 3600), 0, REPLICATION,
         "Seconds without replicas after which these bytes are freed.";
     MinReplicasToWrite "min-replicas-to-write" | "min-slaves-to-write": int(0, INT_MAX, 0), 0,
-        REPLICATION, "Replicas without which writes are refused.";
+        Now, "Replicas without which writes are refused.";
     MinReplicasMaxLag "min-replicas-max-lag" | "min-slaves-max-lag": int(0, INT_MAX, 10), 0,
-        REPLICATION, "Seconds of lag up to which a replica counts.";
+        Now, "Seconds of lag up to which a replica counts.";
     PropagationErrorBehavior "propagation-error-behavior":
         choice(PropagationError::WORDS, PropagationError::Ignore as i64), 0, REPLICATION,
         "What to do when a propagated command fails.";

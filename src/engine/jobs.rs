@@ -257,8 +257,8 @@ impl Jobs {
         self.compound.take()
     }
 
-    /// The job that runs now, or a part of the compound, will read this key, which its request does not name. To be said
-    /// before its slice ends; of a job whose request names no key at all.
+    /// The job that runs now, or a part of the compound, will read this key, which its request does not name. To be
+    /// said before its slice ends; of a job whose request names no key at all.
     pub fn need_further(&mut self, place: Place) {
         self.further.push(place);
     }
@@ -687,8 +687,8 @@ impl Ctx<'_> {
         self.run_after(args, job, Taking::InSlices)
     }
 
-    /// As [`Ctx::run_with_many_keys`], for a job that finds its keys itself ([`Job::find_keys`]), to be held so: it does
-    /// not need the request to let go of them.
+    /// As [`Ctx::run_with_many_keys`], for a job that finds its keys itself ([`Job::find_keys`]), to be held so: it
+    /// does not need the request to let go of them.
     pub fn run_and_find_keys(
         &mut self,
         args: Args<'_>,

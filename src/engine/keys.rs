@@ -240,7 +240,7 @@ pub fn debug_keys(args: Args<'_>, found: &mut Vec<KeyUse>) {
     const ABOUT_ONE: [&str; 5] = ["object", "listpack", "quicklist", "htstats-key", "sdslen"];
     let is = |name: &&str| args.at(1).eq_ignore_ascii_case(name.as_bytes());
     let end = match () {
-        () if ABOUT_ONE.iter().any(|name| is(name)) => args.len().min(3),
+        () if ABOUT_ONE.iter().any(&is) => args.len().min(3),
         () if is(&"digest-value") => args.len(),
         () => 0,
     };

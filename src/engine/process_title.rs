@@ -56,7 +56,7 @@ fn variable(config: &Config, program: &[u8], name: &[u8], title: &mut Vec<u8>) {
         b"tls-port" => title.extend_from_slice(config.int(Opt::TlsPort).to_string().as_bytes()),
         b"config-file" => {
             let file = config.file.as_deref().map(|file| file.as_os_str().as_bytes());
-            title.extend_from_slice(file.unwrap_or_default());
+            title.extend_from_slice(file.unwrap_or(b"-"));
         }
         _ => {}
     }
@@ -79,7 +79,7 @@ mod tests {
     fn variables_are_filled_in() {
         assert_eq!(title(&[]), "./rufous *:6379");
         let template = ("proc-title-template", " {{} {port} {tls-port} {config-file}|{title} ");
-        assert_eq!(title(&[template]), "{} 6379 0 |./rufous");
+        assert_eq!(title(&[template]), "{} 6379 0 -|./rufous");
         let elsewhere = [("bind", "-::1 127.0.0.1"), ("port", "7000")];
         assert_eq!(title(&elsewhere), "./rufous -::1:7000");
         let listening = ("proc-title-template", "{listen-addr}");

@@ -133,19 +133,22 @@ fn parts_elsewhere<'b>(
     }
 }
 
-/// Whether an argument of a command is most often a member of what its first key holds.
+/// Whether a command's first key most often holds a collection.
 #[inline]
-fn names_member(found: &Found) -> bool {
-    matches!(found.command.group, Group::Hash | Group::Set | Group::SortedSet | Group::Geo)
+fn is_of_collections(found: &Found) -> bool {
+    use Group::{Geo, Hash, List, Set, SortedSet, Stream};
+    matches!(found.command.group, Hash | Set | SortedSet | Geo | List | Stream)
 }
 
-/// Arguments between the first key and the first member: ZADD and ZINCRBY have a score there, GEOADD a place.
+/// Arguments between the first key and what is most often a member of it: ZADD and ZINCRBY have a score there, GEOADD a
+/// place. `None` where elements have no names.
 #[inline]
-fn words_before_member(found: &Found, words: usize) -> usize {
+fn words_before_member(found: &Found, words: usize) -> Option<usize> {
     match found.command.group {
-        Group::SortedSet if words > 3 => 1,
-        Group::Geo if words > 4 => 2,
-        _ => 0,
+        Group::Hash | Group::Set => Some(0),
+        Group::SortedSet => Some(usize::from(words > 3)),
+        Group::Geo => Some(if words > 4 { 2 } else { 0 }),
+        _ => None,
     }
 }
 
@@ -206,42 +209,60 @@ impl Reactor {
             // Alone there is nothing to overlap with.
             return;
         }
-        let mut has_members = false;
+        let mut has_collections = false;
         for entry in window.iter() {
             if entry.hint.index != 0
                 && let Some(conn) = conns.get(entry.conn)
             {
                 engine.dbs[conn.db].prefetch_entry(entry.hint.hash);
-                has_members |= entry.command.is_some_and(|found| names_member(&found));
+                has_collections |= entry.command.is_some_and(|found| is_of_collections(&found));
             }
         }
-        if has_members {
-            self.prefetch_members(window);
+        if has_collections {
+            self.prefetch_collections(window);
         }
     }
 
-    /// As `prefetch` one level down: the buckets, then the entries of members of big collections.
-    fn prefetch_members(&mut self, window: &[Entry]) {
+    /// As `prefetch` one level down: what holds big collections, these, and the buckets and entries of their members.
+    fn prefetch_collections(&mut self, window: &[Entry]) {
         let Reactor { engine, conns, batch, arena, .. } = self;
+        let mut places = [None; WINDOW];
+        let mut is_any = false;
+        for (entry, place) in window.iter().zip(&mut places) {
+            if let (Some(conn), Some(found)) = (conns.get(entry.conn), &entry.command)
+                && entry.hint.index != 0
+                && is_of_collections(found)
+            {
+                *place = engine.dbs[conn.db].prefetch_cell(entry.hint.hash);
+                is_any |= place.is_some();
+            }
+        }
+        if !is_any {
+            return;
+        }
         let mut hashes = [0; WINDOW];
-        for (entry, member_hash) in window.iter().zip(&mut hashes) {
-            let (Some(conn), Some(found)) = (conns.get(entry.conn), &entry.command) else {
+        for (entry, place) in window.iter().zip(places) {
+            if let (Some(place), Some(conn)) = (place, conns.get(entry.conn)) {
+                engine.dbs[conn.db].prefetch_object(place);
+            }
+        }
+        for ((entry, place), member_hash) in window.iter().zip(places).zip(&mut hashes) {
+            let (Some(place), Some(conn), Some(found)) =
+                (place, conns.get(entry.conn), &entry.command)
+            else {
                 continue;
             };
-            if !names_member(found) || entry.hint.index == 0 {
-                continue;
-            }
             let (buffer, spans, blocks) = parts(entry, arena, batch, conn);
+            let Some(skipped) = words_before_member(found, spans.len()) else { continue };
             let list = ArgList::new(buffer, spans, blocks, &engine.hasher, HashHint::default());
-            let skipped = words_before_member(found, spans.len());
             let name = list.args().at(entry.hint.index as usize + 1 + skipped);
-            *member_hash = engine.dbs[conn.db].prefetch_member(entry.hint.hash, name);
+            *member_hash = engine.dbs[conn.db].prefetch_member(place, name);
         }
-        for (entry, member_hash) in window.iter().zip(hashes) {
+        for ((entry, place), member_hash) in window.iter().zip(places).zip(hashes) {
             if member_hash != 0
-                && let Some(conn) = conns.get(entry.conn)
+                && let (Some(place), Some(conn)) = (place, conns.get(entry.conn))
             {
-                engine.dbs[conn.db].prefetch_element(entry.hint.hash, member_hash);
+                engine.dbs[conn.db].prefetch_element(place, member_hash);
             }
         }
     }

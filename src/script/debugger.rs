@@ -307,3 +307,7 @@ const HELP: &[&str] = &[
     "redis.breakpoint()   Stop execution like if there was a breakpoint in the",
     "                     next line of code.",
 ];
+
+#[cfg(test)]
+#[path = "debugger_tests.rs"]
+mod tests;

@@ -22,8 +22,6 @@ pub mod cmsgpack_text;
 pub mod debug_guest;
 pub mod debug_text;
 pub mod debugger;
-#[cfg(test)]
-mod debugger_tests;
 pub mod exchange;
 pub mod fail;
 pub mod guest;

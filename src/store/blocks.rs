@@ -10,6 +10,7 @@ use crate::base::block::Block;
 use crate::base::memory::allocation_bytes;
 use crate::base::pieces::{Garbage as _, Progress};
 use crate::types::object::Object;
+use crate::types::table::prefetch;
 
 /// What takes up to so many bytes is freed at once, in some 10 us: its memory serves for the next one.
 const FREED_AT_ONCE_BLOCK_BYTES: usize = 1 << 20;
@@ -163,6 +164,15 @@ impl Blocks {
         match self.chunks.get(number as usize / CHUNK)?.get(number as usize % CHUNK)? {
             Cell::Object(object) => Some(object),
             Cell::Free { .. } | Cell::Full(_) => None,
+        }
+    }
+
+    /// Asks the processor for the cell of a number.
+    #[inline]
+    pub(crate) fn prefetch(&self, number: u32) {
+        let chunk = self.chunks.get(number as usize / CHUNK);
+        if let Some(cell) = chunk.and_then(|chunk| chunk.get(number as usize % CHUNK)) {
+            prefetch(std::ptr::from_ref(cell).cast());
         }
     }
 

@@ -300,7 +300,7 @@ fn debugged_scripts_are_monitored_where_they_run() {
             let mut monitor = server.connect();
             monitor.roundtrip(&["MONITOR"], "+OK");
             let mut debugged = begin(&server, mode, INCREMENTS);
-            go_on(&mut debugged, if sees_commands { "2" } else { "2" });
+            go_on(&mut debugged, "2");
             server.connect().roundtrip(&["ECHO", "end"], "end");
             let mut seen = String::new();
             while !seen.contains("\"end\"") {

@@ -51,6 +51,17 @@ impl Work {
     }
 }
 
+/// Why a request is to be a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Why {
+    /// It is long, if it is.
+    Size,
+    /// Whatever can be one is.
+    Forced,
+    /// It has come upon a nested value that takes long to print.
+    Answer,
+}
+
 /// Which part of a [`Work::Pop`] is under way, and of all others whether the answer has begun.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
@@ -108,7 +119,8 @@ pub(super) fn start(
         return None;
     }
     let is_alone = matches!(session.address, Address::InProcess);
-    let recognized = recognize(frame, is_forced).filter(|_| is_forced || !is_alone)?;
+    let why = if is_forced { Why::Forced } else { Why::Size };
+    let recognized = recognize(frame, why).filter(|_| is_forced || !is_alone)?;
     Some(park(engine, session, recognized))
 }
 
@@ -119,7 +131,7 @@ pub(super) fn start_printing(
     session: &mut Session,
     frame: &[u8],
 ) -> Result<(), CmdError> {
-    let recognized = recognize(frame, true).ok_or(CmdError::Text(wire::BAD_REQUEST))?;
+    let recognized = recognize(frame, Why::Answer).ok_or(CmdError::Text(wire::BAD_REQUEST))?;
     park(engine, session, recognized)
 }
 
@@ -156,11 +168,11 @@ pub(super) fn hold_of(frame: &[u8]) -> Option<Hold> {
     if frame.len() <= BYTES_MIN {
         return None;
     }
-    recognize(frame, false).map(|(command, ..)| job_hold(command))
+    recognize(frame, Why::Size).map(|(command, ..)| job_hold(command))
 }
 
-/// What a request does and where its keys begin, if it can be a job and is long or `is_forced`. O(1) unless forced.
-fn recognize(frame: &[u8], is_forced: bool) -> Option<(&'static Command, Work, Walk)> {
+/// What a request does and where its keys begin, if it can be a job and there is a reason for that. O(1) by its size.
+fn recognize(frame: &[u8], why: Why) -> Option<(&'static Command, Work, Walk)> {
     let mut parts = Parts::of(frame).ok()?;
     let command = find(parts.scalar()?.text().ok()?)?;
     let work = match command.name {
@@ -168,9 +180,9 @@ fn recognize(frame: &[u8], is_forced: bool) -> Option<(&'static Command, Work, W
         "MSET" | "SET" => Work::Set,
         "MDELETE" => Work::Delete,
         "MPOP" => Work::Pop,
-        "GET" if is_forced => Work::Get,
-        "POP" if is_forced => Work::Pop,
-        "GETSET" if is_forced => Work::Swap,
+        "GET" if why == Why::Answer => Work::Get,
+        "POP" if why == Why::Answer => Work::Pop,
+        "GETSET" if why == Why::Answer => Work::Swap,
         _ => return None,
     };
     if command.arguments.1 < 3 && command.name != "SET" && count_of(parts) != command.arguments.1 {
@@ -199,7 +211,7 @@ fn recognize(frame: &[u8], is_forced: bool) -> Option<(&'static Command, Work, W
         Parts::Values { left, .. } => (parts, left as usize),
     };
     let is_long_by_size = work == Work::Set && frame.len() > BYTES_AT_ONCE;
-    let is_long = keys > 0 && (is_forced || is_long_by_size || keys > UNITS_AT_ONCE);
+    let is_long = keys > 0 && (why != Why::Size || is_long_by_size || keys > UNITS_AT_ONCE);
     is_long.then(|| (command, work, Walk::of(frame, parts)))
 }
 
@@ -289,8 +301,9 @@ impl Long {
 
     /// Answers the value of a key, or null: a long one is printed in the next steps.
     fn answer(&mut self, ctx: &mut Ctx<'_>, key: Key<'_>) -> CmdResult {
+        let is_forced = ctx.engine.jobs.is_forced();
         match ctx.db.read(key) {
-            Some(entry) => match Printing::of(&entry) {
+            Some(entry) => match Printing::of(&entry, is_forced) {
                 Some(printing) => self.printing = Some(printing),
                 None => wire::entry(&entry, ctx.reply.output())?,
             },

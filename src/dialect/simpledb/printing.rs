@@ -20,9 +20,9 @@ pub(super) struct Printing {
 }
 
 impl Printing {
-    /// Of the value of a key, if it is a long one.
-    pub(super) fn of(entry: &EntryRef<'_>) -> Option<Printing> {
-        is_long(entry).then(|| entry.document_block()).flatten().map(Printing::of_block)
+    /// Of the value of a key, if it is a long one, as [`is_long`] says.
+    pub(super) fn of(entry: &EntryRef<'_>, is_forced: bool) -> Option<Printing> {
+        is_long(entry, is_forced).then(|| entry.document_block()).flatten().map(Printing::of_block)
     }
 
     fn of_block(document: Block) -> Printing {
@@ -44,9 +44,9 @@ impl Printing {
     }
 }
 
-/// Whether a value is one that takes long to print.
-pub(super) fn is_long(entry: &EntryRef<'_>) -> bool {
-    entry.document().is_some_and(|bytes| bytes.len() > BYTES_AT_ONCE)
+/// Whether a value is one that takes long to print; any nested one where jobs are forced.
+pub(super) fn is_long(entry: &EntryRef<'_>, is_forced: bool) -> bool {
+    entry.document().is_some_and(|bytes| bytes.len() > BYTES_AT_ONCE || is_forced)
 }
 
 #[cfg(test)]
