@@ -26,11 +26,13 @@ pub mod interpreter;
 #[cfg(test)]
 mod interpreter_tests;
 pub mod json_text;
+pub mod raise;
 pub mod random;
 pub mod redis_table;
 pub mod register;
 pub mod reply_to_lua;
 pub mod shebang;
 pub mod shelf;
+pub mod stack;
 pub mod structs;
 pub mod to_reply;

@@ -173,10 +173,4 @@ local function sweep()
     end
 end
 
--- A stored function of a library with its arguments: xpcall of Lua 5.1 passes none. The host calls xpcall, since a script
--- that is to end would end here instead, outside of it.
-local function call(f, keys, arguments)
-    return function() return f(keys, arguments) end
-end
-
-return world, environment, enter, sweep, call, xpcall
+return world, environment, enter, sweep, xpcall
