@@ -16,7 +16,7 @@ use crate::script::random::Lrand48;
 use crate::script::redis_table::{loading_table, redis_table};
 use crate::script::stack::{self, Kept, Stack};
 use crate::script::to_reply::{FieldNames, Writer};
-use crate::script::{bit, cjson, cmsgpack, structs};
+use crate::script::{basics, bit, cjson, cmsgpack, structs};
 
 /// So many instructions pass between two looks at the time.
 const TICK_INSTRUCTIONS: u32 = 100_000;
@@ -172,6 +172,10 @@ fn libraries_table(lua: &Lua, redis: Table) -> Result<Table> {
 
 fn sandbox(lua: &Lua, host: &Table, kind: Kind) -> Result<Sandbox> {
     host.raw_set("plain", lua.create_function(fail::plain)?)?;
+    type Tables = (Table, Table, Table);
+    let register =
+        |lua: &Lua, (native, world, parts): Tables| basics::register(lua, &native, &world, &parts);
+    host.raw_set("basics", lua.create_function(register)?)?;
     host.raw_set("changed", lua.create_function(changed)?)?;
     host.raw_set("missing", lua.create_function(missing)?)?;
     let handle = lua.create_function(fail::handle)?;
@@ -324,7 +328,7 @@ impl Guest<'_> {
             }
             let arguments = self.push_params(stack, sandbox, kind)?;
             self.is_running.set(true);
-            let is_ok = stack.call(arguments, 1, 1);
+            let is_ok = stack.call(arguments, 1, Some(1));
             self.is_running.set(false);
             if !is_ok {
                 let value = stack.pop_value(lua)?;

@@ -129,6 +129,22 @@ where
     }
 }
 
+impl<L: Lend> Shared<L> {
+    /// Looks at the data from outside of the functions. `None` if they are lent no more.
+    pub fn with<R>(&self, lua: &Lua, look: impl for<'d> FnOnce(&'d L::Data<'d>) -> R) -> Option<R> {
+        let mut place = std::ptr::null_mut();
+        // SAFETY: only looks where the userdata is, which the handle keeps.
+        let pushed = unsafe {
+            lua.exec_raw::<()>(self.userdata.clone(), |state| {
+                place = ffi::lua_touserdata(state, -1);
+                ffi::lua_settop(state, -2);
+            })
+        };
+        pushed.ok()?;
+        data_at::<L>(place).map(look)
+    }
+}
+
 /// Takes back what was lent.
 struct TakeBack<'p>(&'p Cell<*mut *const c_void>);
 

@@ -65,6 +65,23 @@ pub fn keep(lua: &Lua, value: impl mlua::IntoLua) -> mlua::Result<Kept> {
     Ok(Kept(place))
 }
 
+/// A function of Lua's library.
+#[derive(Clone, Copy)]
+pub struct Native(ffi::lua_CFunction);
+
+/// The function behind a value; an error if it is written in Lua.
+pub fn native(lua: &Lua, function: mlua::Function) -> mlua::Result<Native> {
+    let mut found = None;
+    // SAFETY: looks at the one value on the stack, and leaves nothing.
+    unsafe {
+        lua.exec_raw::<()>(function, |state| {
+            found = ffi::lua_tocfunction(state, -1);
+            ffi::lua_settop(state, -2);
+        })?;
+    }
+    found.map(Native).ok_or(mlua::Error::StackError)
+}
+
 /// A part of Lua's stack.
 pub struct Stack<'s> {
     state: *mut ffi::lua_State,
@@ -443,10 +460,33 @@ impl Stack<'_> {
         Some(result)
     }
 
+    /// Moves the last value to this index, in place of what is there.
+    pub fn replace(&mut self, index: usize) {
+        let at = self.at(index);
+        // SAFETY: the index is one of a value, and there is a last one.
+        unsafe { ffi::lua_replace(self.state, at) }
+        self.top -= 1;
+    }
+
+    /// Lua's own function in place of the one that runs, with its arguments; how many of the last values are its results.
+    /// Its errors are the one exception to what is promised above: they jump, so nothing of the caller's may need to be
+    /// dropped. To be called on the stack of a function only.
+    pub fn become_native(&mut self, native: Native) -> usize {
+        assert!(self.base == 0, "no function's stack");
+        // SAFETY: a function of Lua's library gets a state as Lua would give it: its arguments and, since at most they
+        // were replaced, the room of a call. Those used here have no upvalues.
+        unsafe {
+            let count = (native.0)(self.state) as usize;
+            self.top = ffi::lua_gettop(self.state) as usize;
+            self.room = self.room.max(self.top);
+            count
+        }
+    }
+
     /// Calls the function below the last `arguments` values, all of which its `results` results replace; errors go to
-    /// the function at `handler`. False if it raised: then there is one value, what the handler made of it.
-    pub fn call(&mut self, arguments: usize, results: usize, handler: usize) -> bool {
-        let handler = self.at(handler);
+    /// the function at `handler`. False if it raised: then there is one value, the error or what the handler made of it.
+    pub fn call(&mut self, arguments: usize, results: usize, handler: Option<usize>) -> bool {
+        let handler = handler.map_or(0, |index| self.at(index));
         assert!(self.top > arguments && self.room >= self.top + results, "no function, or no room");
         // SAFETY: function and arguments are on the stack, with room for the results; errors end here.
         let status =
