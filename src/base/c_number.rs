@@ -217,6 +217,18 @@ fn scale(mantissa: u64, exponent: i64) -> f64 {
     }
 }
 
+/// The number a text begins with, as C's `atoi` reads it before it makes an int of it: 0 where there is none.
+pub fn leading_int(text: &[u8]) -> i64 {
+    let text = text.trim_ascii_start();
+    let is_negative = text.first() == Some(&b'-');
+    let digits = &text[usize::from(matches!(text.first(), Some(b'+' | b'-')))..];
+    digits.iter().take_while(|byte| byte.is_ascii_digit()).fold(0i64, |number, byte| {
+        let digit = i64::from(byte - b'0');
+        let tens = number.saturating_mul(10);
+        if is_negative { tens.saturating_sub(digit) } else { tens.saturating_add(digit) }
+    })
+}
+
 /// `(long)value` as x86-64 has it: towards zero, and the smallest integer for all that does not fit.
 pub fn to_long(value: f64) -> i64 {
     const BOUND: f64 = 9_223_372_036_854_775_808.0;

@@ -1,6 +1,7 @@
 //! Layer 0: what could be another project's. Imports std and crates only.
 pub mod block;
 pub mod c_number;
+pub mod chunks;
 pub mod clock;
 pub mod crc;
 pub mod glob;
@@ -17,6 +18,7 @@ pub mod pieces;
 pub mod probes;
 pub mod quote;
 pub mod random;
+pub mod shards;
 pub mod sys;
 pub mod time;
 pub mod utf8;

@@ -363,7 +363,21 @@ pub fn write_i64(out: &mut Vec<u8>, value: i64) {
 /// form do it.
 pub fn write_f64_human(out: &mut Vec<u8>, value: f64) {
     let start = out.len();
-    out.extend_from_slice(format!("{value:.17}").as_bytes());
+    match parts_of_human(value) {
+        Some((whole, fraction)) => {
+            if value < 0.0 {
+                out.push(b'-');
+            }
+            out.extend_from_slice(itoa::Buffer::new().format(whole).as_bytes());
+            out.push(b'.');
+            // The digit before the point makes that all 17 of them are written.
+            let digits_from = out.len();
+            let mut digits = itoa::Buffer::new();
+            out.extend_from_slice(digits.format(HUMAN_SCALE + fraction).as_bytes());
+            out.remove(digits_from);
+        }
+        None => out.extend_from_slice(format!("{value:.17}").as_bytes()),
+    }
     while out.ends_with(b"0") {
         out.pop();
     }
@@ -372,6 +386,33 @@ pub fn write_f64_human(out: &mut Vec<u8>, value: f64) {
     }
     if &out[start..] == b"-0" {
         out.remove(start);
+    }
+}
+
+/// 10 to the number of digits after the point.
+const HUMAN_SCALE: u64 = 100_000_000_000_000_000;
+
+/// What stands before the point and the 17 digits behind it, exactly rounded (halves to even); `None` for what is too
+/// large for 64 bits. All in integers: the fraction times 10^17 is below 2^110.
+fn parts_of_human(value: f64) -> Option<(u64, u64)> {
+    const MANTISSA_BITS: u32 = 52;
+    let bits = value.to_bits();
+    let exponent = (bits >> MANTISSA_BITS & 0x7ff) as u32;
+    let mantissa = bits & ((1 << MANTISSA_BITS) - 1) | u64::from(exponent != 0) << MANTISSA_BITS;
+    // The value is the mantissa times 2^-shift.
+    let shift = (1023 + MANTISSA_BITS).checked_sub(exponent.max(1))?;
+    let whole = mantissa.checked_shr(shift).unwrap_or(0);
+    let rest = if shift < 64 { mantissa & ((1 << shift) - 1) } else { mantissa };
+    let scaled = u128::from(rest) * u128::from(HUMAN_SCALE);
+    if shift >= 128 {
+        return Some((whole, 0));
+    }
+    let (digits, left) = ((scaled >> shift) as u64, scaled & ((1 << shift) - 1));
+    let half = if shift == 0 { 0 } else { 1 << (shift - 1) };
+    let is_up = shift != 0 && (left > half || (left == half && digits % 2 == 1));
+    match digits + u64::from(is_up) {
+        HUMAN_SCALE => Some((whole + 1, 0)),
+        digits => Some((whole, digits)),
     }
 }
 

@@ -424,3 +424,20 @@ fn human_numbers_are_those_of_printf() {
     assert_eq!(human(-1e-20), "x0");
     assert_eq!(human(0.0), "x0");
 }
+
+proptest! {
+    #[test]
+    fn human_numbers_are_those_of_std(bits: u64, small in -200.0..200.0f64, tie in 0u64..1 << 20) {
+        // Halves that have to go to the even digit: 2^-18 has 18 digits after the point, the last one a 5.
+        let halves = tie as f64 / f64::from(1u32 << 18);
+        for value in [f64::from_bits(bits), small, small * 1e-10, halves, -halves] {
+            prop_assume!(value.is_finite());
+            let mut out = Vec::new();
+            write_f64_human(&mut out, value);
+            let long = format!("{value:.17}");
+            let expected = long.trim_end_matches('0').trim_end_matches('.');
+            let expected = if expected == "-0" { "0" } else { expected };
+            prop_assert_eq!(String::from_utf8_lossy(&out), expected);
+        }
+    }
+}

@@ -38,7 +38,10 @@ pub fn start(level: LogLevel, file: Option<&Path>) -> std::io::Result<()> {
     };
     let pid = std::process::id();
     builder.format(move |out, record| {
-        writeln!(out, "{pid}:M {} {} {}", timestamp(), sign(record.level()), record.args())
+        // A child, which serves a debugged script, signs with its own number.
+        let own = std::process::id();
+        let role = if own == pid { 'M' } else { 'C' };
+        writeln!(out, "{own}:{role} {} {} {}", timestamp(), sign(record.level()), record.args())
     });
     // Fails only where there is a logger, whose level is not ours to change.
     if builder.try_init().is_ok() {

@@ -1,10 +1,11 @@
 //! From arguments to a running server, and its end.
 use std::ffi::OsString;
 use std::io::Write;
+use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
 use crate::base::clock::Clock;
-use crate::base::sys;
+use crate::base::sys::{self, TitleArea};
 use crate::boot::argv::{self, Arguments, Request};
 use crate::boot::config_file::Directives;
 use crate::boot::error::BootError;
@@ -73,6 +74,7 @@ fn serve(mut config: Config, arguments: &Arguments) -> i32 {
         return 1;
     }
     sys::tune_malloc();
+    let title = config.flag(Opt::SetProcTitle).then(take_title).flatten();
     limit_clients(&mut config);
     let listeners = match listen(&config) {
         Ok(listeners) => listeners,
@@ -92,6 +94,10 @@ fn serve(mut config: Config, arguments: &Arguments) -> i32 {
     let result = Reactor::new(engine, listeners).and_then(|mut reactor| {
         reactor.handle_signals()?;
         reactor.on_log_level(logging::set_level);
+        reactor.allow_forks();
+        if let Some((area, program)) = title {
+            reactor.show_title(area, program);
+        }
         log::info!("Ready to accept connections");
         reactor.run()
     });
@@ -108,6 +114,12 @@ fn serve(mut config: Config, arguments: &Arguments) -> i32 {
             1
         }
     }
+}
+
+/// The place of the process's title, and the name as which it was started.
+fn take_title() -> Option<(TitleArea, Vec<u8>)> {
+    let program = std::env::args_os().next()?.into_vec();
+    Some((TitleArea::take()?, program))
 }
 
 /// `maxclients` and the limit of open files have to fit each other, as in Redis.

@@ -3,12 +3,13 @@
 //! Asked for every command while there is a job, and for none else. A client that has to wait is queued at all it needs
 //! and holds nothing.
 use crate::command::keys::ranges_of;
-use crate::command::spec::flag;
+use crate::command::spec::{Group, flag};
 use crate::command::transaction;
 use crate::engine::engine::{Engine, Shared};
 use crate::engine::jobs::{INDEX, KeyRange, KeySource, Place, UNITS_AT_ONCE, WHOLE};
 use crate::engine::session::{Session, Waiting};
 use crate::engine::table::Found;
+use crate::engine::transaction::looks_into_all;
 use crate::proto::args::Args;
 use crate::store::{Db, Hold};
 
@@ -25,6 +26,13 @@ pub(super) fn claim(
     args: Args<'_>,
 ) -> bool {
     let around = Around::of(dbs, shared);
+    if session.ticket != 0 && shared.jobs.waits_for_index(session.ticket) {
+        // For what it waits now is asked from the beginning.
+        unqueue(shared, session);
+    }
+    if shared.jobs.has_passed_enough() && !claim_turn(dbs, shared, session, found) {
+        return false;
+    }
     let places = match (found.command.name, &session.transaction) {
         ("exec", Some(transaction)) if transaction.is_about_all() => {
             return claim_databases(dbs, shared, session, args);
@@ -35,6 +43,22 @@ pub(super) fn claim(
         _ => places_of(around, session.db, found, args),
     };
     claim_places(dbs, shared, session, places)
+}
+
+/// As [`claim`], where enough jobs have passed one who waits for databases: a command that may become one more waits
+/// for those alone until he has had his turn, and only then for its keys.
+fn claim_turn(dbs: &[Db], shared: &mut Shared, session: &mut Session, found: Found) -> bool {
+    let is_compound = found.command.name == "exec" || found.command.group == Group::Scripting;
+    if found.command.flags & flag::WRITE == 0 && !is_compound {
+        return true;
+    }
+    let transaction = session.transaction.as_deref();
+    let selected = transaction.into_iter().flat_map(|transaction| transaction.dbs().iter());
+    let places = std::iter::once(&session.db).chain(selected);
+    let places = places.map(|&db| ((db, INDEX), Hold::Read)).collect::<Vec<_>>();
+    let ticket = if session.ticket == 0 { u64::MAX } else { session.ticket };
+    let has_turn = places.iter().all(|&(place, hold)| !shared.jobs.is_ahead(place, hold, ticket));
+    has_turn || claim_places(dbs, shared, session, places)
 }
 
 /// As [`claim`], for EXEC of commands that look at whole databases: it waits for those, and then until what holds its
@@ -158,8 +182,8 @@ pub(super) fn places_of(
     }
     let keys = KeySource::Ranges(ranges_of(command, args));
     let count = keys.len();
-    if count == 0 && command.flags & flag::OTHER_DB != 0 {
-        // SWAPDB.
+    if looks_into_all(command, args) || count == 0 && command.flags & flag::OTHER_DB != 0 {
+        // DEBUG DIGEST, SWAPDB.
         places.extend((0..db_count).map(|db| ((db, INDEX), Hold::Write)));
     }
     if count > UNITS_AT_ONCE {
@@ -196,15 +220,34 @@ pub(super) fn places_in<'a>(
     from: usize,
 ) -> impl Iterator<Item = (Place, Hold)> + 'a {
     let (ranges, hashes, hold, places) = match keys {
-        KeySource::Ranges(ranges) => (&ranges[..], &[][..], Hold::Read, &[][..]),
-        KeySource::Further { ranges, hashes } => (&ranges[..], &hashes[..], Hold::Read, &[][..]),
-        KeySource::Found { hashes, hold } => (&[][..], &hashes[..], *hold, &[][..]),
-        KeySource::Places(places) => (&[][..], &[][..], Hold::Read, &places[..]),
+        KeySource::Ranges(ranges) => (&ranges[..], &[][..], Hold::Read, None),
+        KeySource::Further { ranges, hashes } => (&ranges[..], &hashes[..], Hold::Read, None),
+        KeySource::Found { hashes, hold } => (&[][..], &hashes[..], *hold, None),
+        KeySource::Places(places) => (&[][..], &[][..], Hold::Read, Some(places)),
     };
     let named_count: usize = ranges.iter().map(|range| range.count).sum();
     let found = hashes.get(from.saturating_sub(named_count)..).unwrap_or(&[]);
     let named = keys_in(ranges, from).map(move |(index, hold)| (args.key(index).hash, hold));
     let hashed = named.chain(found.iter().map(move |&hash| (hash, hold)));
-    let elsewhere = places.get(from..).unwrap_or(&[]).iter().copied();
+    let elsewhere = places.into_iter().flat_map(move |places| places.iter_from(from)).copied();
     hashed.map(move |(hash, hold)| ((db, hash), hold)).chain(elsewhere)
+}
+
+/// As [`places_in`], in the order in which they are let go of: what stands for databases comes last, since until then
+/// its keys are where they were.
+pub(super) fn places_to_release<'a>(
+    keys: &'a KeySource,
+    db: usize,
+    args: Args<'a>,
+    from: usize,
+) -> impl Iterator<Item = (Place, Hold)> + 'a {
+    let (named, places) = match keys {
+        KeySource::Places(places) => (None, Some(places)),
+        _ => (Some(places_in(keys, db, args, from)), None),
+    };
+    let backwards = places.into_iter().flat_map(move |places| {
+        let left = places.len().saturating_sub(from);
+        (0..left).rev().filter_map(|index| places.get(index).copied())
+    });
+    named.into_iter().flatten().chain(backwards)
 }

@@ -143,16 +143,11 @@ fn client_trackinginfo(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
 pub(super) fn after_command(
     shared: &mut Shared,
     session: &mut Session,
-    (id, command): (CommandId, &Command),
+    (id, command, is_remembered): (CommandId, &Command, bool),
     args: Args<'_>,
 ) {
     let Some(tracking) = session.tracking.as_ref() else { return };
-    let is_script = command.group == Group::Scripting;
-    if command.flags & READONLY != 0
-        && command.flags & PUBSUB == 0
-        && !is_script
-        && tracking.is_remembering()
-    {
+    if !is_remembered && remembers(session, command) {
         let reader = tracking.reader;
         if session.nesting == Nesting::Script {
             let keys = tracking.script_keys.iter().map(|key| &**key);
@@ -166,6 +161,37 @@ pub(super) fn after_command(
         let is_client = shared.table.full_name(id).starts_with("client|");
         end_caching(session, is_client);
     }
+}
+
+/// Whether what a client reads by this command is remembered.
+pub(super) fn remembers(session: &Session, command: &Command) -> bool {
+    let is_reader = command.flags & READONLY != 0
+        && command.flags & PUBSUB == 0
+        && command.group != Group::Scripting;
+    is_reader && session.tracking.as_ref().is_some_and(|tracking| tracking.is_remembering())
+}
+
+/// Remembers up to `count` of the keys that a job has read and still holds, from one on; how many there were.
+pub(super) fn remember_some(
+    shared: &mut Shared,
+    session: &Session,
+    command: &Command,
+    args: Args<'_>,
+    (from, count): (usize, usize),
+) -> usize {
+    let Some(tracking) = session.tracking.as_ref() else { return 0 };
+    let mut skipped = from;
+    let mut ranges = ranges_of(command, args);
+    let mut left = count;
+    for range in &mut ranges {
+        let passed = skipped.min(range.count);
+        skipped -= passed;
+        range.first += passed * range.step;
+        range.count = (range.count - passed).min(left);
+        left -= range.count;
+    }
+    shared.remember_reads(tracking.reader, keys_of(&ranges, args));
+    count - left
 }
 
 /// CLIENT CACHING is for one command, or one transaction, which CLIENT and its like do not count as.

@@ -214,7 +214,7 @@ fn reset(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
     if let Some(transaction) = ctx.client.end_transaction() {
         ctx.engine.graveyard.bury_garbage(Box::new(transaction.into_commands()));
     }
-    ctx.engine.unwatch(ctx.client.id);
+    ctx.engine.unwatch(ctx.client);
     if ctx.client.subscriptions.is_any()
         && let Some(slot) = ctx.slot()
     {

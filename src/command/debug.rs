@@ -6,9 +6,10 @@ use std::fmt::Write as _;
 use std::io;
 use std::time::Duration;
 
+use crate::base::c_number::leading_int;
 use crate::base::glob::{Case, glob_match};
 use crate::base::number;
-use crate::command::debug_digest::Digest;
+use crate::command::debug_digest_job;
 use crate::command::debug_object;
 use crate::command::help;
 use crate::command::spec::flag::{ADMIN, LOADING, NOSCRIPT, PROTECTED, STALE, SYSCMD};
@@ -17,6 +18,7 @@ use crate::engine::config_rewrite::Lines;
 use crate::engine::ctx::{CmdResult, Ctx};
 use crate::engine::debug_settings::DebugSettings;
 use crate::engine::error::CmdError;
+use crate::engine::keys::debug_keys;
 use crate::engine::session::Session;
 use crate::proto::args::Args;
 use crate::proto::reply::{Output, Resp};
@@ -28,6 +30,7 @@ pub(super) const COMMANDS: &[Command] = &[DEBUG];
 
 const DEBUG: Command = Command {
     flags: ADMIN | NOSCRIPT | LOADING | STALE | PROTECTED | SYSCMD,
+    looks_at: Some(debug_keys),
     doc: doc("1.0.0", "Depends on subcommand.", "", "A container for debugging commands"),
     ..command(Group::Server, "debug", -2, debug)
 };
@@ -66,8 +69,8 @@ fn debug(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
             done(ctx)
         }
         (b"quicklist-packed-threshold", 3) => packed_threshold(ctx, args),
-        (b"digest", 2) => digest(ctx),
-        (b"digest-value", _) => digest_value(ctx, args),
+        (b"digest", 2) => debug_digest_job::digest(ctx, args),
+        (b"digest-value", _) => debug_digest_job::digest_value(ctx, args),
         (b"htstats", 3) => table_stats(ctx, args),
         (b"htstats-key" | b"listpack", 3) | (b"quicklist", 3 | 4) => {
             debug_object::encoding(ctx, args, &name)
@@ -112,15 +115,6 @@ fn jobs(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
 fn done(ctx: &mut Ctx<'_>) -> CmdResult {
     ctx.reply.ok();
     Ok(())
-}
-
-/// The number a text begins with, as C's `atoi` reads it: 0 where there is none.
-fn leading_int(text: &[u8]) -> i64 {
-    let text = text.trim_ascii_start();
-    let digits_from = usize::from(matches!(text.first(), Some(b'+' | b'-')));
-    let digits = text[digits_from..].iter().take_while(|byte| byte.is_ascii_digit()).count();
-    let number = std::str::from_utf8(&text[..digits_from + digits]).unwrap_or("");
-    number.parse().unwrap_or(0)
 }
 
 /// The number a text begins with, as C's `strtod` reads it: what follows (a line end) does not matter.
@@ -239,36 +233,6 @@ fn packed_threshold(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     ctx.engine.limits.list_packed_threshold =
         if bytes == 0 { LIST_PACKED_THRESHOLD } else { bytes as usize };
     done(ctx)
-}
-
-fn digest(ctx: &mut Ctx<'_>) -> CmdResult {
-    let mut total = Digest::default();
-    for index in 0..ctx.db_count() {
-        if let Some(db) = ctx.db_at(index).filter(|db| !db.is_empty()) {
-            total.mix(&(index as u32).to_be_bytes());
-            db.for_each_bucket(0..db.buckets(), &mut |entry| {
-                let mut digest = Digest::default();
-                digest.mix(entry.key());
-                digest.mix_entry(&entry);
-                total.combine(digest.bytes());
-            });
-        }
-    }
-    ctx.reply.simple(&total.to_string());
-    Ok(())
-}
-
-/// Of a key that is not there: zeros.
-fn digest_value(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
-    ctx.reply.array(args.len() - 2);
-    for index in 2..args.len() {
-        let mut digest = Digest::default();
-        if let Some(entry) = ctx.db.peek(args.key(index)) {
-            digest.mix_entry(&entry);
-        }
-        ctx.reply.simple(&digest.to_string());
-    }
-    Ok(())
 }
 
 /// How full the buckets of a database are, in the words Redis has for the chains of its hash tables.

@@ -1,18 +1,23 @@
 //! DEBUG OBJECT, LISTPACK, QUICKLIST and HTSTATS-KEY: how one value is kept.
 //!
-//! Cost: O(size of the value), in one go; for tests only.
+//! Cost: O(size of the value): OBJECT in slices, the others, which write it to the log, in one go; for tests only.
 use std::fmt::Write as _;
 
+use crate::base::block::Block;
 use crate::base::{lzf, number};
 use crate::engine::config::Opt;
 use crate::engine::ctx::{CmdResult, Ctx};
 use crate::engine::error::CmdError;
-use crate::persist::rdb_format::Compression;
+use crate::engine::graveyard::Graveyard;
+use crate::engine::jobs::{Budget, Job, Step, Stepped};
+use crate::persist::dump_pieces::DumpWriter;
+use crate::persist::rdb_format::{Compression, value_type};
 use crate::persist::value_writer::ValueWriter;
 use crate::proto::args::Args;
 use crate::store::{EntryRef, StringRef, ValueRef};
 use crate::types::hash::HashRef;
-use crate::types::list::{ListRef, NodeRef};
+use crate::types::limits::Limits;
+use crate::types::list::{ListRef, NodeRef, frame_of_block};
 use crate::types::listpack::ListpackRef;
 use crate::types::set::SetRef;
 use crate::types::zset::ZsetRef;
@@ -22,56 +27,162 @@ const FRAME_BYTES: usize = 1 + 10;
 
 pub(super) fn object(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     let compresses = ctx.engine.config.flag(Opt::Rdbcompression);
-    let limits = &ctx.engine.limits;
-    let entry = ctx.db.peek(args.key(2)).ok_or(CmdError::NoSuchKey)?;
-    let idle_seconds = entry.idle_seconds();
-    // Where the value is; of a number kept in the entry, where the entry is.
-    let (address, length) = match entry.value() {
+    let compression = if compresses { Compression::Lzf } else { Compression::Off };
+    let threshold = ctx.engine.limits.list_packed_threshold;
+    let entry = ctx.db.peek_stale(args.key(2)).ok_or(CmdError::NoSuchKey)?;
+    let saving = match entry.value() {
+        ValueRef::String(StringRef::Bytes(bytes)) | ValueRef::Document(bytes)
+            if bytes.len() <= BYTES_AT_ONCE =>
+        {
+            Saving::Done(saved_length(bytes, compresses))
+        }
         ValueRef::String(StringRef::Bytes(bytes)) | ValueRef::Document(bytes) => {
-            (bytes.as_ptr(), saved_length(bytes, compresses))
+            Saving::text(Block::new(bytes.to_vec()), compression)?
         }
-        ValueRef::String(StringRef::Block(block)) => {
-            (block.as_ptr(), saved_length(block, compresses))
-        }
+        ValueRef::String(StringRef::Block(block)) => Saving::text(block.clone(), compression)?,
         ValueRef::String(StringRef::Int(number)) => {
-            (entry.key().as_ptr(), saved_length(number.to_string().as_bytes(), false))
+            Saving::Done(saved_length(number.to_string().as_bytes(), false))
         }
-        value => {
-            let compression = if compresses { Compression::Lzf } else { Compression::Off };
-            let mut writer = ValueWriter::new(compression, limits.list_packed_threshold);
-            while !writer.step(value, 1 << 20).is_done() {}
-            (entry.key().as_ptr(), writer.into_payload().1 - FRAME_BYTES)
-        }
+        _ => Saving::Collection(Box::new(ValueWriter::new(compression, threshold))),
     };
-    let extra = match entry.value() {
-        ValueRef::List(list) => list_figures(list, limits.list_max_listpack_size),
-        _ => String::new(),
-    };
-    let clock = (ctx.now / 1000 - idle_seconds as i64) & 0x00ff_ffff;
-    let line = format!(
-        "Value at:{address:p} refcount:1 encoding:{} serializedlength:{length} lru:{clock} \
-         lru_seconds_idle:{idle_seconds}{extra}",
-        entry.encoding(),
-    );
-    ctx.reply.simple(&line);
-    Ok(())
+    ctx.run(args, Object { saving, nodes: 0, node_bytes: 0 })
 }
 
-/// What Redis tells of the nodes of a list. None of ours is compressed.
-fn list_figures(list: ListRef<'_>, fill: i64) -> String {
-    let nodes = list.node_count();
-    let bytes: usize = (0..nodes)
-        .filter_map(|at| list.node(at))
-        .map(|node| match node {
-            NodeRef::Packed(bytes) => bytes.len(),
-            NodeRef::Block(block) => block.len(),
-        })
-        .sum();
-    format!(
-        " ql_nodes:{nodes} ql_avg_node:{:.2} ql_listpack_max:{fill} ql_compressed:0 \
-         ql_uncompressed_size:{bytes}",
-        list.len() as f64 / nodes.max(1) as f64,
-    )
+/// Strings up to this length are compressed at once.
+const BYTES_AT_ONCE: usize = 4096;
+/// Elements, kilobytes or nodes between two looks at the clock: 25 us.
+const UNITS_PER_PIECE: usize = 16;
+
+/// How long a value is in an RDB file, in the making.
+enum Saving {
+    Text(Box<DumpWriter>, Block),
+    Collection(Box<ValueWriter>),
+    Done(usize),
+}
+
+impl Saving {
+    fn text(text: Block, compression: Compression) -> Result<Saving, CmdError> {
+        let writer = DumpWriter::new(value_type::STRING, &text, None, compression)?;
+        Ok(Saving::Text(Box::new(writer), text))
+    }
+}
+
+/// DEBUG OBJECT, once the key was found.
+struct Object {
+    saving: Saving,
+    /// Nodes of a list that were looked at, and their bytes.
+    nodes: usize,
+    node_bytes: usize,
+}
+
+impl Job for Object {
+    fn step(&mut self, ctx: &mut Ctx<'_>, args: Args<'_>, budget: &mut Budget) -> Stepped {
+        loop {
+            // The key is held, so it is there.
+            let Some(entry) = ctx.db.peek_stale(args.key(2)) else {
+                return Err(CmdError::NoSuchKey);
+            };
+            let units = budget.piece(UNITS_PER_PIECE);
+            let is_saved = match &mut self.saving {
+                Saving::Text(writer, text) => writer.step(text, units).is_done(),
+                Saving::Collection(writer) => writer.step(entry.value(), units).is_done(),
+                Saving::Done(_) => true,
+            };
+            if is_saved {
+                self.end_saving(&mut ctx.engine.graveyard);
+            }
+            if is_saved && self.add_nodes(&entry, ctx.engine.limits.list_packed_threshold, units) {
+                break;
+            }
+            if budget.spend(units as u64) {
+                return Ok(Step::More);
+            }
+        }
+        self.answer(ctx, args)?;
+        Ok(Step::Done)
+    }
+
+    fn give_up(&mut self, ctx: &mut Ctx<'_>) {
+        self.end_saving(&mut ctx.engine.graveyard);
+    }
+}
+
+impl Object {
+    /// Nothing but the length of what was written matters.
+    fn end_saving(&mut self, graveyard: &mut Graveyard) {
+        match std::mem::replace(&mut self.saving, Saving::Done(0)) {
+            Saving::Done(length) => self.saving = Saving::Done(length),
+            Saving::Text(writer, text) => {
+                let (payload, range) = writer.into_payload();
+                self.saving = Saving::Done(range.len().saturating_sub(FRAME_BYTES));
+                graveyard.bury_garbage(Box::new(payload));
+                graveyard.bury_garbage(Box::new(text));
+            }
+            Saving::Collection(writer) => {
+                let (pieces, length) = writer.into_payload();
+                self.saving = Saving::Done(length.saturating_sub(FRAME_BYTES));
+                graveyard.bury_garbage(Box::new(pieces));
+            }
+        }
+    }
+
+    /// Looks at so many nodes more, of a list; true: at all.
+    fn add_nodes(&mut self, entry: &EntryRef<'_>, threshold: usize, units: usize) -> bool {
+        let ValueRef::List(list) = entry.value() else { return true };
+        let end = list.node_count().min(self.nodes + units);
+        for at in self.nodes..end {
+            self.node_bytes += match list.node(at) {
+                Some(NodeRef::Packed(bytes)) => bytes.len(),
+                Some(NodeRef::Block(block)) if block.len() < threshold => {
+                    let (head, tail) = frame_of_block(block).unwrap_or_default();
+                    head.len() + block.len() + tail.len()
+                }
+                Some(NodeRef::Block(block)) => block.len(),
+                Some(NodeRef::Squeezed(node)) => node.total,
+                None => 0,
+            };
+        }
+        self.nodes = end;
+        end == list.node_count()
+    }
+
+    fn answer(&self, ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
+        let Saving::Done(length) = self.saving else { return Ok(()) };
+        let limits = &ctx.engine.limits;
+        let entry = ctx.db.peek_stale(args.key(2)).ok_or(CmdError::NoSuchKey)?;
+        let idle_seconds = entry.idle_seconds();
+        // Where the value is; of a number kept in the entry, where the entry is.
+        let address = match entry.value() {
+            ValueRef::String(StringRef::Bytes(bytes)) | ValueRef::Document(bytes) => bytes.as_ptr(),
+            ValueRef::String(StringRef::Block(block)) => block.as_ptr(),
+            _ => entry.key().as_ptr(),
+        };
+        let extra = match entry.value() {
+            ValueRef::List(list) => self.list_figures(list, limits),
+            _ => String::new(),
+        };
+        let clock = (ctx.now / 1000 - idle_seconds as i64) & 0x00ff_ffff;
+        let line = format!(
+            "Value at:{address:p} refcount:1 encoding:{} serializedlength:{length} lru:{clock} \
+             lru_seconds_idle:{idle_seconds}{extra}",
+            entry.encoding(),
+        );
+        ctx.reply.simple(&line);
+        Ok(())
+    }
+
+    /// What Redis tells of the nodes of a list.
+    fn list_figures(&self, list: ListRef<'_>, limits: &Limits) -> String {
+        let Object { nodes, node_bytes, .. } = *self;
+        let depth = if nodes == 1 { limits.list_compress_depth } else { list.compress_depth() };
+        format!(
+            " ql_nodes:{nodes} ql_avg_node:{:.2} ql_listpack_max:{} ql_compressed:{} \
+             ql_uncompressed_size:{node_bytes}",
+            list.len() as f64 / nodes.max(1) as f64,
+            limits.list_max_listpack_size,
+            u8::from(depth != 0),
+        )
+    }
 }
 
 /// Bytes of a string in an RDB file: as a small number, compressed, or with its length before it.
@@ -101,7 +212,7 @@ fn saved_length(bytes: &[u8], compresses: bool) -> usize {
 
 /// LISTPACK and QUICKLIST: the items, to the log; HTSTATS-KEY: how many elements a table has.
 pub(super) fn encoding(ctx: &mut Ctx<'_>, args: Args<'_>, name: &[u8]) -> CmdResult {
-    let entry = ctx.db.peek(args.key(2)).ok_or(CmdError::NoSuchKey)?;
+    let entry = ctx.db.peek_stale(args.key(2)).ok_or(CmdError::NoSuchKey)?;
     match name {
         b"listpack" => {
             let list =
@@ -118,6 +229,10 @@ pub(super) fn encoding(ctx: &mut Ctx<'_>, args: Args<'_>, name: &[u8]) -> CmdRes
                     Some(NodeRef::Packed(bytes)) => log_items(ListpackRef::new(bytes)),
                     Some(NodeRef::Block(block)) => {
                         log::warn!("DEBUG: an element of {} bytes", block.len());
+                    }
+                    Some(NodeRef::Squeezed(node)) => {
+                        let (packed, total) = (node.packed.len(), node.total);
+                        log::warn!("DEBUG: a listpack of {total} bytes, compressed to {packed}");
                     }
                     None => {}
                 }

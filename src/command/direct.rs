@@ -182,7 +182,7 @@ impl Engine {
         let shared = &mut self.shared;
         session.last_command = Some(id);
         session.active_ms = shared.clock.unix_ms();
-        shared.refuse_without_room(id)?;
+        shared.refuse_writes(id)?;
         if shared.pause.is_some() {
             let may_write = command.flags & (flag::WRITE | flag::MAY_REPLICATE) != 0;
             if shared.is_paused(may_write) {

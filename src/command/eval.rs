@@ -1,7 +1,9 @@
 //! EVAL, EVALSHA and their read-only forms.
 //!
-//! The handler finds the script, or compiles it, and checks how many keys there are; [`ScriptRun`] runs it.
+//! The handler finds the script, or compiles it, and checks how many keys there are; [`ScriptRun`] runs it. For a client
+//! that debugs its scripts `script_debug` does all that.
 use crate::base::number;
+use crate::command::script_debug;
 use crate::command::script_run::{Call, ScriptRun, Target};
 use crate::command::spec::flag::{
     MAY_REPLICATE, NO_MANDATORY_KEYS, NOSCRIPT, READONLY, SKIP_MONITOR, STALE,
@@ -99,7 +101,11 @@ fn evalsha_ro(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
 
 fn eval_source(ctx: &mut Ctx<'_>, args: Args<'_>, is_read_only: bool) -> CmdResult {
     show(ctx, args);
-    let key_count = key_count(args)?;
+    let key_count = key_count(args);
+    if ctx.client.debugging.is_some() {
+        return script_debug::begin(ctx, args, key_count, is_read_only);
+    }
+    let key_count = key_count?;
     let source = args.at(1);
     let sha = scripts::sha_of(source);
     let flags = ctx.engine.scripts.load(sha, source).map_err(CmdError::Owned)?;
@@ -111,6 +117,9 @@ fn eval_kept(ctx: &mut Ctx<'_>, args: Args<'_>, is_read_only: bool) -> CmdResult
     show(ctx, args);
     if args.at(1).len() != 2 * size_of::<Sha>() {
         return Err(MISSING);
+    }
+    if ctx.client.debugging.is_some() {
+        return Err(CmdError::Text("ERR Please use EVAL instead of EVALSHA for debugging"));
     }
     let key_count = key_count(args)?;
     let sha = scripts::sha_from_hex(args.at(1)).ok_or(MISSING)?;

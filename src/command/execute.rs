@@ -22,11 +22,11 @@ use crate::engine::changes::note_gone;
 use crate::engine::config::{Config, Opt};
 use crate::engine::ctx::{CmdResult, Ctx, OtherDbs};
 use crate::engine::engine::{Engine, Shared};
-use crate::engine::error::CmdError;
+use crate::engine::error::{CmdError, NO_REPLICAS};
 use crate::engine::evict::Room;
 use crate::engine::hotkeys::Usage;
 use crate::engine::monitor;
-use crate::engine::session::{Nesting, Replies, Session, Waiting, restraint};
+use crate::engine::session::{Address, Nesting, Replies, Session, Waiting, restraint};
 use crate::proto::args::{ArgList, Args, HashHint, Span};
 use crate::proto::reply::{Mark, Output, Reply};
 
@@ -97,11 +97,13 @@ impl Engine {
                 return Outcome::Postponed;
             }
             Ok(Verdict::Queue(resolved)) => {
+                session.checking = None;
                 transaction::queue(shared, session, resolved, args, out);
                 *started = shared.clock.ticks();
                 return Outcome::Done;
             }
             Err(refusal) => {
+                session.checking = None;
                 refuse(shared, session, args, refusal, out);
                 *started = shared.clock.ticks();
                 return Outcome::Done;
@@ -111,6 +113,9 @@ impl Engine {
             return Outcome::Postponed;
         }
         let Found { id, command, .. } = resolved;
+        if session.checking.is_some() {
+            session.checking = None;
+        }
         session.last_command = Some(id);
         let now = shared.clock.unix_ms();
         session.active_ms = now;
@@ -138,7 +143,16 @@ impl Engine {
         let ticks = ended.saturating_sub(*started);
         probes::command_end(|| shared.table.full_name(id), || shared.clock.nanos(ticks));
         *started = ended;
-        let ran = Ran { id, command, ticks, turn_ticks: ticks, result, mark, has_waited: false };
+        let ran = Ran {
+            id,
+            command,
+            ticks,
+            turn_ticks: ticks,
+            result,
+            mark,
+            has_waited: false,
+            is_remembered: false,
+        };
         let outcome = match ran.result {
             Err(CmdError::Parked) => {
                 let parked = Parked { ran, now, out, places: None };
@@ -193,6 +207,8 @@ pub(super) struct Ran {
     pub(super) mark: Mark,
     /// It was counted, and shown to MONITOR, when its client began to wait for keys.
     pub(super) has_waited: bool,
+    /// What it has read is remembered already, where that is to be.
+    pub(super) is_remembered: bool,
 }
 
 /// Everything after the handler: its error, CLIENT REPLY, statistics, slow log.
@@ -219,7 +235,8 @@ pub(super) fn account(
         session.filter_reply(ran.mark, out);
     }
     if session.is(restraint::TRACKING) {
-        client_tracking::after_command(shared, session, (ran.id, ran.command), args);
+        let about = (ran.id, ran.command, ran.is_remembered);
+        client_tracking::after_command(shared, session, about, args);
     }
     // After the command, as in Redis: a SELECT shows the database it chose, a RESET no longer sees itself.
     let is_hidden = ran.command.flags & (flag::SKIP_MONITOR | flag::ADMIN) != 0;
@@ -318,8 +335,9 @@ fn check_restraints(
     if is_queueing && command.flags & flag::NO_MULTI != 0 {
         return Err(CmdError::Text("ERR Command not allowed inside a transaction"));
     }
-    if session.is(restraint::ACL) {
-        acl::check(shared, session, found, args)?;
+    if session.is(restraint::ACL) && !is_allowed(shared, session, found, args)? {
+        session.waiting = None;
+        return Ok(Verdict::Wait);
     }
     if shared.eviction.room != Room::Enough {
         // What is queued takes memory, too.
@@ -334,6 +352,9 @@ fn check_restraints(
                 Room::Enough | Room::Running => {}
             }
         }
+    }
+    if shared.lacks_replicas() && flags & flag::WRITE != 0 {
+        return Err(NO_REPLICAS);
     }
     if session.is(restraint::SUBSCRIBED) && !may_run_while_listening(command) {
         return Err(refusal_while_listening(shared.table.full_name(found.id)));
@@ -364,6 +385,24 @@ fn check_restraints(
         return Ok(Verdict::Queue(found));
     }
     Ok(Verdict::Run(found))
+}
+
+/// Whether the rules of its user let a client run this; false: not known before the next turn.
+fn is_allowed(
+    shared: &mut Shared,
+    session: &mut Session,
+    found: Found,
+    args: Args<'_>,
+) -> Result<bool, CmdError> {
+    let is_in_process = matches!(session.address, Address::InProcess);
+    if is_in_process || !shared.jobs.is_long(args.len() - 1) {
+        return acl::check(shared, session, found, args).map(|()| true);
+    }
+    let started = shared.clock.ticks();
+    let mut budget = shared.jobs.first_budget(started, &shared.clock);
+    let is_done = acl::check_slice(shared, session, found, args, &mut budget);
+    shared.jobs.spend_turn(shared.clock.ticks().saturating_sub(started));
+    is_done
 }
 
 /// The command or, for a container, the subcommand that is meant.
@@ -413,7 +452,7 @@ fn refuse(
     let is_exec = refusal.id.is_some_and(|id| shared.table.command(id).name == "exec");
     if is_exec {
         session.end_transaction();
-        shared.unwatch(session.id);
+        shared.unwatch(session);
         let reason = message.strip_prefix(b"ERR ").unwrap_or(&message);
         let reason = [b"EXECABORT Transaction discarded because of: ", reason].concat();
         message = Cow::Owned(reason);

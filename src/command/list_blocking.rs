@@ -6,6 +6,7 @@ use crate::command::list_value::{PopOptions, end_named, move_one, pop_many, pop_
 use crate::command::spec::access::{ACCESS, DELETE, INSERT, RW};
 use crate::command::spec::flag::{BLOCKING, DENYOOM, NOSCRIPT, WRITE};
 use crate::command::spec::{Command, Doc, Group, KeySpec, command, doc};
+use crate::command::wait_many::{look_or_wait, may_be_long};
 use crate::engine::blocking::{Wait, seconds_until};
 use crate::engine::ctx::{CmdResult, Ctx};
 use crate::proto::args::Args;
@@ -98,6 +99,11 @@ fn brpop(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
 fn pop_or_wait(ctx: &mut Ctx<'_>, args: Args<'_>, end: End) -> CmdResult {
     let last = args.len() - 1;
     let until = seconds_until(ctx.now, args.at(last))?;
+    if may_be_long(ctx, last - 1) {
+        let look =
+            move |ctx: &mut Ctx<'_>, args: Args<'_>, index| pop_one(ctx, args, index, end, true);
+        return look_or_wait(ctx, args, 1..last, Wait::new(Kind::List, until), Box::new(look));
+    }
     for index in 1..last {
         if ctx.looks_at(args.at(index)) && pop_one(ctx, args, index, end, true)? {
             return Ok(());
@@ -110,6 +116,16 @@ fn blmpop(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     let options = PopOptions::parse(args, 2)?;
     let until = seconds_until(ctx.now, args.at(1))?;
     let keys = options.first..options.first + options.keys;
+    if may_be_long(ctx, keys.len()) {
+        let look = move |ctx: &mut Ctx<'_>, args: Args<'_>, index| match ctx
+            .db
+            .peek_as::<List>(args.key(index))?
+        {
+            None => Ok(false),
+            Some(_) => pop_many(ctx, args, index, options.end, options.count, true).map(|()| true),
+        };
+        return look_or_wait(ctx, args, keys, Wait::new(Kind::List, until), Box::new(look));
+    }
     for index in keys.clone() {
         if ctx.looks_at(args.at(index)) && ctx.db.peek_as::<List>(args.key(index))?.is_some() {
             return pop_many(ctx, args, index, options.end, options.count, true);

@@ -124,9 +124,10 @@ fn lindex(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
         return Ok(());
     };
     let index = integer(args.at(2))?;
-    match list.place_of(index).and_then(|place| list.get(place)) {
-        Some(element) => reply_element(&mut ctx.reply, element),
-        None => ctx.reply.null(),
+    let reply = &mut ctx.reply;
+    let place = list.place_of(index);
+    if place.and_then(|place| list.show(place, |item| reply_element(reply, item))).is_none() {
+        ctx.reply.null();
     }
     Ok(())
 }

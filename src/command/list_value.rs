@@ -221,7 +221,7 @@ pub(super) fn move_one(
     let fill = Fill::of(&ctx.engine.limits);
     let Some(list) = ctx.db.peek_as::<List>(source)? else { return Ok(false) };
     let index = if from == End::Front { 0 } else { list.len().saturating_sub(1) };
-    let Some(moved) = list.get(index).map(OwnedElement::from) else { return Ok(false) };
+    let Some(moved) = list.show(index, |item| OwnedElement::from(item)) else { return Ok(false) };
     let mut is_gone = false;
     if source.bytes == target.bytes {
         ctx.db.edit(source, |list: &mut List| {

@@ -7,6 +7,7 @@
 //! Jobs of other clients may be under way. What a transaction names it has for itself before it begins. What it cannot
 //! name (keys found by SORT's patterns, keys a script does not declare) may be held by one of them: such jobs are run
 //! to their end first, which takes as long as it takes.
+use crate::base::chunks::Chunks;
 use crate::base::time::UnixMillis;
 use crate::command::claims;
 use crate::command::client_tracking;
@@ -89,7 +90,16 @@ impl Engine {
         if session.is(restraint::TRACKING) {
             self.note_gone();
         }
-        let ran = Ran { id, command, ticks, turn_ticks: ticks, result, mark, has_waited: false };
+        let ran = Ran {
+            id,
+            command,
+            ticks,
+            turn_ticks: ticks,
+            result,
+            mark,
+            has_waited: false,
+            is_remembered: false,
+        };
         execute::account(&mut self.shared, session, args, ran, out);
         None
     }
@@ -142,7 +152,16 @@ impl Engine {
         let Found { id, command, .. } = inner.found;
         let (ticks, result) = (inner.ticks, result.map(|_| ()));
         let mark = Output::default().mark();
-        let ran = Ran { id, command, ticks, turn_ticks, result, mark, has_waited: false };
+        let ran = Ran {
+            id,
+            command,
+            ticks,
+            turn_ticks,
+            result,
+            mark,
+            has_waited: false,
+            is_remembered: false,
+        };
         execute::account(&mut self.shared, session, args, ran, &mut inner.out);
         Step::Done
     }
@@ -206,13 +225,22 @@ impl Engine {
         let Found { id, command, .. } = found;
         let is_over = !matches!(step, Ok(Step::More));
         let result = step.map(|_| ());
-        let ran = Ran { id, command, ticks, turn_ticks: ticks, result, mark, has_waited: false };
+        let ran = Ran {
+            id,
+            command,
+            ticks,
+            turn_ticks: ticks,
+            result,
+            mark,
+            has_waited: false,
+            is_remembered: false,
+        };
         if is_over {
             self.shared.jobs.take_further();
             execute::account(&mut self.shared, session, args, ran, out);
             return Outcome::Done;
         }
-        let mut places = Vec::new();
+        let mut places = Chunks::default();
         if taking == Taking::AtOnce {
             while compound.find_places(self, &mut places, &mut Budget::unlimited()) == Step::More {}
             let further = self.shared.jobs.take_further();

@@ -4,10 +4,13 @@
 //! out long) → slices by `Engine::run_jobs` → `finish` (reply, statistics). A parked job holds its keys from the
 //! moment its handler returned, so nothing can come between; one with very many keys takes them first, and begins its
 //! work only with all of them.
+use crate::base::chunks::Chunks;
 use crate::base::probes;
-use crate::command::claims::{claim_places, places_in, unqueue};
+use crate::command::claims::{claim_places, places_in, places_to_release, unqueue};
+use crate::command::client_tracking;
 use crate::command::execute::{self, Ran};
 use crate::command::keys::ranges_of;
+use crate::command::serve;
 use crate::command::spec::flag;
 use crate::engine::background::Work;
 use crate::engine::changes::listener;
@@ -23,6 +26,8 @@ use crate::engine::slowlog::ARGUMENTS_MAX;
 use crate::engine::table::Found;
 use crate::engine::verbs::Verb;
 use crate::proto::args::{Args, OwnedArgs};
+use crate::proto::limits::REPLY_NODE_BYTES;
+use crate::proto::output::counted_nodes;
 use crate::proto::reply::Output;
 use crate::store::{Db, Hold};
 
@@ -38,7 +43,7 @@ pub(super) struct Parked<'o> {
     /// The client's output; what the command wrote there moves to the job.
     pub(super) out: &'o mut Output,
     /// What it holds, where that is not its own keys.
-    pub(super) places: Option<Vec<(Place, Hold)>>,
+    pub(super) places: Option<Chunks<(Place, Hold)>>,
 }
 
 /// Makes a job of the command whose handler has just returned [`CmdError::Parked`]. The caller of the command gives
@@ -61,6 +66,7 @@ pub(super) fn park(
         (None, Taking::InSlicesAndFurther) => {
             KeySource::Further { ranges: ranges_of(ran.command, args), hashes: Vec::new() }
         }
+        (None, Taking::Finding(hold)) => KeySource::Found { hashes: Vec::new(), hold },
         (None, _) => KeySource::Ranges(ranges_of(ran.command, args)),
     };
     let start = Start {
@@ -69,7 +75,7 @@ pub(super) fn park(
         keys,
         phase: match (has_places, taking) {
             (_, Taking::AtOnce) => Phase::Work,
-            (true, _) => Phase::Find,
+            (true, _) | (false, Taking::Finding(_)) => Phase::Find,
             (false, _) => Phase::Take(0),
         },
         now,
@@ -87,7 +93,13 @@ pub(super) fn park(
     if taking == Taking::AtOnce {
         // Nobody else has run since the claim: all of them are free.
         for (place, how) in places_in(&running.keys, running.db, args, 0) {
+            if place.1 == INDEX {
+                shared.jobs.note_pass(place.0);
+            }
             hold(dbs, running.id, place, how);
+        }
+        if matches!(running.task, Task::Job(_)) {
+            hold_further(dbs, shared, &mut running);
         }
     }
     if let Task::Compound(Some(compound)) = &running.task {
@@ -142,8 +154,10 @@ fn begin(dbs: &mut [Db], shared: &mut Shared, session: &mut Session, start: Star
         is_blocked: false,
         is_orphan: false,
         has_waited,
+        is_remembered: false,
     });
     if running.holds_index {
+        shared.jobs.note_pass(running.db);
         hold(dbs, running.id, (running.db, INDEX), Hold::Read);
     }
     running
@@ -229,7 +243,7 @@ impl Engine {
 
     /// Goes on with all jobs until none can go on, however long that takes: for a command that is in the middle of its
     /// work, and finds a key held that it could not name before.
-    pub(super) fn finish_jobs(&mut self) {
+    pub fn finish_jobs(&mut self) {
         while let Some(mut running) = self.shared.jobs.take_next() {
             running.slice_ticks = self.shared.clock.ticks();
             self.shared.jobs.exchange(&running, &mut self.dbs);
@@ -309,16 +323,22 @@ impl Engine {
                 Phase::Work => {
                     let result = self.work(running, budget);
                     let is_done = !matches!(result, Ok(Step::More));
-                    if is_done {
+                    if is_done && self.begin_remembering(running, &result) {
+                        running.phase = Phase::Remember(0);
+                    } else if is_done {
                         self.finish(running, result.map(|_| ()));
-                        if let KeySource::Places(places) = &mut running.keys {
-                            // Databases last: until then its keys are where they were.
-                            places.reverse();
-                        }
                         running.phase = Phase::Release(0);
                     } else if !self.check_reply(running) {
                         running.phase = Phase::Release(0);
                     }
+                }
+                Phase::Remember(from) => {
+                    if !self.remember(running, from, budget) {
+                        return false;
+                    }
+                    running.is_remembered = true;
+                    self.finish(running, Ok(()));
+                    running.phase = Phase::Release(0);
                 }
                 Phase::Release(from) => {
                     if self.release_keys(running, from, budget) {
@@ -439,8 +459,9 @@ impl Engine {
             self.with_ctx(running, |job, ctx, _| job.give_up(ctx));
             return Ok(Step::Done);
         }
-        self.with_ctx(running, |job, ctx, args| job.step(ctx, args, budget))
-            .unwrap_or(Ok(Step::Done))
+        let result = self.with_ctx(running, |job, ctx, args| job.step(ctx, args, budget));
+        hold_further(&mut self.dbs, &mut self.shared, running);
+        result.unwrap_or(Ok(Step::Done))
     }
 
     /// Has `work` see what a handler sees, as of the job's beginning.
@@ -461,7 +482,8 @@ impl Engine {
         running.out.seal();
         let limit_bytes = self.shared.config.output_limits().normal.hard_bytes as usize;
         let reply_bytes = running.out.len() + running.task.reply_bytes();
-        if running.is_orphan || limit_bytes == 0 || reply_bytes <= limit_bytes {
+        let counted_bytes = counted_nodes(reply_bytes) * REPLY_NODE_BYTES;
+        if running.is_orphan || limit_bytes == 0 || counted_bytes < limit_bytes {
             return true;
         }
         self.shared.cut_for_output(running.client);
@@ -483,11 +505,16 @@ impl Engine {
         // The ledger is told slice by slice.
         let ticks = running.ticks + self.shared.clock.ticks().saturating_sub(running.slice_ticks);
         let has_waited = running.has_waited;
-        let mut ran = Ran { id, command, ticks, turn_ticks: 0, result, mark, has_waited };
+        let is_remembered = running.is_remembered;
+        let mut ran =
+            Ran { id, command, ticks, turn_ticks: 0, result, mark, has_waited, is_remembered };
         if running.session.is(restraint::TRACKING) {
             self.note_gone();
         }
         let shared = &mut self.shared;
+        if matches!(ran.result, Err(CmdError::Blocked)) {
+            return self.end_as_blocked(running, ran, out);
+        }
         if let (Err(error), Some(encode)) = (&ran.result, running.task.error_form()) {
             let message = error.message();
             out = Output::default();
@@ -521,12 +548,78 @@ impl Engine {
         }
     }
 
+    /// The job has its client wait for keys, which it still holds.
+    fn end_as_blocked(&mut self, running: &mut Running, mut ran: Ran, mut out: Output) {
+        ran.turn_ticks = 0;
+        let shared = &mut self.shared;
+        let present =
+            if running.is_orphan { None } else { shared.clients.checkout(running.client) };
+        let Some(mut session) = present else { return };
+        let list = running.args.lend(&self.hasher);
+        serve::begin_wait(shared, &mut session, list.args(), &ran, &mut out);
+        let args = match running.keys {
+            KeySource::Found { .. } | KeySource::Places(_) => {
+                // It must not look like one that still waits for its request.
+                std::mem::replace(&mut running.args, OwnedArgs::from_parts([&[][..]]))
+            }
+            // It is needed to let go of them.
+            KeySource::Ranges(_) | KeySource::Further { .. } => running.args.clone(),
+        };
+        session.waiting = Some(Waiting::Blocked);
+        session.job_bytes = shared.blocking.give_args(args);
+        shared.clients.recount(&session);
+        shared.clients.checkin(running.client, session);
+        // It may have closed its side meanwhile.
+        shared.outbox.wakes.push(running.client);
+    }
+
+    /// Whether a job that has ended so has read so many keys for a tracked client that those are remembered in slices,
+    /// while it still holds them.
+    fn begin_remembering(&mut self, running: &Running, result: &Result<Step, CmdError>) -> bool {
+        let is_one = result.is_ok()
+            && running.session.is(restraint::TRACKING)
+            && matches!(running.keys, KeySource::Ranges(_))
+            && self.shared.jobs.is_long(running.keys.len())
+            && client_tracking::remembers(&running.session, running.found.command);
+        if is_one {
+            // A key found expired is void before it is remembered as read.
+            self.note_gone();
+        }
+        is_one
+    }
+
+    /// Remembers more of the keys it has read, from one on; true: all are.
+    fn remember(&mut self, running: &mut Running, from: usize, budget: &mut Budget) -> bool {
+        let list = running.args.lend(&self.hasher);
+        let mut done = from;
+        loop {
+            let count = budget.piece(KEYS_PER_STEP);
+            let (session, command) = (&running.session, running.found.command);
+            let shared = &mut self.shared;
+            let some = client_tracking::remember_some(
+                shared,
+                session,
+                command,
+                list.args(),
+                (done, count),
+            );
+            done += some;
+            if some < count {
+                return true;
+            }
+            if budget.spend(count as u64) {
+                running.phase = Phase::Remember(done);
+                return false;
+            }
+        }
+    }
+
     /// Lets go of keys, and wakes who waits for them; true once none is held.
     fn release_keys(&mut self, running: &mut Running, from: usize, budget: &mut Budget) -> bool {
         let list = running.args.lend(&self.hasher);
         let Shared { jobs, outbox, .. } = &mut self.shared;
         let (mut released, piece) = (from, budget.piece(KEYS_PER_STEP));
-        for (place, how) in places_in(&running.keys, running.db, list.args(), from) {
+        for (place, how) in places_to_release(&running.keys, running.db, list.args(), from) {
             if let Some(db) = self.dbs.get_mut(place.0) {
                 db.holds.release(place.1, how);
             }
@@ -575,8 +668,12 @@ impl Engine {
         }
         // A request of a million arguments takes milliseconds to free.
         self.shared.graveyard.bury_garbage(Box::new(running.args));
-        if let KeySource::Found { hashes, .. } | KeySource::Further { hashes, .. } = running.keys {
-            self.shared.graveyard.bury_garbage(Box::new(hashes));
+        match running.keys {
+            KeySource::Ranges(_) => {}
+            KeySource::Found { hashes, .. } | KeySource::Further { hashes, .. } => {
+                self.shared.graveyard.bury_garbage(Box::new(hashes));
+            }
+            KeySource::Places(places) => self.shared.graveyard.bury_garbage(Box::new(places)),
         }
     }
 
@@ -585,10 +682,16 @@ impl Engine {
         if let Some(blocked) = self.shared.blocking.remove(slot) {
             self.shared.bury_args(blocked.args);
         }
-        if let Some(id) = self.shared.clients.get(slot).map(|session| session.id)
-            && !self.shared.watch.is_empty()
+        if let Some(session) = self.shared.clients.get_mut(slot)
+            && let Some(transaction) = session.end_transaction()
         {
-            self.shared.unwatch(id);
+            self.shared.graveyard.bury_garbage(Box::new(transaction.into_commands()));
+        }
+        if !self.shared.watch.is_empty()
+            && let Some(mut session) = self.shared.clients.checkout(slot)
+        {
+            self.shared.unwatch(&mut session);
+            self.shared.clients.checkin(slot, session);
         }
         if self.shared.listeners & listener::TRACKED != 0 {
             self.shared.forget_tracked(slot);
@@ -604,9 +707,13 @@ impl Engine {
     }
 }
 
-/// Holds for a compound what its parts have just found that they will read.
+/// Holds for a job what it, or a part of it, has just found that it will read.
 pub(super) fn hold_further(dbs: &mut [Db], shared: &mut Shared, running: &mut Running) {
     for place in shared.jobs.take_further() {
+        if running.keys.is_empty() && !matches!(running.keys, KeySource::Places(_)) {
+            // It names none, and what it finds may be anywhere.
+            running.keys = KeySource::Places(Chunks::default());
+        }
         hold(dbs, running.id, place, Hold::Read);
         if let KeySource::Places(places) = &mut running.keys {
             places.push((place, Hold::Read));

@@ -1,5 +1,6 @@
 //! SCRIPT: the cache of scripts, and the end of one that takes too long.
 use crate::command::help;
+use crate::command::script_debug;
 use crate::command::spec::flag::{ALLOW_BUSY, LOADING, NOSCRIPT, STALE};
 use crate::command::spec::{Command, Doc, Group, category, command, container, doc};
 use crate::engine::ctx::{CmdResult, Ctx};
@@ -156,14 +157,6 @@ fn kill(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
     Ok(())
 }
 
-/// DIFFERS: there is no debugger, so that only NO is taken; Redis forks, or stops all clients, for one.
 fn debug(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
-    match args.at(2).to_ascii_lowercase().as_slice() {
-        b"no" => {
-            ctx.reply.ok();
-            Ok(())
-        }
-        b"yes" | b"sync" => Err(CmdError::Text("ERR The debugger of scripts is not available")),
-        _ => Err(CmdError::Text("ERR Use SCRIPT DEBUG YES/SYNC/NO")),
-    }
+    script_debug::switch(ctx, args.at(2))
 }

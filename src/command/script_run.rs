@@ -16,7 +16,7 @@ use crate::engine::compound::Compound;
 use crate::engine::config::Opt;
 use crate::engine::ctx::Ctx;
 use crate::engine::engine::{Engine, Shared};
-use crate::engine::error::CmdError;
+use crate::engine::error::{CmdError, NO_REPLICAS};
 use crate::engine::evict::Room;
 use crate::engine::jobs::{Budget, Step};
 use crate::engine::scripts::{self, BUSY_FUNCTION, BUSY_SCRIPT, Sha, Slow};
@@ -92,6 +92,22 @@ impl ScriptRun {
         }
     }
 
+    /// What was found out about the script after that.
+    pub(super) fn take_on(&mut self, flags: Flags, key_count: usize) {
+        self.flags = flags;
+        self.call.key_count = key_count;
+    }
+
+    /// The database it works on.
+    pub(super) fn db(&self) -> usize {
+        self.db
+    }
+
+    /// Time has gone on, for its next commands.
+    pub(super) fn set_now(&mut self, now: UnixMillis) {
+        self.now = now;
+    }
+
     fn is_eval(&self) -> bool {
         matches!(self.target, Target::Script(_))
     }
@@ -114,7 +130,7 @@ impl ScriptRun {
     }
 
     /// What keeps the whole script from running.
-    fn check(&mut self, engine: &mut Engine) -> Result<(), CmdError> {
+    pub(super) fn check(&mut self, engine: &mut Engine) -> Result<(), CmdError> {
         if engine.shared.eviction.room == Room::Wait {
             engine.make_room_now(self.db);
         }
@@ -128,6 +144,9 @@ impl ScriptRun {
                 "ERR Can not execute a script with write flag using *_ro command.",
             ));
         }
+        if may_write && engine.shared.lacks_replicas() {
+            return Err(NO_REPLICAS);
+        }
         if self.is_out && may_write && !self.flags.has(Flags::ALLOW_OOM) {
             return Err(CmdError::Text(
                 "OOM allow-oom flag is not set on the script, can not run it when used memory > 'maxmemory'",
@@ -136,7 +155,8 @@ impl ScriptRun {
         Ok(())
     }
 
-    fn begin(
+    /// Has an interpreter run what it keeps in this slot.
+    pub(super) fn begin(
         &mut self,
         interpreter: &mut Interpreter,
         slot: usize,
@@ -170,7 +190,8 @@ impl ScriptRun {
                 Event::Done(done) => return End::Done(done),
                 Event::Call => self.run_command(engine, session, &interpreter.exchange),
                 Event::MayRun => may_run(engine, session, &interpreter.exchange),
-                Event::Debug(_) => Answer::Truth(false),
+                // None of these interpreters is one for debugged scripts.
+                Event::Debug(_) => Answer::Go,
                 Event::Tick if self.is_late(engine) => return End::More,
                 Event::Tick => Answer::Go,
             };
@@ -215,7 +236,7 @@ impl ScriptRun {
     }
 
     /// A command of the script.
-    fn run_command(
+    pub(super) fn run_command(
         &mut self,
         engine: &mut Engine,
         session: &mut Session,
@@ -283,6 +304,9 @@ impl ScriptRun {
             return refuse("ERR Write commands are not allowed from read-only scripts.");
         }
         // What has begun to write is not stopped half-way.
+        if flags & flag::WRITE != 0 && !self.has_written && engine.shared.lacks_replicas() {
+            return Err(NO_REPLICAS);
+        }
         let may_exceed =
             self.has_written || (!self.is_compatible() && self.flags.has(Flags::ALLOW_OOM));
         if self.is_out && !may_exceed && flags & flag::DENYOOM != 0 {
@@ -292,7 +316,7 @@ impl ScriptRun {
     }
 
     /// The end of the script as a reply.
-    fn finish(
+    pub(super) fn finish(
         &self,
         engine: &mut Engine,
         session: &Session,
@@ -420,7 +444,7 @@ fn shelf(engine: &mut Engine, is_eval: bool) -> &mut crate::script::shelf::Shelv
 }
 
 /// What of a client is the script's while it runs, as it was before.
-struct Guise {
+pub(super) struct Guise {
     nesting: Nesting,
     resp: Resp,
     db: usize,
@@ -428,7 +452,8 @@ struct Guise {
 }
 
 impl Guise {
-    fn put_on(session: &mut Session, db: usize) -> Guise {
+    /// The script's, in place of the client's.
+    pub(super) fn put_on(session: &mut Session, db: usize) -> Guise {
         Guise {
             nesting: std::mem::replace(&mut session.nesting, Nesting::Script),
             resp: session.resp,
@@ -437,7 +462,13 @@ impl Guise {
         }
     }
 
-    fn take_back(self, session: &mut Session) {
+    /// The protocol of the client.
+    pub(super) fn resp(&self) -> Resp {
+        self.resp
+    }
+
+    /// The client's again.
+    pub(super) fn take_back(self, session: &mut Session) {
         session.nesting = self.nesting;
         session.resp = self.resp;
         session.db = self.db;
@@ -485,7 +516,7 @@ fn find(table: &CommandTable, args: Args<'_>) -> Option<Found> {
 }
 
 /// `redis.acl_check_cmd`
-fn may_run(engine: &Engine, session: &Session, exchange: &Exchange) -> Answer {
+pub(super) fn may_run(engine: &Engine, session: &Session, exchange: &Exchange) -> Answer {
     let words = exchange.args.take();
     let hasher = engine.hasher.clone();
     let Words { buffer, spans, blocks } = &words;

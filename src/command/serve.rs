@@ -141,6 +141,12 @@ impl Engine {
             if *is_spent {
                 return Served::Cut;
             }
+            if self.shared.blocking.get_at(order, client).is_none() {
+                // It waits no longer, and is about to leave the queue.
+                ready.from = order + 1;
+                *is_spent = budget.spend(1);
+                continue;
+            }
             if let Some(places) = self.lacks(ready, client, own) {
                 return Served::Stalled(places);
             }
@@ -223,7 +229,16 @@ impl Engine {
         }
         shared.blocking.remove(client);
         session.active_ms = now;
-        let ran = Ran { id, command, ticks, turn_ticks, result, mark, has_waited: true };
+        let ran = Ran {
+            id,
+            command,
+            ticks,
+            turn_ticks,
+            result,
+            mark,
+            has_waited: true,
+            is_remembered: false,
+        };
         if matches!(ran.result, Err(CmdError::Parked)) {
             let parked = Parked { ran, now, out: &mut out, places: None };
             run_jobs::park(&mut self.dbs, shared, &mut session, lent.args(), parked);

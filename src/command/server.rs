@@ -1,17 +1,20 @@
-//! The server as a whole: INFO, TIME, ROLE, SHUTDOWN. LOLWUT's pictures are in `lolwut`.
+//! The server as a whole: INFO, TIME, LASTSAVE, ROLE, WAIT, SHUTDOWN. LOLWUT's pictures are in `lolwut`.
+use crate::base::number::parse_i64;
 use crate::command::lolwut::lolwut;
 use crate::command::spec::flag::{
     ADMIN, ALLOW_BUSY, FAST, LOADING, NO_MULTI, NOSCRIPT, READONLY, STALE,
 };
 use crate::command::spec::{Command, Doc, Group, category, command, doc};
+use crate::engine::blocking::{Wait, millis_until};
 use crate::engine::ctx::{CmdResult, Ctx};
 use crate::engine::error::CmdError;
 use crate::engine::info::{self, Sections};
 use crate::engine::outbox::Shutdown;
 use crate::proto::args::Args;
+use crate::store::Kind;
 
 /// The table of contents of this family.
-pub(super) const COMMANDS: &[Command] = &[INFO, TIME, ROLE, LOLWUT, SHUTDOWN];
+pub(super) const COMMANDS: &[Command] = &[INFO, TIME, LASTSAVE, ROLE, WAIT, LOLWUT, SHUTDOWN];
 
 const INFO: Command = Command {
     flags: LOADING | STALE,
@@ -41,6 +44,28 @@ const ROLE: Command = Command {
     categories: category::ADMIN | category::DANGEROUS,
     doc: doc("2.8.12", "O(1)", "", "Return the role of the instance in the context of replication"),
     ..command(Group::Server, "role", 1, role)
+};
+
+const LASTSAVE: Command = Command {
+    flags: LOADING | STALE | FAST,
+    categories: category::ADMIN | category::DANGEROUS,
+    tips: &["nondeterministic_output"],
+    doc: doc("1.0.0", "O(1)", "", "Get the UNIX time stamp of the last successful save to disk"),
+    ..command(Group::Server, "lastsave", 1, last_save)
+};
+
+const WAIT: Command = Command {
+    flags: NOSCRIPT,
+    categories: category::CONNECTION,
+    tips: &["request_policy:all_shards", "response_policy:agg_min"],
+    doc: doc(
+        "3.0.0",
+        "O(1)",
+        "numreplicas:integer timeout:integer",
+        "Wait for the synchronous replication of all the write commands sent in the context of the \
+         current connection",
+    ),
+    ..command(Group::Generic, "wait", 3, wait)
 };
 
 const LOLWUT: Command = Command {
@@ -76,6 +101,24 @@ fn role(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
     ctx.reply.int(0);
     ctx.reply.array(0);
     Ok(())
+}
+
+/// Nothing has been saved since the start, which Redis then calls the last save.
+fn last_save(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
+    let seconds = ctx.engine.started_ms / 1000;
+    ctx.reply.int(seconds);
+    Ok(())
+}
+
+/// No replica ever says that it has something, so who wants to hear of any waits until the time is over.
+fn wait(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
+    let wanted = parse_i64(args.at(1)).ok_or(CmdError::NotInteger)?;
+    let until = millis_until(ctx.now, args.at(2))?;
+    if wanted <= 0 {
+        ctx.reply.int(0);
+        return Ok(());
+    }
+    ctx.block_on_keys(args, 0..0, Wait::new(Kind::String, until).or_zero())
 }
 
 fn info(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
@@ -133,8 +176,9 @@ impl ShutdownOptions {
 fn shutdown(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     let options = ShutdownOptions::parse(args)?;
     if options.is_abort {
-        return match ctx.engine.outbox.shutdown.take() {
+        return match ctx.engine.outbox.scheduled_shutdown.take() {
             Some(_) => {
+                log::info!("Shutdown manually aborted.");
                 ctx.reply.ok();
                 Ok(())
             }

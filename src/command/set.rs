@@ -1,6 +1,7 @@
 //! Sets: members one by one. What several sets have in common stands in `set_combine`, chance in `set_random`.
 use std::ops::Range;
 
+use crate::base::hash::KeyHasher;
 use crate::command::items::reply_item;
 use crate::command::scan_options::{Pattern, STEPS_PER_ELEMENT, ScanOptions, parse_cursor};
 use crate::command::set_members::{MEMBERS_PER_PIECE, reply_members};
@@ -353,8 +354,8 @@ fn sscan(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
         ctx.reply.array(0);
         return Ok(());
     };
-    // Of a small form everything is shown at once, whatever COUNT says.
-    let small = if set.members().is_some() { 0 } else { set.len() };
+    // Of an intset everything is shown at once, whatever COUNT says.
+    let small = if matches!(set, SetRef::Intset(_)) { set.len() } else { 0 };
     let options = ScanOptions::of_elements(args, 3)?;
     let steps_left = options.count.saturating_mul(STEPS_PER_ELEMENT);
     let units = usize::try_from(options.count).unwrap_or(usize::MAX).max(small);
@@ -369,7 +370,7 @@ fn sscan(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
 #[derive(Default)]
 struct ScanMembers {
     cursor: u64,
-    /// Where it is in a small form, which has no cursor for clients.
+    /// Where it is in an intset, which has no cursor for clients.
     place: SetCursor,
     steps_left: u64,
     /// Members looked at.
@@ -379,10 +380,11 @@ struct ScanMembers {
 }
 
 impl ScanMembers {
-    /// Goes on by one step, of about `units` members in a small form; true at the end of the call.
+    /// Goes on by one step, of about `units` members in an intset; true at the end of the call.
     fn advance(
         &mut self,
         set: SetRef<'_>,
+        hasher: &KeyHasher,
         options: ScanOptions<'_>,
         resp: Resp,
         units: usize,
@@ -395,11 +397,11 @@ impl ScanMembers {
                 self.found += 1;
             }
         };
-        if set.members().is_none() {
+        if matches!(set, SetRef::Intset(_)) {
             self.cursor = 0;
             return set.walk(&mut self.place, units, visit).is_done();
         }
-        self.cursor = set.scan(self.cursor, visit);
+        self.cursor = set.scan(self.cursor, options.count, hasher, visit);
         let is_over = self.cursor == 0 || self.steps_left == 0 || self.seen >= options.count;
         self.steps_left = self.steps_left.saturating_sub(1);
         is_over
@@ -410,7 +412,9 @@ impl Job for ScanMembers {
     fn step(&mut self, ctx: &mut Ctx<'_>, args: Args<'_>, budget: &mut Budget) -> Stepped {
         let options = ScanOptions::of_elements(args, 3)?;
         let Some(set) = ctx.db.peek_as::<Set>(args.key(1))? else { return Ok(Step::Done) };
-        while !self.advance(set, options, ctx.reply.resp(), budget.piece(MEMBERS_PER_PIECE)) {
+        let hasher = &ctx.engine.limits.hasher;
+        while !self.advance(set, hasher, options, ctx.reply.resp(), budget.piece(MEMBERS_PER_PIECE))
+        {
             if budget.spend(1) {
                 self.listed.seal();
                 return Ok(Step::More);

@@ -14,16 +14,17 @@ use crate::command::spec::access::{ACCESS, RO};
 use crate::command::spec::flag::{BLOCKING, READONLY, WRITE};
 use crate::command::spec::{Begin, Command, Find, Group, KeySpec, command, doc};
 use crate::command::stream_read_request::{Request, Verb};
+use crate::command::stream_read_wait::{Await, push_fixed, wait_of};
 use crate::command::stream_value::{
     ENTRIES_PER_PIECE, reply_entry, reply_id, see_consumer, shown, strict_id, work_of,
 };
-use crate::engine::blocking::Wait;
+use crate::command::wait_many;
 use crate::engine::ctx::{CmdResult, Ctx, Event};
 use crate::engine::error::CmdError;
 use crate::engine::jobs::{Budget, Job, KEYS_PER_PIECE, Step, Stepped};
 use crate::proto::args::{Args, OwnedArgs};
 use crate::proto::reply::{Output, Reply};
-use crate::store::{Db, Kind};
+use crate::store::{Db, Hold};
 use crate::types::stream::{ConsumerNumber, Log, Stream, StreamId, Walk};
 
 /// The table of contents of this family.
@@ -87,7 +88,10 @@ fn read(ctx: &mut Ctx<'_>, args: Args<'_>, verb: Verb) -> CmdResult {
     if request.block.is_none() && ctx.is_long(request.streams) {
         return ctx.run_with_many_keys(args, job);
     }
-    // DEBT: with BLOCK this is in one go however many streams there are: who waits for many pays for each anyway.
+    if request.block.is_some() && wait_many::may_be_long(ctx, request.streams) {
+        let how = if verb == Verb::Read { Hold::Read } else { Hold::Write };
+        return ctx.run_and_find_keys(args, job, how);
+    }
     let mut work: usize = 0;
     while job.resolved < request.streams {
         work = work.saturating_add(job.resolve(ctx, args)?);
@@ -115,31 +119,18 @@ fn read(ctx: &mut Ctx<'_>, args: Args<'_>, verb: Verb) -> CmdResult {
 
 /// No stream has anything: the client waits, or is told so.
 fn nothing(ctx: &mut Ctx<'_>, args: Args<'_>, request: &Request) -> CmdResult {
-    let Some(until) = request.block else {
+    let Some(mut wait) = wait_of(request) else {
         ctx.reply.null_array();
         return Ok(());
     };
-    let mut wait = Wait::new(Kind::Stream, until);
     let ids = request.first + request.streams;
-    match request.verb {
-        Verb::ReadGroup => {
-            wait = wait.unless_gone("UNBLOCKED the stream key no longer exists");
+    if request.verb == Verb::Read && !ctx.is_woken() && args.from(ids).any(|id| id == b"$") {
+        // What comes from now on.
+        let mut fixed = OwnedArgs::default();
+        for index in 0..args.len() {
+            push_fixed(ctx, args, request, (&mut fixed, index))?;
         }
-        Verb::Read if !ctx.is_woken() && args.from(ids).any(|id| id == b"$") => {
-            // What comes from now on.
-            let mut fixed = OwnedArgs::default();
-            for index in 0..args.len() {
-                if index < ids || args.at(index) != b"$" {
-                    fixed.push(args.at(index));
-                    continue;
-                }
-                let stream = ctx.db.peek_as::<Stream>(args.key(index - request.streams))?;
-                let last = stream.map_or(StreamId::MIN, |stream| stream.log().last_id());
-                fixed.push(last.text().as_bytes());
-            }
-            wait = wait.with_request(fixed);
-        }
-        Verb::Read => {}
+        wait = wait.with_request(fixed);
     }
     ctx.block_on_keys(args, request.first..ids, wait)
 }
@@ -332,6 +323,11 @@ struct Read {
     serving: Option<Serving>,
     /// Streams in the reply.
     served: usize,
+    /// One of the ids is `$`.
+    has_dollar: bool,
+    /// Keys whose hashes are found.
+    found: usize,
+    awaiting: Await,
     listed: Output,
     /// Entries of the stream that is being served.
     entries: Output,
@@ -345,6 +341,9 @@ impl Read {
             targets: VecDeque::new(),
             serving: None,
             served: 0,
+            has_dollar: false,
+            found: 0,
+            awaiting: Await::default(),
             listed: Output::default(),
             entries: Output::default(),
         }
@@ -355,11 +354,11 @@ impl Read {
         let request = &self.request;
         let at = self.resolved;
         self.resolved += 1;
-        let key = args.key(request.first + at);
-        let is_looked_at = ctx.looks_at(key.bytes);
+        let is_looked_at = ctx.looks_at(args.at(request.first + at));
         if request.is_woken && (!is_looked_at || !self.targets.is_empty()) {
             return Ok(0);
         }
+        let key = args.key(request.first + at);
         let stream = ctx.db.get::<Stream>(key)?;
         let group = match request.verb {
             Verb::Read => None,
@@ -372,6 +371,7 @@ impl Read {
         let start = match (args.at(request.first + request.streams + at), group) {
             (b"$", Some(_)) => return Err(DOLLAR_IN_GROUP),
             (b"$", None) => {
+                self.has_dollar = true;
                 Start::After(stream.map_or(StreamId::MIN, |stream| stream.log().last_id()))
             }
             (b">", Some(_)) => Start::New,
@@ -450,8 +450,12 @@ impl Job for Read {
                 return Ok(Step::More);
             }
         }
+        if self.served == 0 && self.request.block.is_some() {
+            let Read { request, has_dollar, awaiting, .. } = self;
+            return awaiting.step(ctx, args, (request, *has_dollar), budget);
+        }
         if self.served == 0 {
-            nothing(ctx, args, &self.request)?;
+            ctx.reply.null_array();
         } else {
             ctx.reply.pairs(self.served);
             ctx.reply.output().append(std::mem::take(&mut self.listed));
@@ -459,7 +463,18 @@ impl Job for Read {
         Ok(Step::Done)
     }
 
+    fn find_keys(
+        &mut self,
+        args: Args<'_>,
+        hashes: &mut Vec<u64>,
+        budget: &mut Budget,
+    ) -> Result<Step, CmdError> {
+        let keys = self.request.first..self.request.first + self.request.streams;
+        wait_many::find_keys(args, keys, &mut self.found, hashes, budget)
+    }
+
     fn give_up(&mut self, ctx: &mut Ctx<'_>) {
+        self.awaiting.give_up(ctx);
         ctx.engine.graveyard.bury_output(std::mem::take(&mut self.listed));
         ctx.engine.graveyard.bury_output(std::mem::take(&mut self.entries));
     }

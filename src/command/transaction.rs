@@ -4,6 +4,9 @@
 //! nobody in between. A short one runs at once. One that has not ended in its first slice goes on as a job that holds
 //! every key its commands name, so others go on beside it and none of them can see it half done; one that names very
 //! many keys takes them in slices before it begins.
+use std::collections::BTreeSet;
+
+use crate::base::chunks::Chunks;
 use crate::base::hash::KeyHasher;
 use crate::base::number::parse_i64;
 use crate::base::time::UnixMillis;
@@ -146,7 +149,7 @@ fn discard(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
         return Err(CmdError::Text("ERR DISCARD without MULTI"));
     };
     ctx.engine.graveyard.bury_garbage(Box::new(transaction.into_commands()));
-    ctx.engine.unwatch(ctx.client.id);
+    ctx.engine.unwatch(ctx.client);
     ctx.reply.ok();
     Ok(())
 }
@@ -163,6 +166,8 @@ fn watch(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
             ctx.db.peek(args.key(index));
             ctx.engine.watch.watch(ctx.client.id, db, args.at(index));
         }
+        ctx.client.watched_bytes = ctx.engine.watch.memory_bytes(ctx.client.id);
+        ctx.engine.clients.recount(ctx.client);
         ctx.dbs().for_each(|db| db.record_expired = true);
         ctx.engine.listen(listener::WATCHED | listener::RECORDING, true);
     }
@@ -171,16 +176,19 @@ fn watch(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
 }
 
 fn unwatch(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
-    ctx.engine.unwatch(ctx.client.id);
+    ctx.engine.unwatch(ctx.client);
     ctx.reply.ok();
     Ok(())
 }
 
 impl Shared {
     /// A client watches nothing any more.
-    pub fn unwatch(&mut self, client: u64) {
-        self.watch.forget(client);
+    pub fn unwatch(&mut self, client: &mut Session) {
+        self.watch.forget(client.id);
         self.listen(listener::WATCHED, !self.watch.is_empty());
+        if std::mem::take(&mut client.watched_bytes) != 0 {
+            self.clients.recount(client);
+        }
     }
 }
 
@@ -194,7 +202,7 @@ fn exec(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
     }
     let is_dirty = ctx.engine.watch.is_dirty(id);
     if !ctx.engine.watch.is_empty() {
-        ctx.engine.unwatch(id);
+        ctx.engine.unwatch(ctx.client);
     }
     let Some(transaction) = ctx.client.end_transaction() else { return Ok(()) };
     if is_dirty || transaction.is_aborted() {
@@ -233,7 +241,7 @@ pub(super) fn places_of_exec(
     }
     let mut places = Vec::new();
     let mut db = selected;
-    for queued in transaction.commands() {
+    for queued in transaction.commands().iter() {
         db = add_keys(around, db, queued, hasher, &mut places);
     }
     places
@@ -246,7 +254,7 @@ fn add_keys(
     db: usize,
     Queued { found, args }: &Queued,
     hasher: &KeyHasher,
-    places: &mut Vec<(Place, Hold)>,
+    places: &mut impl Extend<(Place, Hold)>,
 ) -> usize {
     let list = args.lend(hasher);
     let db = selected_by(found, list.args()).filter(|&db| db < around.db_count).unwrap_or(db);
@@ -302,7 +310,7 @@ impl Compound for Exec {
     fn find_places(
         &mut self,
         engine: &Engine,
-        places: &mut Vec<(Place, Hold)>,
+        places: &mut Chunks<(Place, Hold)>,
         budget: &mut Budget,
     ) -> Step {
         let around = Around::of(&engine.dbs, &engine.shared);
@@ -314,9 +322,7 @@ impl Compound for Exec {
         }
         if self.looked_at == 0 {
             let dbs = std::iter::once(self.db).chain(self.transaction.dbs().iter().copied());
-            let mut dbs: Vec<usize> = dbs.filter(|&db| db < around.db_count).collect();
-            dbs.sort_unstable();
-            dbs.dedup();
+            let dbs: BTreeSet<usize> = dbs.filter(|&db| db < around.db_count).collect();
             places.extend(dbs.into_iter().flat_map(places_of_db));
         }
         while let Some(queued) = self.transaction.commands().get(self.looked_at) {
@@ -353,13 +359,24 @@ impl Exec {
     ) -> Step {
         let hasher = engine.hasher.clone();
         loop {
+            // Who is to be closed hears no more replies, and what is left runs at once: nobody may wait for it.
+            let is_leaving = session.closes_after_reply;
             if let Some(mut inner) = self.inner.take() {
+                let mut unlimited = Budget::unlimited();
+                let budget = if is_leaving { &mut unlimited } else { &mut *budget };
                 if engine.step_inner(session, &mut inner, budget) == Step::More {
                     self.inner = Some(inner);
+                    if is_leaving {
+                        continue;
+                    }
                     return Step::More;
                 }
-                out.append(inner.out);
+                if !is_leaving {
+                    out.append(inner.out);
+                }
+                continue;
             }
+            let mark = out.mark();
             let Some(Queued { found, args }) = self.transaction.commands().get(self.next) else {
                 return Step::Done;
             };
@@ -377,6 +394,10 @@ impl Exec {
                 continue;
             }
             self.inner = engine.call_nested(session, *found, list.args(), self.now, out);
+            if is_leaving {
+                out.rewind(mark);
+                continue;
+            }
             let is_last = self.inner.is_none() && self.next == self.transaction.commands().len();
             if budget.spend(1) && !is_last {
                 return Step::More;

@@ -8,6 +8,7 @@ use crate::command::options::{Options, is};
 use crate::command::spec::access::{ACCESS, DELETE, RW};
 use crate::command::spec::flag::{BLOCKING, FAST, NOSCRIPT, WRITE};
 use crate::command::spec::{Command, Doc, Group, KeySpec, command, doc};
+use crate::command::wait_many::{look_or_wait, may_be_long};
 use crate::command::zset_value::{Form, MEMBERS_PER_PIECE, note_taken};
 use crate::engine::blocking::{Wait, seconds_until};
 use crate::engine::ctx::{CmdResult, Ctx, Event};
@@ -311,6 +312,10 @@ fn take_or_wait(
     taking: Taking,
 ) -> CmdResult {
     let until = seconds_until(ctx.now, args.at(timeout))?;
+    if may_be_long(ctx, keys.len()) {
+        let look = move |ctx: &mut Ctx<'_>, args: Args<'_>, index| take(ctx, args, index, taking);
+        return look_or_wait(ctx, args, keys, Wait::new(Kind::Zset, until), Box::new(look));
+    }
     for index in keys.clone() {
         if ctx.looks_at(args.at(index)) && take(ctx, args, index, taking)? {
             return Ok(());

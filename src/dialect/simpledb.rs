@@ -24,6 +24,7 @@ use crate::types::document::{Token, float_text};
 use wire::{Arg, Arguments, Parts};
 
 mod long;
+mod printing;
 pub(super) mod wire;
 pub use wire::State;
 
@@ -113,7 +114,8 @@ pub fn split(state: &mut State, unread: &[u8], limits: &FrameLimits) -> Split {
     wire::split(state, unread, limits)
 }
 
-/// Runs one request, or makes a job of it.
+/// Runs one request, or makes a job of it: at once, where that shows in the request, or when a long nested value is to
+/// be answered.
 pub fn run(
     engine: &mut Engine,
     session: &mut Session,
@@ -125,18 +127,23 @@ pub fn run(
     match long::start(engine, session, frame) {
         Some(Ok(())) => return Ran::Parked,
         Some(Err(refused)) => error(&refused.message(), out),
-        None => {
-            if let Err(text) = run_now(engine, session, frame, first_hash, out, started) {
+        None => match run_now(engine, session, frame, first_hash, out, started) {
+            Ok(Ran::Done) => {}
+            Ok(Ran::Parked) => match long::start_printing(engine, session, frame) {
+                Ok(()) => return Ran::Parked,
+                Err(refused) => error(&refused.message(), out),
+            },
+            Err(text) => {
                 engine.shared.stats.count_error(b"ERR");
                 error(&text, out);
                 *started = engine.shared.clock.ticks();
             }
-        }
+        },
     }
     Ran::Done
 }
 
-/// Runs one request; the error: it is none.
+/// Runs one request, unless it turns out to be a job: then it has changed nothing. The error: it is no request.
 fn run_now<'b>(
     engine: &mut Engine,
     session: &mut Session,
@@ -144,7 +151,7 @@ fn run_now<'b>(
     first_hash: Option<u64>,
     out: &mut Output,
     started: &mut u64,
-) -> Result<(), Vec<u8>> {
+) -> Result<Ran, Vec<u8>> {
     if frame.len() > long::BYTES_AT_ONCE {
         // What has no hope is told before a million arguments are read.
         let mut parts = Parts::of(frame)?;
@@ -172,10 +179,12 @@ fn run_now<'b>(
         &many
     };
     let body = |ctx: &mut Ctx<'_>| (command.handler)(ctx, args);
-    if let Err(failure) = engine.perform(session, command.verb, shown, out, started, body) {
-        error(&failure.message(), out);
+    match engine.perform(session, command.verb, shown, out, started, body) {
+        Ok(()) => {}
+        Err(CmdError::Parked) => return Ok(Ran::Parked),
+        Err(failure) => error(&failure.message(), out),
     }
-    Ok(())
+    Ok(Ran::Done)
 }
 
 /// The command of this name that takes so many arguments; the error says what is wrong.
@@ -321,9 +330,17 @@ fn answer(ctx: &mut Ctx<'_>, truth: bool) -> CmdResult {
     Ok(())
 }
 
-/// Answers the value of a key, or null.
+/// Answers the value of a key, or null; [`CmdError::Parked`]: it takes too long for that, so the request is to be a
+/// job, which asks before it changes anything.
 fn answer_value(ctx: &mut Ctx<'_>, key: Key<'_>) -> CmdResult {
+    let is_alone = ctx.engine.is_alone(ctx.client);
+    let is_forced = ctx.engine.jobs.is_forced();
     match ctx.db.read(key) {
+        Some(entry) if !is_alone && printing::is_long(&entry, is_forced) => {
+            // The job reads it, and is counted for that.
+            ctx.db.stats.hits -= 1;
+            Err(CmdError::Parked)
+        }
         Some(entry) => wire::entry(&entry, ctx.reply.output()),
         None => {
             wire::null(ctx.reply.output());
@@ -439,6 +456,12 @@ fn check_form(ctx: &mut Ctx<'_>, key: Key<'_>) -> CmdResult {
 fn mpop(ctx: &mut Ctx<'_>, args: &[Arg<'_>]) -> CmdResult {
     let keys = keys(ctx, args)?;
     keys.iter().try_for_each(|&key| check_form(ctx, key))?;
+    let is_forced = ctx.engine.jobs.is_forced();
+    let mut is_long =
+        |key: Key<'_>| ctx.db.peek(key).is_some_and(|entry| printing::is_long(&entry, is_forced));
+    if keys.iter().any(|&key| is_long(key)) && !ctx.engine.is_alone(ctx.client) {
+        return Err(CmdError::Parked);
+    }
     wire::token(Token::Array(keys.len() as u64), ctx.reply.output());
     // One at a time: of a key named twice the second answer is null.
     for &key in &keys {

@@ -48,7 +48,8 @@ fn any_key() -> impl Strategy<Value = Nested> {
 
 /// Requests of every command that can be a job; many of them are wrong in one way or in several.
 fn any_long_request() -> impl Strategy<Value = Vec<u8>> {
-    let names = vec!["MGET", "mset", "MSET", "MDELETE", "MPOP", "SET", "GET", "DELETE"];
+    let names =
+        vec!["MGET", "mset", "MSET", "MDELETE", "MPOP", "SET", "GET", "DELETE", "POP", "GETSET"];
     let pair = || (any_key(), crate::types::document::any_nested());
     let flat = |pairs: Vec<(Nested, Nested)>| pairs.into_iter().flat_map(|(k, v)| [k, v]).collect();
     let args = prop_oneof![
@@ -65,6 +66,45 @@ fn any_long_request() -> impl Strategy<Value = Vec<u8>> {
         }
         frame
     })
+}
+
+/// A huge nested value is printed in slices, whoever asks for it, and a short one at once.
+#[test]
+fn a_huge_value_is_printed_in_slices() {
+    let huge = || Nested::Array((0..20_000).map(Nested::Int).collect());
+    let small = || Nested::Array((0..100).map(Nested::Int).collect());
+    let mut door = Door::new(Dialect::Simpledb);
+    let set = |door: &mut Door, key: &str, value: Nested| {
+        assert_eq!(door.send(&request("SET", &[bytes(key), value])), b":1\r\n");
+    };
+    set(&mut door, "small", small());
+    ["huge", "again", "last"].iter().for_each(|key| set(&mut door, key, huge()));
+    let [of_small, of_huge] =
+        ["small", "huge"].map(|key| door.send(&request("GET", &[bytes(key)])));
+    assert_eq!(door.slices, 0, "in process nobody waits");
+    door.move_out();
+    assert_eq!(door.send(&request("GET", &[bytes("small")])), of_small);
+    assert_eq!(door.slices, 0);
+    let listed =
+        |parts: &[&[u8]]| [&[format!("*{}\r\n", parts.len()).as_bytes()], parts].concat().concat();
+    let huge_key = || bytes("huge");
+    for (name, args, answer) in [
+        ("GET", vec![huge_key()], of_huge.clone()),
+        ("MGET", vec![bytes("small"), huge_key()], listed(&[&of_small, &of_huge])),
+        ("GETSET", vec![huge_key(), bytes("x")], of_huge.clone()),
+        ("GET", vec![huge_key()], b"$1\r\nx\r\n".to_vec()),
+        ("POP", vec![bytes("again")], of_huge.clone()),
+        ("POP", vec![bytes("again")], b"$-1\r\n".to_vec()),
+        ("MPOP", vec![bytes("last"), bytes("small")], listed(&[&of_huge, &of_small])),
+        ("EXISTS", vec![bytes("small")], b":0\r\n".to_vec()),
+    ] {
+        let before = door.slices;
+        let frame = request(name, &args);
+        assert!(door.send(&frame) == answer, "{}", text(&frame));
+        let (slices, is_huge) = (door.slices - before, answer.len() >= of_huge.len());
+        // 20,001 tokens, 256 in each.
+        assert!(if is_huge { slices > 78 } else { slices == 0 }, "{slices} for {}", text(&frame));
+    }
 }
 
 /// Of several errors in one request the same one is told in slices.

@@ -21,6 +21,8 @@ pub(crate) struct Door {
     units: Option<u64>,
     /// Where it is registered.
     slot: Option<usize>,
+    /// Slices that its jobs have had.
+    pub(crate) slices: usize,
 }
 
 impl Door {
@@ -30,7 +32,7 @@ impl Door {
         let engine = Engine::new(config, Clock::real(), Some(1));
         let mut session = Session::new(Address::InProcess, 0);
         session.set_authenticated(true);
-        Door { dialect, engine, session, has_hashed: false, units: None, slot: None }
+        Door { dialect, engine, session, has_hashed: false, units: None, slot: None, slices: 0 }
     }
 
     /// Sends pieces one after the other, as a connection would; all answers. Ends at what closes it.
@@ -83,13 +85,24 @@ impl Door {
         self.engine.shared.jobs.force_units(Some(units));
     }
 
+    /// From now on it is a client of the network, whose slices have no time but for the least piece.
+    pub(crate) fn move_out(&mut self) {
+        self.force(1);
+        self.units = None;
+        self.engine.shared.jobs.force_units(None);
+        self.session.address = Address::Unix("test".into());
+    }
+
     /// What `net` does with a request that became a job, as if nothing else came meanwhile.
     fn finish_job(&mut self, frame: &[u8], out: &mut Output) {
         let slot = self.slot.expect("only forced ones are jobs here");
         let shared = &mut self.engine.shared;
         shared.jobs.give_args(OwnedArgs::from_parts([frame]));
         shared.clients.checkin(slot, Box::new(self.session.clone()));
-        while self.engine.run_jobs(0) == Work::Left {}
+        self.slices += 1;
+        while self.engine.run_jobs(0) == Work::Left {
+            self.slices += 1;
+        }
         let shared = &mut self.engine.shared;
         self.session = shared.clients.checkout(slot).map(|session| *session).expect("a client");
         let (client, reply) = shared.outbox.replies.pop().expect("a reply");

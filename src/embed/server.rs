@@ -10,6 +10,8 @@
 //! space, a thread.
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 use mio::Waker;
@@ -45,6 +47,7 @@ pub struct Server {
     /// Those of the endpoints.
     addresses: Vec<Address>,
     stopper: Waker,
+    is_stopping: Arc<AtomicBool>,
     /// `None` once joined.
     thread: Option<JoinHandle<io::Result<()>>>,
 }
@@ -143,12 +146,12 @@ impl ServerBuilder {
         let listeners = doors.into_iter().map(|door| door.listener).collect();
         let engine = self.settings.engine(config)?;
         let mut reactor = Reactor::new(engine, listeners)?;
-        let stopper = reactor.stopper()?;
+        let (stopper, is_stopping) = (reactor.stopper()?, reactor.stop_flag());
         let thread = std::thread::Builder::new().name("rufous".to_owned());
         let thread = thread.spawn(move || reactor.run())?;
         // From here on the loop removes them.
         left.0.clear();
-        Ok(Server { endpoints, addresses, stopper, thread: Some(thread) })
+        Ok(Server { endpoints, addresses, stopper, is_stopping, thread: Some(thread) })
     }
 }
 
@@ -226,6 +229,7 @@ impl Server {
     fn end(&mut self) -> Result<(), Error> {
         let thread = self.thread.take();
         if thread.as_ref().is_some_and(|thread| !thread.is_finished()) {
+            self.is_stopping.store(true, Ordering::Relaxed);
             // Where it cannot be woken it cannot be waited for either.
             self.stopper.wake()?;
         }

@@ -11,8 +11,12 @@ const FREED_PER_STEP: usize = 2;
 const BLOCKS_PER_STEP: usize = 2;
 /// Subscriptions of clients that are gone ended between two looks at the clock.
 const SUBSCRIPTIONS_PER_STEP: usize = 32;
+/// Queues of keys that those who wait no longer leave between two looks at the clock.
+const QUEUES_PER_STEP: usize = 32;
 /// Keys that clients have read and that are forgotten between two looks at the clock, if few clients have read each.
 const FORGOTTEN_PER_STEP: usize = 32;
+/// Elements of big collections looked after between two looks at the clock.
+const TIDIED_PER_STEP: usize = 128;
 /// Entries moved between two looks at the clock.
 const MOVES_PER_STEP: usize = 32;
 
@@ -46,6 +50,11 @@ impl Engine {
                 return Work::Left;
             }
         }
+        while !self.shared.blocking.leave_queues(QUEUES_PER_STEP) {
+            if is_spent(self) {
+                return Work::Left;
+            }
+        }
         while self.shared.tracking.is_over_limit() {
             self.shared.forget_reads(FORGOTTEN_PER_STEP);
             if is_spent(self) {
@@ -64,6 +73,11 @@ impl Engine {
                 }
             }
             while self.compact_step(db) {
+                if is_spent(self) {
+                    return Work::Left;
+                }
+            }
+            while self.dbs[db].tidy_collections(TIDIED_PER_STEP) {
                 if is_spent(self) {
                     return Work::Left;
                 }

@@ -23,6 +23,7 @@ use std::sync::Arc;
 
 use crate::base::long_double::LongDouble;
 use crate::base::number::parse_i64;
+use crate::base::shards::Shards;
 use crate::base::time::UnixMillis;
 use crate::engine::changes::listener;
 use crate::engine::ctx::{CmdResult, Ctx};
@@ -41,6 +42,17 @@ pub const NO_TICKET: u64 = u64::MAX;
 /// Clients told of their timeout in one turn.
 const TIMEOUTS_PER_TURN: usize = 1000;
 
+/// What is answered where nothing came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Nothing {
+    /// A null array.
+    NullArray,
+    /// A null array when the time is over, a null where nobody may wait.
+    Null,
+    /// The number 0.
+    Zero,
+}
+
 /// What a command waits for, and how the wait may end.
 #[derive(Debug)]
 pub struct Wait {
@@ -50,22 +62,39 @@ pub struct Wait {
     until: Option<UnixMillis>,
     /// The error that ends it once a key is gone or holds something else; `None`: it goes on.
     gone: Option<&'static str>,
-    /// Where nobody may wait it is answered with a null, not a null array.
-    is_refused_with_null: bool,
+    /// What is answered where nothing came.
+    nothing: Nothing,
     /// The request to be run again, where it is another.
     request: Option<OwnedArgs>,
+}
+
+impl Nothing {
+    /// The reply once the time is over.
+    fn reply(self, reply: &mut Reply<'_>) {
+        match self {
+            Nothing::NullArray | Nothing::Null => reply.null_array(),
+            Nothing::Zero => reply.int(0),
+        }
+    }
 }
 
 impl Wait {
     /// Waits until a key holds `kind`, or until that time.
     pub fn new(kind: Kind, until: Option<UnixMillis>) -> Wait {
-        Wait { kind, until, gone: None, is_refused_with_null: false, request: None }
+        Wait { kind, until, gone: None, nothing: Nothing::NullArray, request: None }
     }
 
     /// Where nobody may wait (transactions, scripts, in process) the answer is a null, not a null array.
     #[must_use]
     pub fn or_null(mut self) -> Wait {
-        self.is_refused_with_null = true;
+        self.nothing = Nothing::Null;
+        self
+    }
+
+    /// Where nothing came the answer is the number 0.
+    #[must_use]
+    pub fn or_zero(mut self) -> Wait {
+        self.nothing = Nothing::Zero;
         self
     }
 
@@ -126,9 +155,46 @@ pub struct Blocked {
     pub kind: Kind,
     /// The error that ends the wait when a key is gone.
     pub gone: Option<&'static str>,
+    nothing: Nothing,
     /// How long the command took when it was run first, in ticks.
     pub ticks: u64,
     until: Option<UnixMillis>,
+}
+
+/// Queues that one who waits no longer leaves at once.
+const KEYS_AT_ONCE: usize = 64;
+
+/// One who waits no longer, in the queues where he still stands.
+struct Leaving {
+    db: usize,
+    order: u64,
+    kind: Kind,
+    is_minding: bool,
+    keys: Vec<Arc<[u8]>>,
+}
+
+impl Leaving {
+    fn of(blocked: &mut Blocked) -> Leaving {
+        Leaving {
+            db: blocked.db,
+            order: blocked.order,
+            kind: blocked.kind,
+            is_minding: blocked.gone.is_some(),
+            keys: std::mem::take(&mut blocked.keys),
+        }
+    }
+
+    /// Leaves up to so many.
+    fn step(&mut self, queues: &mut [Shards<Arc<[u8]>, Queue>], count: usize) {
+        let Some(queues) = queues.get_mut(self.db) else { return self.keys.clear() };
+        for key in self.keys.drain(self.keys.len().saturating_sub(count)..) {
+            let Some(queue) = queues.get_mut(&key) else { continue };
+            queue.remove(self.order, self.kind, self.is_minding);
+            if queue.clients.is_empty() {
+                queues.remove(&key);
+            }
+        }
+    }
 }
 
 /// Who waits for one key.
@@ -155,10 +221,10 @@ impl Queue {
         }
     }
 
-    fn remove(&mut self, blocked: &Blocked) {
-        if self.clients.remove(&blocked.order).is_some() {
-            self.kinds[blocked.kind as usize] -= 1;
-            self.minding -= usize::from(blocked.gone.is_some());
+    fn remove(&mut self, order: u64, kind: Kind, is_minding: bool) {
+        if self.clients.remove(&order).is_some() {
+            self.kinds[kind as usize] -= 1;
+            self.minding -= usize::from(is_minding);
         }
     }
 
@@ -189,7 +255,7 @@ pub struct ReadyKey {
 #[derive(Default)]
 pub struct Blocking {
     /// The queues, by database and key.
-    queues: Vec<HashMap<Arc<[u8]>, Queue>>,
+    queues: Vec<Shards<Arc<[u8]>, Queue>>,
     /// Those who wait, by slot.
     clients: HashMap<usize, Box<Blocked>>,
     /// Who waits until when: time, order, slot.
@@ -203,6 +269,8 @@ pub struct Blocking {
     /// Ready keys that wait for jobs.
     stalled: HashMap<u32, ReadyKey>,
     id_last: u32,
+    /// Those who wait no longer and still stand in queues.
+    leaving: Vec<Leaving>,
     /// The ticket of the command that runs now, where it waited for jobs or is one.
     maker: Option<u64>,
 }
@@ -258,21 +326,27 @@ impl Blocking {
         blocked.args.memory_bytes() + names + size_of::<Blocked>()
     }
 
-    fn insert(&mut self, client: usize, mut blocked: Box<Blocked>) {
+    /// The place of whoever begins to wait next.
+    fn new_order(&mut self) -> u64 {
         self.order_last += 1;
-        blocked.order = self.order_last;
+        self.order_last
+    }
+
+    /// Has a client that is about to wait stand in the queue of one more of its keys.
+    pub(super) fn queue_up(&mut self, client: usize, blocked: &mut Blocked, key: &[u8]) {
         if self.queues.len() <= blocked.db {
-            self.queues.resize_with(blocked.db + 1, HashMap::new);
+            self.queues.resize_with(blocked.db + 1, Shards::default);
         }
         let queues = &mut self.queues[blocked.db];
-        for index in 0..blocked.keys.len() {
-            // One name for all who wait for it.
-            if let Some((known, _)) = queues.get_key_value(&blocked.keys[index]) {
-                blocked.keys[index] = known.clone();
-            }
-            let queue = queues.entry(blocked.keys[index].clone()).or_default();
-            queue.insert(client, &blocked);
-        }
+        // One name for all who wait for it.
+        let known = queues.get_key_value(key).map(|(known, _)| known.clone());
+        let name = known.unwrap_or_else(|| key.into());
+        queues.get_or_default(name.clone()).insert(client, blocked);
+        blocked.keys.push(name);
+    }
+
+    /// A client that stands in all its queues waits.
+    pub(super) fn insert(&mut self, client: usize, blocked: Box<Blocked>) {
         self.minding += usize::from(blocked.gone.is_some());
         if let Some(until) = blocked.until {
             self.deadlines.insert((until, blocked.order, client));
@@ -281,22 +355,40 @@ impl Blocking {
         self.clients.insert(client, blocked);
     }
 
-    /// A client waits no longer.
+    /// A client waits no longer. Of very many queues it leaves some now and the others when there is time
+    /// ([`Blocking::leave_queues`]): until then it stands there under an order that nobody has.
     pub fn remove(&mut self, client: usize) -> Option<Box<Blocked>> {
-        let blocked = self.clients.remove(&client)?;
-        let Some(queues) = self.queues.get_mut(blocked.db) else { return Some(blocked) };
-        for key in &blocked.keys {
-            let Some(queue) = queues.get_mut(key) else { continue };
-            queue.remove(&blocked);
-            if queue.clients.is_empty() {
-                queues.remove(key);
-            }
+        let mut blocked = self.clients.remove(&client)?;
+        let mut left = Leaving::of(&mut blocked);
+        left.step(&mut self.queues, KEYS_AT_ONCE);
+        if !left.keys.is_empty() {
+            self.leaving.push(left);
         }
         self.minding -= usize::from(blocked.gone.is_some());
         if let Some(until) = blocked.until {
             self.deadlines.remove(&(until, blocked.order, client));
         }
         Some(blocked)
+    }
+
+    /// One who was about to wait does not.
+    pub(super) fn leave(&mut self, mut blocked: Box<Blocked>) {
+        self.leaving.push(Leaving::of(&mut blocked));
+    }
+
+    /// Whether somebody who waits no longer still stands in queues.
+    pub fn is_leaving(&self) -> bool {
+        !self.leaving.is_empty()
+    }
+
+    /// Has those who wait no longer leave some of the queues that they still stand in; true once they stand in none.
+    pub fn leave_queues(&mut self, count: usize) -> bool {
+        let Some(left) = self.leaving.last_mut() else { return true };
+        left.step(&mut self.queues, count);
+        if left.keys.is_empty() {
+            self.leaving.pop();
+        }
+        self.leaving.is_empty()
     }
 
     // --- ready keys ---
@@ -380,6 +472,11 @@ impl Blocking {
         self.ready.push_front(ready);
     }
 
+    /// The client of this order at this slot, if it still waits.
+    pub fn get_at(&self, order: u64, client: usize) -> Option<&Blocked> {
+        self.get(client).filter(|blocked| blocked.order == order)
+    }
+
     /// All keys that are ready.
     pub fn ready_mut(&mut self) -> impl Iterator<Item = &mut ReadyKey> {
         self.ready.iter_mut()
@@ -399,7 +496,7 @@ impl Blocking {
 
     /// Whether somebody still waits for a ready key.
     pub fn has_clients(&self, ready: &ReadyKey) -> bool {
-        self.queues.get(ready.db).is_some_and(|queues| queues.contains_key(&ready.key))
+        self.queues.get(ready.db).is_some_and(|queues| queues.get(&ready.key).is_some())
     }
 
     /// The next client to look at for a ready key: its order and slot. `kind` is what the key holds now.
@@ -436,9 +533,9 @@ impl Shared {
         let mark = out.mark();
         let mut reply = Reply::new(&mut out, session.resp);
         match end {
-            WaitEnd::TimedOut => reply.null_array(),
+            WaitEnd::TimedOut => blocked.nothing.reply(&mut reply),
             WaitEnd::Unblocked => {
-                reply.null_array();
+                blocked.nothing.reply(&mut reply);
                 self.stats.count_failed(blocked.found.id);
             }
             WaitEnd::Error(text) => {
@@ -509,14 +606,28 @@ impl Ctx<'_> {
         if self.is_woken() {
             return Err(CmdError::Blocked);
         }
+        let places = keys.clone();
+        let Some((slot, mut blocked)) = self.begin_blocked(keys, wait) else { return Ok(()) };
+        let blocking = &mut self.engine.blocking;
+        places.for_each(|index| blocking.queue_up(slot, &mut blocked, args.at(index)));
+        blocking.insert(slot, blocked);
+        Err(CmdError::Blocked)
+    }
+
+    /// The client at this slot is about to wait for the keys at these places; `None`: it may not, and is told so.
+    pub(super) fn begin_blocked(
+        &mut self,
+        keys: Range<usize>,
+        wait: Wait,
+    ) -> Option<(usize, Box<Blocked>)> {
         let slot = self.engine.clients.slot_of(self.client.id);
         let (false, Some(slot), Some(id)) = (self.may_not_block(), slot, self.client.last_command)
         else {
-            match wait.is_refused_with_null {
-                true => self.reply.null(),
-                false => self.reply.null_array(),
+            match wait.nothing {
+                Nothing::Null => self.reply.null(),
+                nothing => nothing.reply(&mut self.reply),
             }
-            return Ok(());
+            return None;
         };
         self.client.waiting = Some(Waiting::Blocked);
         if wait.gone.is_some() {
@@ -524,19 +635,19 @@ impl Ctx<'_> {
             self.engine.listen(listener::RECORDING, true);
         }
         let blocked = Blocked {
-            order: 0,
+            order: self.engine.blocking.new_order(),
             db: self.db_index(),
-            keys: keys.clone().map(|index| args.at(index).into()).collect(),
+            keys: Vec::with_capacity(keys.len()),
             places: keys,
             args: wait.request.unwrap_or_default(),
             found: self.engine.table.found(id),
             kind: wait.kind,
             gone: wait.gone,
+            nothing: wait.nothing,
             ticks: 0,
             until: wait.until,
         };
-        self.engine.blocking.insert(slot, Box::new(blocked));
-        Err(CmdError::Blocked)
+        Some((slot, Box::new(blocked)))
     }
 }
 

@@ -5,13 +5,17 @@
 //! id=3 addr=127.0.0.1:51326 laddr=127.0.0.1:6379 fd=8 name= age=9 idle=0 flags=N db=0 … resp=2 lib-name= lib-ver=
 //! ```
 //!
-//! Buffers are as the network layer last saw them.
+//! Buffers are as the network layer last saw them. `omem` and `oll` are what counts for
+//! `client-output-buffer-limit`: all but the first 16 KiB of what waits to be sent, which are `obl`, in the nodes in
+//! which Redis would hold it.
 use std::fmt::Write;
 
 use crate::engine::engine::Shared;
 use crate::engine::pubsub::Kind;
 use crate::engine::session::{Address, Nesting, Session, Waiting, restraint};
 use crate::engine::tracking::mode::Mode;
+use crate::proto::limits::{REPLY_BUFFER_BYTES, REPLY_NODE_BYTES};
+use crate::proto::output::counted_nodes;
 use crate::proto::reply::Resp;
 
 /// A client as CLIENT LIST shows it, without line end: for the log.
@@ -40,6 +44,8 @@ pub fn line(session: &Session, args_bytes: usize, shared: &Shared, now_ms: i64, 
         session.db,
     );
     let queued = session.transaction.as_deref();
+    let unsent_bytes = io.reply_bytes + io.reply_block_bytes;
+    let nodes = counted_nodes(unsent_bytes);
     let _ = write!(
         text,
         " sub={} psub={} ssub={} multi={} qbuf={} qbuf-free={} argv-mem={args_bytes} multi-mem={} \
@@ -53,12 +59,12 @@ pub fn line(session: &Session, args_bytes: usize, shared: &Shared, now_ms: i64, 
         queued.map_or(0, |queued| queued.memory_bytes()),
         io.reply_buffer_bytes,
         io.reply_peak_bytes,
-        io.reply_bytes,
-        io.reply_blocks,
-        io.reply_block_bytes,
+        unsent_bytes.min(REPLY_BUFFER_BYTES),
+        nodes,
+        nodes * REPLY_NODE_BYTES,
         session.memory_bytes(),
     );
-    let is_sending = io.reply_bytes + io.reply_block_bytes > 0;
+    let is_sending = unsent_bytes > 0;
     let command = session.last_command.map_or("NULL", |id| shared.table.full_name(id));
     let library = session.library.as_deref();
     let redirect = session.tracking.as_ref().map_or(-1, |tracking| tracking.redirect as i64);

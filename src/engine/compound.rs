@@ -3,6 +3,7 @@
 //! A handler sees one database and cannot run another handler. So the handler of such a command only checks its
 //! request and leaves a [`Compound`] behind ([`Ctx::run_compound`]); whoever called it steps that with the whole
 //! engine. One that does not end in its first step goes on as a job, and holds the keys it names then.
+use crate::base::chunks::Chunks;
 use crate::engine::budget::Budget;
 use crate::engine::ctx::{CmdResult, Ctx};
 use crate::engine::engine::{Busy, Engine};
@@ -33,7 +34,7 @@ pub trait Compound: Send {
     fn find_places(
         &mut self,
         engine: &Engine,
-        places: &mut Vec<(Place, Hold)>,
+        places: &mut Chunks<(Place, Hold)>,
         budget: &mut Budget,
     ) -> Step {
         let _ = (engine, places, budget);

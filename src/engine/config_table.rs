@@ -104,10 +104,10 @@ options! {
     Databases "databases": int(1, INT_MAX, 16), IMMUTABLE, Now, "Number of databases.";
     AlwaysShowLogo "always-show-logo": flag(false), IMMUTABLE, Moot("there is no logo"),
         "Show a logo at start-up.";
-    SetProcTitle "set-proc-title": flag(true), IMMUTABLE, PROCESS,
+    SetProcTitle "set-proc-title": flag(true), IMMUTABLE, Now,
         "Change the title of the process.";
     ProcTitleTemplate "proc-title-template":
-        checked("{title} {listen-addr} {server-mode}", check::title_template), 0, PROCESS,
+        checked("{title} {listen-addr} {server-mode}", check::title_template), 0, Now,
         "Title of the process, with variables in braces.";
     IgnoreWarnings "ignore-warnings": text(""), 0, Moot("no warning stops the start-up"),
         "Warnings which should not stop the start-up.";
@@ -344,9 +344,9 @@ options! {
     ReplBacklogTtl "repl-backlog-ttl": int(0, LONG_MAX, 3600), 0, REPLICATION,
         "Seconds without replicas after which these bytes are freed.";
     MinReplicasToWrite "min-replicas-to-write" | "min-slaves-to-write": int(0, INT_MAX, 0), 0,
-        REPLICATION, "Replicas without which writes are refused.";
+        Now, "Replicas without which writes are refused.";
     MinReplicasMaxLag "min-replicas-max-lag" | "min-slaves-max-lag": int(0, INT_MAX, 10), 0,
-        REPLICATION, "Seconds of lag up to which a replica counts.";
+        Now, "Seconds of lag up to which a replica counts.";
     PropagationErrorBehavior "propagation-error-behavior":
         choice(PropagationError::WORDS, PropagationError::Ignore as i64), 0, REPLICATION,
         "What to do when a propagated command fails.";

@@ -405,6 +405,7 @@ impl Event {
                 | Event::XDel
                 | Event::XTrim
                 | Event::XSetId
+                | Event::XGroupCreate
                 | Event::XGroupCreateConsumer
                 | Event::XGroupSetId
                 | Event::XGroupDelConsumer

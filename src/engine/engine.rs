@@ -159,6 +159,8 @@ pub mod restraint {
     pub const BUSY: u32 = 1 << 2;
     /// Too many messages are under way for more to be published.
     pub const FLOODED: u32 = 1 << 3;
+    /// `min-replicas-to-write` asks for replicas.
+    pub const NO_REPLICAS: u32 = 1 << 4;
 }
 
 /// A script that has been running for longer than `busy-reply-threshold`, or a transaction that goes on in slices and
@@ -345,8 +347,23 @@ impl Shared {
         self.set_least_ticks();
         self.configure_eviction();
         self.configure_client_memory();
+        self.configure_replicas();
         self.minded_topics_changed();
         self.slowlog.shorten(self.config.int(Opt::SlowlogMaxLen).max(0) as usize);
+    }
+
+    /// Takes over `min-replicas-to-write`: there are no replicas, so where some are asked for nothing may be written.
+    fn configure_replicas(&mut self) {
+        let config = &self.config;
+        let is_asked =
+            config.int(Opt::MinReplicasToWrite) != 0 && config.int(Opt::MinReplicasMaxLag) != 0;
+        self.restrain(restraint::NO_REPLICAS, is_asked);
+    }
+
+    /// Whether fewer replicas are there than `min-replicas-to-write` asks for.
+    #[inline]
+    pub fn lacks_replicas(&self) -> bool {
+        self.restraint & restraint::NO_REPLICAS != 0
     }
 
     /// Derives from the other thresholds and from HOTKEYS which commands are looked at once they have run.

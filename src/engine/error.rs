@@ -37,6 +37,9 @@ pub enum CmdError {
     Owned(Vec<u8>),
 }
 
+/// A write where `min-replicas-to-write` asks for replicas that are not there.
+pub const NO_REPLICAS: CmdError = CmdError::Text("NOREPLICAS Not enough good replicas to write.");
+
 impl CmdError {
     /// The whole line, code included, without `-` and line end.
     pub fn message(&self) -> Cow<'_, [u8]> {

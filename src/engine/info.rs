@@ -249,6 +249,9 @@ fn replication(ctx: &mut Ctx<'_>, text: &mut InfoText) {
     text.title("Replication");
     text.field("role", "master");
     text.field("connected_slaves", 0);
+    if ctx.engine.lacks_replicas() {
+        text.field("min_slaves_good_slaves", 0);
+    }
     text.field("master_failover_state", "no-failover");
     text.field("master_replid", &ctx.engine.replication_id);
     text.field("master_replid2", "0".repeat(40));

@@ -52,6 +52,8 @@ pub(super) fn stats(ctx: &mut Ctx<'_>, text: &mut InfoText) {
     ] {
         text.field(name, shared.pubsub.topics(kind));
     }
+    text.field("latest_fork_usec", stats.last_fork_us);
+    text.field("total_forks", stats.forks);
     text.zeros(STATS_OF_ABSENT_FEATURES);
     // An entry is one allocation, and those of a page that is being emptied all move.
     text.field("active_defrag_hits", stats.compaction_moves);
@@ -82,8 +84,7 @@ pub(super) fn stats(ctx: &mut Ctx<'_>, text: &mut InfoText) {
     text.field("loop_max_stall_us", turns.nanos_max / 1000);
 }
 
-const STATS_OF_ABSENT_FEATURES: &[&str] =
-    &["latest_fork_usec", "total_forks", "migrate_cached_sockets", "slave_expires_tracked_keys"];
+const STATS_OF_ABSENT_FEATURES: &[&str] = &["migrate_cached_sockets", "slave_expires_tracked_keys"];
 
 /// Section `loop`: turns of the event loop, whole and by phase, without waiting; microseconds.
 pub(super) fn turns(ctx: &mut Ctx<'_>, text: &mut InfoText) {

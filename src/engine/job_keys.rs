@@ -1,4 +1,5 @@
 //! What jobs hold: the places that can be held, and where a job has its keys from.
+use crate::base::chunks::Chunks;
 use crate::store::Hold;
 
 /// What can be waited for: a key of a database, by its hash.
@@ -51,7 +52,7 @@ pub enum KeySource {
         hold: Hold,
     },
     /// These, wherever they are: the job is none of a single database.
-    Places(Vec<(Place, Hold)>),
+    Places(Chunks<(Place, Hold)>),
 }
 
 impl KeySource {

@@ -32,6 +32,10 @@ use crate::store::{Db, Hold};
 /// cache miss.
 pub const UNITS_AT_ONCE: usize = 1024;
 
+/// Jobs that may pass a SWAPDB that waits: without them it would hold up every short write for as long as one long
+/// write lasts, and with more of them it might wait for ever.
+const PASSES_MAX: usize = 8;
+
 /// Keys a job handles between two looks at the clock.
 pub const KEYS_PER_PIECE: usize = 16;
 
@@ -152,6 +156,8 @@ pub struct Jobs {
     serves: usize,
     /// Those of them that may look again.
     serves_woken: Vec<u32>,
+    /// Jobs that have passed somebody who waits for databases (SWAPDB).
+    passes: usize,
     limbo: Slab<Limbo>,
     /// How often each database was emptied.
     flushes: HashMap<usize, u64>,
@@ -251,7 +257,8 @@ impl Jobs {
         self.compound.take()
     }
 
-    /// A part of the compound that runs now will read this key, which its request does not name.
+    /// The job that runs now, or a part of the compound, will read this key, which its request does not name. To be
+    /// said before its slice ends; of a job whose request names no key at all.
     pub fn need_further(&mut self, place: Place) {
         self.further.push(place);
     }
@@ -332,9 +339,13 @@ impl Jobs {
         self.running.iter().any(|running| running.phase == Phase::Work)
     }
 
-    /// Whether a job runs other commands.
+    /// Whether a job works in several databases: it runs other commands, or looks into all of them.
     pub fn has_compound(&self) -> bool {
-        self.running.iter().any(|running| matches!(running.task, Task::Compound(_)))
+        let is_compound = |running: &Running| {
+            matches!(running.task, Task::Compound(_))
+                || matches!(running.keys, KeySource::Places(_))
+        };
+        self.running.iter().any(|running| is_compound(running))
     }
 
     /// Whether some job can go on.
@@ -356,7 +367,7 @@ impl Jobs {
                 !running.is_blocked && Some(running.ticket) == oldest
             }
             Phase::Take(_) => !running.is_blocked,
-            Phase::Find | Phase::Work | Phase::Release(_) => true,
+            Phase::Find | Phase::Work | Phase::Remember(_) | Phase::Release(_) => true,
         })
     }
 
@@ -378,6 +389,26 @@ impl Jobs {
             .iter()
             .take_while(|waiter| waiter.ticket < ticket)
             .any(|waiter| waiter.hold.conflicts(hold))
+    }
+
+    /// A job that writes begins in a database whose place somebody waits for: it passes him.
+    pub fn note_pass(&mut self, db: usize) {
+        if self.is_ahead((db, INDEX), Hold::Read, u64::MAX) {
+            self.passes += 1;
+        }
+    }
+
+    /// Whether so many have passed one who waits for databases that writes have to queue behind him.
+    pub fn has_passed_enough(&self) -> bool {
+        self.passes >= PASSES_MAX
+    }
+
+    /// Whether the client of this ticket waits for the places of databases alone.
+    pub fn waits_for_index(&self, ticket: u64) -> bool {
+        let places = self.waiting.get(&ticket);
+        places.is_some_and(|places| {
+            places.iter().all(|&((_, hash), how)| hash == INDEX && how == Hold::Read)
+        })
     }
 
     /// Has a client wait for all these places.
@@ -456,7 +487,10 @@ impl Jobs {
     /// A client waits no longer: it runs, or is gone. Those behind it are woken.
     pub fn stop_waiting(&mut self, ticket: u64, wakes: &mut Vec<usize>) {
         let Some(places) = self.waiting.remove(&ticket) else { return };
-        for (place, _) in places {
+        for (place, hold) in places {
+            if place.1 == INDEX && hold == Hold::Write {
+                self.passes = 0;
+            }
             if let Some(queue) = self.waiters.get_mut(&place) {
                 queue.retain(|waiter| waiter.ticket != ticket);
             }
@@ -651,6 +685,17 @@ impl Ctx<'_> {
     /// Runs a job whose keys are too many to be taken at once ([`Ctx::is_long`]): it begins once it holds them all.
     pub fn run_with_many_keys(&mut self, args: Args<'_>, job: impl Job + 'static) -> CmdResult {
         self.run_after(args, job, Taking::InSlices)
+    }
+
+    /// As [`Ctx::run_with_many_keys`], for a job that finds its keys itself ([`Job::find_keys`]), to be held so: it
+    /// does not need the request to let go of them.
+    pub fn run_and_find_keys(
+        &mut self,
+        args: Args<'_>,
+        job: impl Job + 'static,
+        how: Hold,
+    ) -> CmdResult {
+        self.run_after(args, job, Taking::Finding(how))
     }
 
     /// Runs a job that reads more keys than the request names, whose names are data of those

@@ -112,6 +112,27 @@ fn place_of(spec: &KeySpec, args: Args<'_>) -> KeyPlace {
     KeyPlace::Range { first: first as usize, last: last as usize, step: step as usize }
 }
 
+/// The keys of a request as ranges of its arguments, with what happens to them; `None` where they are not so easily said.
+/// O(key specifications), however many keys there are.
+pub fn uses_of(command: &Command, args: Args<'_>) -> Option<Vec<(KeyRange, u32)>> {
+    let varies = command.keys.iter().any(|spec| spec.access & access::VARIABLE_FLAGS != 0);
+    if varies && command.find_keys.is_some() {
+        return None;
+    }
+    let mut ranges = Vec::new();
+    for spec in command.keys.iter().filter(|spec| spec.access & access::NOT_KEY == 0) {
+        match place_of(spec, args) {
+            KeyPlace::Nowhere => {}
+            KeyPlace::Range { first, last, step } if spec.access & access::INCOMPLETE == 0 => {
+                let (count, hold) = ((last - first) / step + 1, Hold::Read);
+                ranges.push((KeyRange { first, count, step, hold }, spec.access));
+            }
+            KeyPlace::Range { .. } | KeyPlace::Unclear => return None,
+        }
+    }
+    Some(ranges)
+}
+
 /// The keys of a request as ranges of its arguments, with how a job holds them; none where the request is wrong.
 /// O(key specifications), however many keys there are, but for the few commands with a finder of their own.
 pub fn ranges_of(command: &Command, args: Args<'_>) -> Vec<KeyRange> {
@@ -123,7 +144,7 @@ pub fn ranges_of(command: &Command, args: Args<'_>) -> Vec<KeyRange> {
         false => Hold::Write,
     };
     let mut ranges = Vec::new();
-    if let Some(find) = command.find_keys {
+    if let Some(find) = command.find_keys.or(command.looks_at) {
         // Not the specifications: they find the first STORE of several, the command obeys the last.
         let mut keys = Vec::new();
         find(args, &mut keys);
@@ -212,6 +233,18 @@ pub fn sort_keys(args: Args<'_>, found: &mut Vec<KeyUse>) {
         index += 1 + values;
     }
     found.extend(destination.map(|index| KeyUse { index, access: access::OW | access::UPDATE }));
+}
+
+/// DEBUG: what a subcommand about values looks at.
+pub fn debug_keys(args: Args<'_>, found: &mut Vec<KeyUse>) {
+    const ABOUT_ONE: [&str; 5] = ["object", "listpack", "quicklist", "htstats-key", "sdslen"];
+    let is = |name: &&str| args.at(1).eq_ignore_ascii_case(name.as_bytes());
+    let end = match () {
+        () if ABOUT_ONE.iter().any(&is) => args.len().min(3),
+        () if is(&"digest-value") => args.len(),
+        () => 0,
+    };
+    found.extend((2..end).map(|index| KeyUse { index, access: access::RO | access::ACCESS }));
 }
 
 /// SORT_RO: nothing but the source.

@@ -2,6 +2,7 @@
 pub mod acl;
 pub mod background;
 pub mod blocking;
+pub mod blocking_many;
 mod budget;
 pub mod changes;
 pub mod client_line;
@@ -44,6 +45,7 @@ pub mod listening;
 pub mod monitor;
 pub mod notify;
 pub mod outbox;
+pub mod process_title;
 pub mod pubsub;
 pub mod redact;
 mod running;

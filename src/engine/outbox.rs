@@ -21,6 +21,11 @@ pub struct Outbox {
     pub replies: Vec<(usize, Output)>,
     /// The server is to end.
     pub shutdown: Option<Shutdown>,
+    /// A signal asked for that: it ends after this turn, or, while DEBUG PAUSE-CRON lasts, after that. Until then
+    /// SHUTDOWN ABORT can prevent it.
+    pub scheduled_shutdown: Option<Shutdown>,
+    /// This process was made for the client in this slot, whose debugged script is over: it ends, once he has all.
+    pub farewell: Option<usize>,
 }
 
 /// What SHUTDOWN or a signal asked for.
@@ -41,5 +46,6 @@ impl Outbox {
             && self.wakes.is_empty()
             && self.replies.is_empty()
             && self.shutdown.is_none()
+            && self.farewell.is_none()
     }
 }

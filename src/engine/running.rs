@@ -5,6 +5,7 @@ use crate::engine::session::Session;
 use crate::engine::table::Found;
 use crate::proto::args::{Args, OwnedArgs};
 use crate::proto::reply::Output;
+use crate::store::Hold;
 
 /// What a job does.
 pub enum Task {
@@ -71,7 +72,9 @@ pub enum Taking {
     AtOnce,
     /// They are too many for that, so it takes them in slices before it begins.
     InSlices,
-    /// So too, and then those that it finds in them.
+    /// So too, and it finds their hashes before ([`Job::find_keys`]), to be held so.
+    Finding(Hold),
+    /// In slices, too, and then those that it finds in them.
     InSlicesAndFurther,
 }
 
@@ -84,6 +87,8 @@ pub enum Phase {
     Take(usize),
     /// It works.
     Work,
+    /// It has worked; so many of the keys it has read are remembered for its client's tracking.
+    Remember(usize),
     /// It lets go of its keys, of which this many were held.
     Release(usize),
 }
@@ -136,6 +141,8 @@ pub struct Running {
     pub is_orphan: bool,
     /// Its command was counted, and shown to MONITOR, when its client began to wait for keys.
     pub has_waited: bool,
+    /// What it has read is remembered, where that is to be.
+    pub is_remembered: bool,
 }
 
 impl Running {
@@ -148,7 +155,7 @@ impl Running {
         match self.phase {
             Phase::Find => false,
             Phase::Take(taken) => taken > 0 || self.holds_index,
-            Phase::Work | Phase::Release(_) => true,
+            Phase::Work | Phase::Remember(_) | Phase::Release(_) => true,
         }
     }
 

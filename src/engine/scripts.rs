@@ -6,6 +6,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
+
 use crate::script::exchange::{Done, Event, Task};
 use crate::script::guest::Kind;
 use crate::script::shebang::{self, Flags};
@@ -24,7 +26,7 @@ pub const BUSY_FUNCTION: &str =
 /// All about scripts that outlives one of them.
 #[derive(Debug)]
 pub struct Scripts {
-    cached: HashMap<Sha, Script>,
+    cached: HashMap<Sha, Script, RandomState>,
     /// Bytes of the sources.
     source_bytes: usize,
     /// The interpreter of EVAL.
@@ -68,7 +70,7 @@ pub struct Slow {
 impl Default for Scripts {
     fn default() -> Scripts {
         Scripts {
-            cached: HashMap::new(),
+            cached: HashMap::default(),
             source_bytes: 0,
             interpreter: Shelved::new(Kind::Scripts),
             interpreter_bytes: 0,
@@ -190,7 +192,7 @@ impl Scripts {
 
     /// SCRIPT FLUSH: forgets all, and the interpreter with them.
     pub fn flush(&mut self) {
-        self.cached = HashMap::new();
+        self.cached = HashMap::default();
         self.source_bytes = 0;
         self.interpreter_bytes = 0;
         self.interpreter.clear();

@@ -4,14 +4,15 @@
 use std::net::{SocketAddr, SocketAddrV4};
 use std::sync::Arc;
 
-use crate::engine::acl::Identity;
 use crate::engine::acl::users::DEFAULT as DEFAULT_USER;
+use crate::engine::acl::{Checking, Identity};
 use crate::engine::error::CmdError;
 use crate::engine::pubsub::Subscriptions;
 use crate::engine::table::CommandId;
 use crate::engine::tracking::mode::ClientTracking;
 use crate::engine::transaction::Transaction;
 use crate::proto::reply::{Mark, Output, Resp};
+use crate::script::debugger::Debugger;
 
 /// One client.
 #[derive(Clone)]
@@ -68,6 +69,8 @@ pub struct Session {
     pub is_blocking_denied: bool,
     /// What MULTI has begun.
     pub transaction: Option<Box<Transaction>>,
+    /// What the keys it watches take.
+    pub watched_bytes: usize,
     /// How much it listens to.
     pub subscriptions: Subscriptions,
     /// Messages to it from its own command, while CLIENT REPLY holds the reply back.
@@ -76,6 +79,19 @@ pub struct Session {
     pub woken_by: Option<Arc<[u8]>>,
     /// CLIENT TRACKING, while it is on.
     pub tracking: Option<Box<ClientTracking>>,
+    /// The rules of its user about the request that comes next, as far as that was looked at.
+    pub checking: Option<Box<Checking>>,
+    /// SCRIPT DEBUG, while it is on.
+    pub debugging: Option<Box<Debugging>>,
+}
+
+/// How a client's scripts are debugged.
+#[derive(Clone, Debug, Default)]
+pub struct Debugging {
+    /// Here, so that everybody waits and all changes stay, and not in a process of its own.
+    pub is_here: bool,
+    /// What the last one has left: a transaction may run several.
+    pub debugger: Debugger,
 }
 
 /// Bits of [`Session::restraint`].
@@ -269,10 +285,13 @@ impl Session {
             nesting: Nesting::None,
             is_blocking_denied: false,
             transaction: None,
+            watched_bytes: 0,
             subscriptions: Subscriptions::default(),
             pushed: Vec::new(),
             woken_by: None,
             tracking: None,
+            debugging: None,
+            checking: None,
         }
     }
 
@@ -329,6 +348,7 @@ impl Session {
             + library
             + self.io.total_bytes()
             + self.job_bytes
+            + self.watched_bytes
             + self.subscriptions.bytes
             + self.transaction.as_ref().map_or(0, |transaction| transaction.memory_bytes())
             + self.tracking.as_ref().map_or(0, |tracking| tracking.memory_bytes())

@@ -31,6 +31,9 @@ pub struct Command {
     pub keys: &'static [KeySpec],
     /// Finds its keys where `keys` are unclear or their access depends on options.
     pub find_keys: Option<KeyFinder>,
+    /// Finds keys that its work is about though it does not say so to anybody (DEBUG OBJECT): jobs that change them are
+    /// waited for.
+    pub looks_at: Option<KeyFinder>,
     /// Hints for clients and proxies, such as `nondeterministic_output`.
     pub tips: &'static [&'static str],
     /// Group of the documentation.
@@ -424,6 +427,7 @@ pub const fn command(group: Group, name: &'static str, arity: i8, handler: Handl
         categories: 0,
         keys: &[],
         find_keys: None,
+        looks_at: None,
         tips: &[],
         group,
         doc: doc("1.0.0", "O(1)", "", ""),

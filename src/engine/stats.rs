@@ -69,6 +69,10 @@ pub struct Stats {
     pub compaction_ticks: u64,
     /// Highest `used_memory` seen, in bytes.
     pub peak_memory_bytes: usize,
+    /// Processes made for debugged scripts.
+    pub forks: u64,
+    /// How long making the last of them took, in microseconds.
+    pub last_fork_us: u64,
     /// By command id.
     pub commands: Vec<CommandStats>,
     rates: [Rate; 3],

@@ -2,11 +2,15 @@
 //!
 //! Commands wait as they came: looked up and checked, their arguments copied out of the turn's buffer (big ones by
 //! reference). EXEC runs them in `command::transaction`.
+use std::collections::BTreeSet;
+
+use crate::base::chunks::Chunks;
+use crate::base::hash::KeyHasher;
 use crate::base::pieces::{Garbage, Progress};
 use crate::engine::session::{Session, restraint};
-use crate::engine::spec::flag;
+use crate::engine::spec::{Command, flag};
 use crate::engine::table::Found;
-use crate::proto::args::OwnedArgs;
+use crate::proto::args::{Args, OwnedArgs};
 
 /// One command that waits for EXEC.
 #[derive(Clone)]
@@ -18,7 +22,7 @@ pub struct Queued {
 }
 
 /// Requests of megabytes, or very many.
-impl Garbage for Vec<Queued> {
+impl Garbage for Chunks<Queued> {
     fn free_slice(&mut self, units: usize) -> Progress {
         for _ in 0..units {
             let Some(queued) = self.last_mut() else { return Progress::Done };
@@ -33,12 +37,12 @@ impl Garbage for Vec<Queued> {
 /// The commands between MULTI and EXEC.
 #[derive(Clone, Default)]
 pub struct Transaction {
-    commands: Vec<Queued>,
+    commands: Chunks<Queued>,
     /// The flags of all of them together.
     flags: u32,
     keys: usize,
     /// The databases that its commands select.
-    dbs: Vec<usize>,
+    dbs: BTreeSet<usize>,
     bytes: usize,
     /// A command could not be queued, so EXEC will refuse.
     is_aborted: bool,
@@ -52,20 +56,25 @@ impl Transaction {
     pub fn push(&mut self, found: Found, flags: u32, args: OwnedArgs, keys: usize) {
         self.flags |= flags;
         let is_swap = found.command.name == "swapdb";
+        let is_digest = found.command.name == "debug" && {
+            // Nothing of it is looked up.
+            let hasher = KeyHasher::new(0);
+            looks_into_all(found.command, args.lend(&hasher).args())
+        };
         self.is_about_all |=
-            is_swap || found.command.flags & (flag::READS_ALL | flag::EMPTIES) != 0;
+            is_swap || is_digest || found.command.flags & (flag::READS_ALL | flag::EMPTIES) != 0;
         self.keys += keys;
         self.bytes += args.memory_bytes() + size_of::<Queued>();
         self.commands.push(Queued { found, args });
     }
 
     /// In the order in which they came.
-    pub fn commands(&self) -> &[Queued] {
+    pub fn commands(&self) -> &Chunks<Queued> {
         &self.commands
     }
 
     /// As [`Transaction::commands`], to be taken apart.
-    pub fn into_commands(self) -> Vec<Queued> {
+    pub fn into_commands(self) -> Chunks<Queued> {
         self.commands
     }
 
@@ -86,11 +95,11 @@ impl Transaction {
 
     /// A command selects this database.
     pub fn note_db(&mut self, db: usize) {
-        self.dbs.push(db);
+        self.dbs.insert(db);
     }
 
-    /// The databases that commands select, in their order.
-    pub fn dbs(&self) -> &[usize] {
+    /// The databases that commands select.
+    pub fn dbs(&self) -> &BTreeSet<usize> {
         &self.dbs
     }
 
@@ -103,6 +112,11 @@ impl Transaction {
     pub fn is_aborted(&self) -> bool {
         self.is_aborted
     }
+}
+
+/// Whether a command looks into all values there are, so that nobody may be in the middle of a write: DEBUG DIGEST.
+pub fn looks_into_all(command: &Command, args: Args<'_>) -> bool {
+    command.name == "debug" && args.len() == 2 && args.at(1).eq_ignore_ascii_case(b"digest")
 }
 
 impl Session {

@@ -15,7 +15,7 @@ use crate::engine::acl;
 use crate::engine::config::Opt;
 use crate::engine::ctx::{CmdResult, Ctx, Event, OtherDbs};
 use crate::engine::engine::{Engine, Shared};
-use crate::engine::error::CmdError;
+use crate::engine::error::{CmdError, NO_REPLICAS};
 use crate::engine::evict::Room;
 use crate::engine::hotkeys::Usage;
 use crate::engine::monitor;
@@ -73,7 +73,8 @@ impl VerbIds {
 impl Engine {
     /// Runs `body` as `verb` of this client and counts it. `arguments` is what MONITOR and the slow log show after the
     /// command's name. The body encodes its answer into `ctx.reply.output()`; with an error what it wrote is taken
-    /// back, and the caller encodes the error. `started` is when the time of this verb begins, in ticks; it is moved
+    /// back, and the caller encodes the error; [`CmdError::Parked`] says that it has changed nothing and is to be a job
+    /// ([`Engine::park_verb`]), and is not counted. `started` is when the time of this verb begins, in ticks; it is moved
     /// to its end.
     pub fn perform(
         &mut self,
@@ -107,6 +108,11 @@ impl Engine {
         let mut ctx = Ctx { db, others, reply, client: session, engine: shared, now };
         probes::command_begin(|| verb.name());
         let result = body(&mut ctx);
+        if matches!(result, Err(CmdError::Parked)) {
+            // Whoever makes a job of it has that counted.
+            out.rewind(mark);
+            return result;
+        }
         let clock = &self.shared.clock;
         let ended = clock.ticks();
         let ticks = ended.saturating_sub(*started);
@@ -136,7 +142,7 @@ impl Engine {
             return Err(error);
         };
         session.last_command = Some(id);
-        shared.refuse_without_room(id)?;
+        shared.refuse_writes(id)?;
         Ok((id, now))
     }
 
@@ -218,19 +224,23 @@ impl Shared {
         }
     }
 
-    /// The OOM error for a command that may add data, where nothing can be evicted; counted as a refusal.
+    /// The error for a command that may add data where nothing can be evicted, or that writes where replicas are
+    /// missing; counted as a refusal.
     #[inline]
-    pub fn refuse_without_room(&mut self, id: CommandId) -> CmdResult {
-        let is_refused =
-            self.eviction.room == Room::Out && self.table.command(id).flags & flag::DENYOOM != 0;
-        if !is_refused {
+    pub fn refuse_writes(&mut self, id: CommandId) -> CmdResult {
+        let flags = self.table.command(id).flags;
+        let error = if self.eviction.room == Room::Out && flags & flag::DENYOOM != 0 {
+            CmdError::OutOfMemory
+        } else if self.lacks_replicas() && flags & flag::WRITE != 0 {
+            NO_REPLICAS
+        } else {
             return Ok(());
-        }
+        };
         if let Some(stats) = self.stats.commands.get_mut(id.index()) {
             stats.rejected += 1;
         }
-        self.stats.count_error(&CmdError::OutOfMemory.message());
-        Err(CmdError::OutOfMemory)
+        self.stats.count_error(&error.message());
+        Err(error)
     }
 
     /// Why this client may not run verbs now, if so: a password is set, and these doors have no way to give it.

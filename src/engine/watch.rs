@@ -7,6 +7,9 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+/// What a client that watches a key takes beside the key's name: its place in two tables, and in a list.
+const WATCH_BYTES: usize = 2 * size_of::<(usize, Arc<[u8]>)>() + size_of::<Vec<u64>>() + 16;
+
 /// All keys watched, and by whom.
 #[derive(Debug, Default)]
 pub struct Watch {
@@ -20,6 +23,8 @@ pub struct Watch {
 #[derive(Debug, Default)]
 struct Watching {
     keys: HashSet<(usize, Arc<[u8]>)>,
+    /// What they take.
+    bytes: usize,
     /// One of them has changed.
     is_dirty: bool,
 }
@@ -40,7 +45,9 @@ impl Watch {
             Some((known, _)) => known.clone(),
             None => key.into(),
         };
-        if self.clients.entry(client).or_default().keys.insert((db, key.clone())) {
+        let watching = self.clients.entry(client).or_default();
+        if watching.keys.insert((db, key.clone())) {
+            watching.bytes += WATCH_BYTES + key.len();
             watchers.entry(key).or_default().push(client);
         }
     }
@@ -81,6 +88,11 @@ impl Watch {
         self.clients.get(&client).map_or(0, |watching| watching.keys.len())
     }
 
+    /// What the client's watching takes, in bytes; keys that others watch too count for each of them. O(1).
+    pub fn memory_bytes(&self, client: u64) -> usize {
+        self.clients.get(&client).map_or(0, |watching| watching.bytes)
+    }
+
     /// The keys that the client watches, with their databases.
     pub fn keys_of(&self, client: u64) -> Vec<(usize, Arc<[u8]>)> {
         let watching = self.clients.get(&client);
@@ -112,6 +124,8 @@ mod tests {
         watch.touch(3, b"a");
         assert!(watch.is_dirty(2));
         assert_eq!((watch.count(1), watch.count(2)), (1, 2));
+        assert_eq!(watch.memory_bytes(1), WATCH_BYTES + 1);
+        assert_eq!(watch.memory_bytes(2), 2 * (WATCH_BYTES + 1));
     }
 
     #[test]
@@ -123,6 +137,7 @@ mod tests {
         }
         watch.touch(0, b"a");
         (1..=3).for_each(|client| watch.forget(client));
+        assert_eq!(watch.memory_bytes(1), 0);
         assert!(watch.is_empty() && watch.keys.iter().all(HashMap::is_empty));
         watch.watch(1, 0, b"a");
         assert!(!watch.is_dirty(1), "a new watch begins clean");

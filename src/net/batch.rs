@@ -133,10 +133,23 @@ fn parts_elsewhere<'b>(
     }
 }
 
-/// Whether an argument of a command is most often a member of what its first key holds.
+/// Whether a command's first key most often holds a collection.
 #[inline]
-fn names_member(found: &Found) -> bool {
-    matches!(found.command.group, Group::Hash | Group::Set | Group::SortedSet)
+fn is_of_collections(found: &Found) -> bool {
+    use Group::{Geo, Hash, List, Set, SortedSet, Stream};
+    matches!(found.command.group, Hash | Set | SortedSet | Geo | List | Stream)
+}
+
+/// Arguments between the first key and what is most often a member of it: ZADD and ZINCRBY have a score there, GEOADD a
+/// place. `None` where elements have no names.
+#[inline]
+fn words_before_member(found: &Found, words: usize) -> Option<usize> {
+    match found.command.group {
+        Group::Hash | Group::Set => Some(0),
+        Group::SortedSet => Some(usize::from(words > 3)),
+        Group::Geo => Some(if words > 4 { 2 } else { 0 }),
+        _ => None,
+    }
 }
 
 impl Reactor {
@@ -196,43 +209,60 @@ impl Reactor {
             // Alone there is nothing to overlap with.
             return;
         }
-        let mut has_members = false;
+        let mut has_collections = false;
         for entry in window.iter() {
             if entry.hint.index != 0
                 && let Some(conn) = conns.get(entry.conn)
             {
                 engine.dbs[conn.db].prefetch_entry(entry.hint.hash);
-                has_members |= entry.command.is_some_and(|found| names_member(&found));
+                has_collections |= entry.command.is_some_and(|found| is_of_collections(&found));
             }
         }
-        if has_members {
-            self.prefetch_members(window);
+        if has_collections {
+            self.prefetch_collections(window);
         }
     }
 
-    /// As `prefetch` one level down: the buckets, then the entries of members of big collections.
-    fn prefetch_members(&mut self, window: &[Entry]) {
+    /// As `prefetch` one level down: what holds big collections, these, and the buckets and entries of their members.
+    fn prefetch_collections(&mut self, window: &[Entry]) {
         let Reactor { engine, conns, batch, arena, .. } = self;
+        let mut places = [None; WINDOW];
+        let mut is_any = false;
+        for (entry, place) in window.iter().zip(&mut places) {
+            if let (Some(conn), Some(found)) = (conns.get(entry.conn), &entry.command)
+                && entry.hint.index != 0
+                && is_of_collections(found)
+            {
+                *place = engine.dbs[conn.db].prefetch_cell(entry.hint.hash);
+                is_any |= place.is_some();
+            }
+        }
+        if !is_any {
+            return;
+        }
         let mut hashes = [0; WINDOW];
-        for (entry, member_hash) in window.iter().zip(&mut hashes) {
-            let (Some(conn), Some(found)) = (conns.get(entry.conn), &entry.command) else {
+        for (entry, place) in window.iter().zip(places) {
+            if let (Some(place), Some(conn)) = (place, conns.get(entry.conn)) {
+                engine.dbs[conn.db].prefetch_object(place);
+            }
+        }
+        for ((entry, place), member_hash) in window.iter().zip(places).zip(&mut hashes) {
+            let (Some(place), Some(conn), Some(found)) =
+                (place, conns.get(entry.conn), &entry.command)
+            else {
                 continue;
             };
-            if !names_member(found) || entry.hint.index == 0 {
-                continue;
-            }
             let (buffer, spans, blocks) = parts(entry, arena, batch, conn);
+            let Some(skipped) = words_before_member(found, spans.len()) else { continue };
             let list = ArgList::new(buffer, spans, blocks, &engine.hasher, HashHint::default());
-            // ZADD and ZINCRBY have a number in between.
-            let is_scored = found.command.group == Group::SortedSet && spans.len() > 3;
-            let name = list.args().at(entry.hint.index as usize + 1 + usize::from(is_scored));
-            *member_hash = engine.dbs[conn.db].prefetch_member(entry.hint.hash, name);
+            let name = list.args().at(entry.hint.index as usize + 1 + skipped);
+            *member_hash = engine.dbs[conn.db].prefetch_member(place, name);
         }
-        for (entry, member_hash) in window.iter().zip(hashes) {
+        for ((entry, place), member_hash) in window.iter().zip(places).zip(hashes) {
             if member_hash != 0
-                && let Some(conn) = conns.get(entry.conn)
+                && let (Some(place), Some(conn)) = (place, conns.get(entry.conn))
             {
-                engine.dbs[conn.db].prefetch_element(entry.hint.hash, member_hash);
+                engine.dbs[conn.db].prefetch_element(place, member_hash);
             }
         }
     }
@@ -298,7 +328,9 @@ impl Reactor {
             Outcome::Postponed => {
                 let kept = keep(engine, entry, arena, batch, conn);
                 conn.postponed.push_back(kept);
-                (current.is_postponing, current.is_waiting) = (true, true);
+                // Where nothing is waited for it goes on in the next turn.
+                (current.is_postponing, current.is_waiting) =
+                    (true, current.session.waiting.is_some());
                 return;
             }
             Outcome::Running => {
@@ -510,7 +542,8 @@ fn is_http(buffer: &[u8], spans: &[Span], blocks: &[Block], engine: &Engine) -> 
 /// `client-output-buffer-limit`, checked after each request: a client whose output is above the hard one is cut.
 #[inline(always)]
 fn cut_above_limit(engine: &mut Engine, current: &Current, conn: &mut Conn) {
-    if current.hard_limit_bytes != 0 && current.output.len() > current.hard_limit_bytes {
+    let limit_bytes = current.hard_limit_bytes;
+    if limit_bytes != 0 && current.output.counted_bytes() >= limit_bytes {
         conn.is_dead = true;
         engine.shared.note_output_limit(&current.session);
     }

@@ -108,9 +108,9 @@ impl Reactor {
         let Some(conn) = self.conns.get_mut(key) else { return };
         let limits = self.engine.shared.config.output_limits();
         let limit = if conn.is_listening { limits.pubsub } else { limits.normal };
-        let unsent = conn.output.len() as u64;
+        let unsent = conn.output.counted_bytes() as u64;
         let now_ms = self.engine.shared.clock.unix_ms();
-        if limit.soft_bytes != 0 && unsent > limit.soft_bytes {
+        if limit.soft_bytes != 0 && unsent >= limit.soft_bytes {
             if conn.over_soft_limit_ms == 0 {
                 conn.over_soft_limit_ms = now_ms;
             }
@@ -120,7 +120,7 @@ impl Reactor {
         let over_ms = now_ms - conn.over_soft_limit_ms;
         let is_over_soft =
             conn.over_soft_limit_ms != 0 && over_ms > i64::from(limit.soft_seconds) * 1000;
-        if is_over_soft || (limit.hard_bytes != 0 && unsent > limit.hard_bytes) {
+        if is_over_soft || (limit.hard_bytes != 0 && unsent >= limit.hard_bytes) {
             conn.is_dead = true;
             // Nobody else is to be closed for what it holds.
             self.engine.shared.clients.memory.remove(conn.client);
@@ -181,6 +181,9 @@ impl Reactor {
                 self.mark_dirty(key);
             }
         }
+        if let Some(client) = self.engine.shared.outbox.farewell {
+            self.take_leave(client);
+        }
     }
 
     /// Copies that became void while commands ran whose replies are complete now.
@@ -210,10 +213,18 @@ impl Reactor {
     /// A client that waited for keys looks again.
     fn wake(&mut self, client: usize) {
         let Some(session) = self.engine.shared.clients.get(client) else { return };
-        if session.waiting != Some(Waiting::Keys) {
-            return;
-        }
         let key = session.connection;
+        match session.waiting {
+            Some(Waiting::Keys) => {}
+            Some(Waiting::Blocked) => {
+                // It began to wait as a job: its end may have been known before.
+                if self.conns.get(key).is_some_and(|conn| conn.is_hung_up || conn.is_eof) {
+                    self.make_ready(key);
+                }
+                return;
+            }
+            _ => return,
+        }
         if let Some(conn) = self.conns.get_mut(key) {
             conn.is_waiting = false;
             self.make_ready(key);

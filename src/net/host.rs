@@ -7,11 +7,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use mio::{Registry, Token};
 
 use crate::base::oom_score::{OomScore, Wanted};
-use crate::base::sys;
+use crate::base::sys::{self, Forked, TitleArea};
 use crate::engine::config::{Config, Opt};
 use crate::engine::config_choice::OomScoreAdj;
-use crate::engine::host::{Host, HostError};
+use crate::engine::config_value::os_reason;
+use crate::engine::host::{Host, HostError, Line, Side};
 use crate::engine::listen::{ListenAddress, ListenPlace};
+use crate::engine::process_title;
+use crate::net::debug_line::{Children, Debugging, SocketLine};
 use crate::net::listener::{ListenError, Listener};
 
 /// Token of every listener.
@@ -71,17 +74,58 @@ pub struct NetHost {
     registry: Registry,
     is_changed: Arc<AtomicBool>,
     oom_score: OomScore,
+    debugging: Arc<Debugging>,
+    children: Children,
+    title: SharedTitle,
+}
+
+/// The title of the process, where the program lets it be changed: set at the start and by CONFIG SET.
+#[derive(Clone, Debug, Default)]
+pub struct SharedTitle {
+    shown: Arc<Mutex<Option<ShownTitle>>>,
+}
+
+#[derive(Debug)]
+struct ShownTitle {
+    area: TitleArea,
+    program: Vec<u8>,
+}
+
+impl SharedTitle {
+    /// Lets the title be changed from now on; `program` is the name as which the process was started.
+    pub fn begin(&self, area: TitleArea, program: Vec<u8>, config: &Config) {
+        *self.shown.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some(ShownTitle { area, program });
+        self.show(config);
+    }
+
+    fn show(&self, config: &Config) {
+        if let Some(shown) = &mut *self.shown.lock().unwrap_or_else(PoisonError::into_inner) {
+            shown.area.set(&process_title::of(config, &shown.program));
+        }
+    }
 }
 
 impl NetHost {
     /// Replaces `listeners` in the poll of `registry`; sets `is_changed` after any change, for the loop to notice.
-    pub fn new(listeners: Listeners, registry: Registry, is_changed: Arc<AtomicBool>) -> NetHost {
-        NetHost { listeners, registry, is_changed, oom_score: OomScore::default() }
+    pub fn new(
+        listeners: Listeners,
+        registry: Registry,
+        is_changed: Arc<AtomicBool>,
+        debugging: Arc<Debugging>,
+        title: SharedTitle,
+    ) -> NetHost {
+        let (oom_score, children) = (OomScore::default(), Children::default());
+        NetHost { listeners, registry, is_changed, oom_score, debugging, children, title }
     }
 
     /// Sets the process's score as `oom-score-adj` and `oom-score-adj-values` say.
     pub fn apply_oom_score(&mut self, config: &Config) -> Result<(), HostError> {
         let [score, ..] = config.oom_scores();
+        self.set_oom_score(config, score)
+    }
+
+    fn set_oom_score(&mut self, config: &Config, score: i32) -> Result<(), HostError> {
         let wanted = match config.oom_score_adj() {
             OomScoreAdj::No => Wanted::Untouched,
             OomScoreAdj::Relative => Wanted::Relative(score),
@@ -128,8 +172,47 @@ impl Host for NetHost {
                 return Err(HostError { option, reason: reason.to_owned() });
             }
         }
+        if changed.iter().any(|option| process_title::SHOWN.contains(option)) {
+            self.title.show(config);
+        }
         self.is_changed.store(true, Ordering::Relaxed);
         Ok(())
+    }
+
+    fn may_fork(&self) -> bool {
+        self.debugging.is_forking_allowed.load(Ordering::Relaxed)
+    }
+
+    fn fork(&mut self, client_fd: i32, config: &Config) -> Result<Side, String> {
+        match sys::fork() {
+            Err(error) => Err(os_reason(&error)),
+            Ok(Forked::Parent(pid)) => {
+                self.children.add(pid);
+                Ok(Side::Parent)
+            }
+            Ok(Forked::Child) => {
+                sys::ignore_end_signals();
+                // The siblings are the parent's to end.
+                self.children = Children::default();
+                sys::close_sockets_but(client_fd);
+                let [.., score] = config.oom_scores();
+                let _ = self.set_oom_score(config, score);
+                Ok(Side::Child)
+            }
+        }
+    }
+
+    fn reap(&mut self) {
+        self.children.reap();
+    }
+
+    fn end_children(&mut self) {
+        self.children.end();
+    }
+
+    fn open_line(&self, client_fd: i32) -> Result<Box<dyn Line>, String> {
+        let line = SocketLine::open(client_fd, self.debugging.clone());
+        line.map(|line| Box::new(line) as _).map_err(|error| os_reason(&error))
     }
 }
 

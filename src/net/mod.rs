@@ -2,6 +2,7 @@
 mod batch;
 mod client_eviction;
 mod conn;
+mod debug_line;
 mod deliver;
 mod flush;
 mod frames;

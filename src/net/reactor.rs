@@ -13,6 +13,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
 use slab::Slab;
 
+use crate::base::sys::TitleArea;
 use crate::dialect::{self, Dialect};
 use crate::engine::background::Work;
 use crate::engine::client_line;
@@ -24,8 +25,9 @@ use crate::engine::session::{Address, Session};
 use crate::engine::stalls::Phase;
 use crate::net::batch::{Batch, Current, SHARE_NANOS};
 use crate::net::conn::Conn;
+use crate::net::debug_line::Debugging;
 use crate::net::deliver::Letters;
-use crate::net::host::{LISTENER_TOKEN, Listeners, NetHost};
+use crate::net::host::{LISTENER_TOKEN, Listeners, NetHost, SharedTitle};
 use crate::net::listener::Listener;
 use crate::net::timers::Timers;
 use crate::net::transport::{Readiness, Transport};
@@ -101,8 +103,10 @@ pub struct Reactor {
     signals: Option<Signals>,
     /// Carries out `loglevel`, where the program has a logger of its own.
     set_log_level: Option<fn(LogLevel)>,
+    title: SharedTitle,
     /// CONFIG SET changed something of the network.
     is_changed: Arc<AtomicBool>,
+    pub(super) debugging: Arc<Debugging>,
 }
 
 #[derive(Default)]
@@ -149,13 +153,21 @@ impl Reactor {
             shutdown: None,
             signals: None,
             set_log_level: None,
+            title: SharedTitle::default(),
             is_changed: is_changed.clone(),
+            debugging: Arc::default(),
         };
         let registry = reactor.poll.registry().try_clone()?;
         for listener in listeners {
             reactor.listeners.add(listener, &registry)?;
         }
-        let mut host = NetHost::new(reactor.listeners.clone(), registry, is_changed);
+        let mut host = NetHost::new(
+            reactor.listeners.clone(),
+            registry,
+            is_changed,
+            reactor.debugging.clone(),
+            reactor.title.clone(),
+        );
         // Not worth refusing to start: the reason is logged.
         let _ = host.apply_oom_score(&reactor.engine.shared.config);
         reactor.engine.shared.host = Some(Box::new(host));
@@ -173,7 +185,21 @@ impl Reactor {
         let interest = mio::Interest::READABLE;
         self.poll.registry().register(&mut signals, Token(SIGNAL_TOKEN), interest)?;
         self.signals = Some(signals);
+        for signal in [SIGINT, SIGTERM] {
+            // A debugged script, for which the loop stands still, hears of it, too.
+            signal_hook::flag::register(signal, self.debugging.is_stopping.clone())?;
+        }
         Ok(())
+    }
+
+    /// Lets debugged scripts run in processes of their own: the program is the server and nothing else.
+    pub fn allow_forks(&self) {
+        self.debugging.is_forking_allowed.store(true, Ordering::Relaxed);
+    }
+
+    /// What to set before the loop is told to end by [`Reactor::stopper`]: a debugged script may hold it.
+    pub fn stop_flag(&self) -> Arc<AtomicBool> {
+        self.debugging.is_stopping.clone()
     }
 
     /// Ends the loop from another thread, once it is woken. To be called once.
@@ -184,6 +210,12 @@ impl Reactor {
     /// Has `set` carry out CONFIG SET loglevel.
     pub fn on_log_level(&mut self, set: fn(LogLevel)) {
         self.set_log_level = Some(set);
+    }
+
+    /// Has the process shown under a title that follows the configuration; `program` is the name as which it was
+    /// started.
+    pub fn show_title(&mut self, area: TitleArea, program: Vec<u8>) {
+        self.title.begin(area, program, &self.engine.shared.config);
     }
 
     /// Where the server listens.
@@ -205,6 +237,7 @@ impl Reactor {
     fn turn(&mut self, events: &mut Events) -> io::Result<()> {
         self.wait(events)?;
         self.serve(|reactor| reactor.take_events(events));
+        self.carry_out_signals();
         Ok(())
     }
 
@@ -376,10 +409,24 @@ impl Reactor {
                 SIGINT => ("SIGINT", Opt::ShutdownOnSigint),
                 _ => ("SIGTERM", Opt::ShutdownOnSigterm),
             };
+            let is_scheduled = self.engine.shared.outbox.scheduled_shutdown.is_some();
+            if is_scheduled && signal == SIGINT {
+                log::warn!("You insist... exiting now.");
+                self.shutdown = Some(Shutdown { is_forced: true });
+                return;
+            }
             log::warn!("Received {name} scheduling shutdown...");
             let is_forced =
                 self.engine.shared.config.show(option).windows(5).any(|w| w == b"force");
-            self.shutdown = Some(Shutdown { is_forced });
+            self.engine.shared.outbox.scheduled_shutdown = Some(Shutdown { is_forced });
+        }
+    }
+
+    /// Ends the loop if a signal has asked for it and nobody has prevented it.
+    fn carry_out_signals(&mut self) {
+        let shared = &mut self.engine.shared;
+        if shared.outbox.scheduled_shutdown.is_some() && !shared.debug.is_cron_paused {
+            self.shutdown = self.shutdown.or(shared.outbox.scheduled_shutdown.take());
         }
     }
 
@@ -546,6 +593,7 @@ impl Reactor {
             || self.background == Work::Left
             || !shared.graveyard.is_empty()
             || shared.pubsub.is_leaving()
+            || shared.blocking.is_leaving()
             || self.engine.shared.tracking.is_over_limit()
             || self.engine.is_evicting();
         if !(has_jobs || has_due || has_dead) {
@@ -613,6 +661,9 @@ impl Reactor {
     /// The end: replies leave, sockets close.
     fn leave(&mut self) {
         self.flush_dirty();
+        if let Some(host) = &mut self.engine.shared.host {
+            host.end_children();
+        }
         for listener in self.listeners.lock().iter() {
             if let Some(path) = listener.path() {
                 let _ = std::fs::remove_file(path);

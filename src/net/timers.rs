@@ -153,6 +153,9 @@ impl Reactor {
             return;
         }
         self.timers.is_background_due = true;
+        if let Some(host) = &mut self.engine.shared.host {
+            host.reap();
+        }
         if now >= self.timers.rates_at {
             self.timers.rates_at = now + RATES_EVERY;
             let shared = &mut self.engine.shared;

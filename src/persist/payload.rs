@@ -106,6 +106,15 @@ impl Payload {
         }
     }
 
+    /// Appends a string of `length` bytes that is compressed already.
+    pub fn squeezed(&mut self, packed: &[u8], length: usize) {
+        let end = self.end();
+        end.push(ENCODED | ENCODING_LZF);
+        write_length(end, packed.len() as u64);
+        write_length(end, length as u64);
+        end.extend_from_slice(packed);
+    }
+
     /// Appends a string that consists of these three.
     pub fn framed(&mut self, head: Vec<u8>, block: &Block, tail: Vec<u8>) {
         let block = block.clone();

@@ -156,6 +156,12 @@ impl ValueWriter {
                     self.write_big_element(block);
                     used = units;
                 }
+                // As Redis: whether strings are compressed or not.
+                Some(NodeRef::Squeezed(node)) => {
+                    self.payload.length(NODE_PACKED);
+                    self.payload.squeezed(node.packed, node.total);
+                    used += 1 + node.packed.len() / BYTES_PER_UNIT;
+                }
             }
             at += 1;
         }

@@ -13,6 +13,14 @@ pub const BULK_UNAUTHENTICATED_BYTES_MAX: i64 = 16 * 1024;
 pub const BULK_BLOCK_BYTES: usize = 32 * 1024;
 /// A value of this size or more leaves by reference instead of by copy.
 pub const REPLY_BLOCK_BYTES: usize = 16 * 1024;
+/// So much of what waits to be sent to a client neither counts for `client-output-buffer-limit` nor is `omem` of CLIENT
+/// LIST: in Redis it stands in the buffer that each client has (`PROTO_REPLY_CHUNK_BYTES`).
+pub const REPLY_BUFFER_BYTES: usize = 16 * 1024;
+/// What is beyond that counts in nodes of a list, as in Redis, where each is of the next size that its allocator has.
+/// A limit thus means the same here and there, although nothing here is held in nodes.
+pub const REPLY_NODE_BYTES: usize = 20 * 1024 + 24;
+/// Bytes of replies in such a node.
+pub const REPLY_NODE_ROOM: usize = 20 * 1024 - 16;
 /// A short part of a big value is copied below this size: a tenth of a millisecond.
 pub const RANGE_COPY_MAX: usize = 512 * 1024;
 /// Spans are 32-bit, so one connection's unfinished request stays below this; Redis's own

@@ -19,6 +19,7 @@ use std::ops::Range;
 
 use crate::base::block::Block;
 use crate::base::pieces::{FREE_PIECE_BYTES, Garbage, Progress, free_buffer};
+use crate::proto::limits::{REPLY_BUFFER_BYTES, REPLY_NODE_BYTES, REPLY_NODE_ROOM};
 
 /// Text that has left is moved out of the buffer once it is at least this long and half of it.
 const GONE_BYTES_MIN: usize = 64 * 1024;
@@ -74,6 +75,12 @@ pub struct Mark {
     len: usize,
 }
 
+/// How many nodes of Redis's list of replies so many waiting bytes would fill.
+#[inline]
+pub fn counted_nodes(waiting_bytes: usize) -> usize {
+    waiting_bytes.saturating_sub(REPLY_BUFFER_BYTES).div_ceil(REPLY_NODE_ROOM)
+}
+
 impl Output {
     /// Copied bytes that have not left and are not sealed.
     #[inline]
@@ -102,6 +109,12 @@ impl Output {
     #[inline]
     pub fn len(&self) -> usize {
         self.bytes.len() - self.bytes_gone + self.block_bytes
+    }
+
+    /// What of that counts for `client-output-buffer-limit`. O(1).
+    #[inline]
+    pub fn counted_bytes(&self) -> usize {
+        counted_nodes(self.len()) * REPLY_NODE_BYTES
     }
 
     /// Whether nothing waits here.

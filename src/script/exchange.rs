@@ -9,6 +9,7 @@ use std::cell::{Cell, RefCell};
 use crate::base::block::Block;
 use crate::proto::args::Span;
 use crate::proto::reply::{Output, Resp};
+use crate::script::debugger::Debugger;
 
 /// Arguments of at least this length are blocks of their own, which the keyspace takes over.
 const BLOCK_BYTES_MIN: usize = 32 * 1024;
@@ -49,17 +50,22 @@ pub enum Event {
     /// `redis.acl_check_cmd` with `Exchange::args`: [`Answer::Truth`], or [`Answer::Refused`] where there is no such
     /// command.
     MayRun,
-    /// `redis.breakpoint`, `redis.debug` and the lines of a script that is debugged.
+    /// A script that is debugged has something to say or waits to be told something.
     Debug(DebugEvent),
     /// The task is over.
     Done(Done),
 }
 
-/// What the debugger is told.
+/// What the debugger asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DebugEvent {
-    /// `redis.breakpoint()`: [`Answer::Truth`], whether a debugger listens.
-    Breakpoint,
+    /// Send what `Exchange::debugger` has said: [`Answer::Go`].
+    Say,
+    /// Wait for the client and add what he says to what `Exchange::debugger` has heard: [`Answer::Truth`], whether he
+    /// is there; or [`Answer::Kill`].
+    Hear,
+    /// It has worked for a while without a stop: [`Answer::Truth`], whether that is too long.
+    Tick,
 }
 
 /// How a task ended.
@@ -158,6 +164,16 @@ impl Words {
         self.buffer.extend_from_slice(word);
     }
 
+    /// Each of them.
+    pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        // The long ones stand in the order in which they came.
+        let mut blocks = self.blocks.iter();
+        self.spans.iter().map(move |span| match (span.buffer_start(), span.buffer_end()) {
+            (Some(start), Some(end)) => self.buffer.get(start..end).unwrap_or(&[]),
+            _ => blocks.next().map_or(&[][..], |block| block.as_slice()),
+        })
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.spans.len()
@@ -232,6 +248,8 @@ pub struct Exchange {
     pub client_resp: Cell<Resp>,
     /// Protocol in which commands reply to the script (`redis.setresp`).
     pub script_resp: Cell<Resp>,
+    /// What the debugger knows, where a script is debugged.
+    pub debugger: RefCell<Debugger>,
     /// Bytes of the interpreter, as of the last event.
     pub memory_bytes: Cell<usize>,
 }

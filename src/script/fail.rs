@@ -58,6 +58,11 @@ pub fn fail_bare(text: &str) -> Error {
     Error::external(Failure { text: text.as_bytes().to_vec(), is_table: false, is_counted: false })
 }
 
+/// The text of an error that will be a table.
+pub fn table_text(error: &Error) -> Option<&[u8]> {
+    error.downcast_ref::<Failure>().filter(|failure| failure.is_table).map(|failure| &*failure.text)
+}
+
 /// What scripts see of an error: strings and tables stay what they are, errors of ours become one or the other.
 pub fn plain(lua: &Lua, value: Value) -> Result<Value> {
     let Value::Error(error) = &value else { return Ok(value) };

@@ -3,14 +3,18 @@
 //! The guest is lent to functions of scripts while the loop runs, so that `redis.call`, or the hook that notices the
 //! time, can stop right where it is. What a task needs often is kept in Lua and worked on by the [`Stack`]; what comes
 //! seldom is done by mlua, whose scope spans the loop.
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
 
 use corosensei::Yielder;
-use mlua::{Error, Function, Lua, LuaOptions, MultiValue, Result, StdLib, Table, Value};
+use mlua::debug::{Debug, DebugEvent};
+use mlua::{Error, Function, HookTriggers, Lua, LuaOptions, MultiValue, Result, StdLib, Table};
+use mlua::{Value, VmState};
 
+use crate::base::sys;
+use crate::script::debug_guest::Tools;
 use crate::script::exchange::{Answer, Done, Event, Exchange, Failed, Registration, Task, Texts};
-use crate::script::fail::{self, SANDBOX_CHUNK};
+use crate::script::fail::{self, SANDBOX_CHUNK, fail_table};
 use crate::script::raise::{self, Body, Lend, Raise, Watch};
 use crate::script::random::Lrand48;
 use crate::script::redis_table::{loading_table, redis_table};
@@ -20,6 +24,10 @@ use crate::script::{basics, bit, cjson, cmsgpack, structs};
 
 /// So many instructions pass between two looks at the time.
 const TICK_INSTRUCTIONS: u32 = 100_000;
+/// Name of `redis.call`, for the debugger.
+pub const CALL: &str = "rufous.call";
+/// Name of the function behind the debugger's hook.
+const LOOK: &str = "rufous.look";
 const WATCH: Watch = Watch::Now(TICK_INSTRUCTIONS);
 /// After so many tasks the garbage collector makes a step, and the sandbox is swept.
 const SWEEP_PERIOD: u32 = 50;
@@ -29,6 +37,8 @@ const SWEEP_PERIOD: u32 = 50;
 pub enum Kind {
     /// Those of EVAL.
     Scripts,
+    /// One of EVAL, that is debugged.
+    Debugged,
     /// Libraries of functions.
     Functions,
 }
@@ -44,6 +54,8 @@ pub struct Guest<'y> {
     doom: Rc<Cell<Option<&'static str>>>,
     is_quitting: Cell<bool>,
     is_running: Cell<bool>,
+    /// What the debugger works with, where scripts are debugged.
+    pub tools: OnceCell<Tools>,
     functions: Slots,
     registered: RefCell<Option<Vec<Registration>>>,
 }
@@ -117,7 +129,11 @@ struct Sandbox {
 /// The body of the coroutine. Ends when it is told to quit, or at once if there is no memory for an interpreter.
 pub fn run(yielder: &Yielder<Answer, Event>, kind: Kind, exchange: Rc<Exchange>, first: Answer) {
     let libraries = StdLib::TABLE | StdLib::STRING | StdLib::MATH;
-    let lua = match Lua::new_with(libraries, LuaOptions::new()) {
+    let lua = match kind {
+        Kind::Debugged => Ok(sys::lua_with_debug(libraries)),
+        Kind::Scripts | Kind::Functions => Lua::new_with(libraries, LuaOptions::new()),
+    };
+    let lua = match lua {
         Ok(lua) => lua,
         Err(error) => return log::warn!("No interpreter for scripts: {error}"),
     };
@@ -132,13 +148,15 @@ pub fn run(yielder: &Yielder<Answer, Event>, kind: Kind, exchange: Rc<Exchange>,
         doom: Rc::default(),
         is_quitting: Cell::new(false),
         is_running: Cell::new(false),
+        tools: OnceCell::new(),
         functions,
         registered: RefCell::default(),
     };
     let ended = raise::lend::<Lent, _>(&lua, &guest, |lent| {
         lua.scope(|scope| {
             let host = lua.create_table()?;
-            let redis = redis_table(&lua, scope, &guest, lent)?;
+            let redis = redis_table(&lua, scope, &guest, lent, kind)?;
+            lua.set_named_registry_value(CALL, redis.raw_get::<Function>("call")?)?;
             host.raw_set("libraries", libraries_table(&lua, redis)?)?;
             host.raw_set("nursery", loading_table(&lua, scope, &guest)?)?;
             let random = scope.create_function(|lua, args: MultiValue| guest.random(lua, &args))?;
@@ -147,8 +165,17 @@ pub fn run(yielder: &Yielder<Answer, Event>, kind: Kind, exchange: Rc<Exchange>,
             host.raw_set("randomseed", seed)?;
             let doomed = scope.create_function(|_, ()| Ok(guest.doom.get().is_some()))?;
             host.raw_set("doomed", doomed)?;
-            let sandbox = sandbox(&lua, &host, kind)?;
+            let getlocal = debug_library(&lua, kind)?;
+            let (sandbox, world) = sandbox(&lua, &host, kind)?;
             raise::watch::<Tick>(&lua, lent, WATCH)?;
+            if let Some(getlocal) = getlocal {
+                let look =
+                    scope.create_function(|lua, is_count: bool| guest.look(lua, is_count))?;
+                lua.set_named_registry_value(LOOK, look)?;
+                let tools = Tools::new(&lua, &world, &sandbox.xpcall, getlocal)?;
+                let _ = guest.tools.set(tools);
+                watch_lines(&lua)?;
+            }
             guest.serve(&lua, &sandbox, first);
             Ok(())
         })
@@ -157,6 +184,16 @@ pub fn run(yielder: &Yielder<Answer, Event>, kind: Kind, exchange: Rc<Exchange>,
     if let Err(error) = ended {
         log::warn!("The interpreter of scripts ended: {error}");
     }
+}
+
+/// Takes what the debugger needs of Lua's library of that name, and the library away.
+fn debug_library(lua: &Lua, kind: Kind) -> Result<Option<Function>> {
+    if kind != Kind::Debugged {
+        return Ok(None);
+    }
+    let getlocal = lua.globals().get::<Table>("debug")?.get("getlocal")?;
+    lua.globals().raw_remove("debug")?;
+    Ok(Some(getlocal))
 }
 
 /// The libraries that are not Lua's own.
@@ -170,7 +207,8 @@ fn libraries_table(lua: &Lua, redis: Table) -> Result<Table> {
     Ok(table)
 }
 
-fn sandbox(lua: &Lua, host: &Table, kind: Kind) -> Result<Sandbox> {
+/// The sandbox, and the world in it.
+fn sandbox(lua: &Lua, host: &Table, kind: Kind) -> Result<(Sandbox, Table)> {
     host.raw_set("plain", lua.create_function(fail::plain)?)?;
     type Tables = (Table, Table, Table);
     let register =
@@ -180,22 +218,23 @@ fn sandbox(lua: &Lua, host: &Table, kind: Kind) -> Result<Sandbox> {
     host.raw_set("missing", lua.create_function(missing)?)?;
     let handle = lua.create_function(fail::handle)?;
     host.raw_set("handle", &handle)?;
-    if kind == Kind::Scripts {
+    if kind != Kind::Functions {
         host.raw_set("handler", &handle)?;
     }
     let chunk = lua.load(include_str!("sandbox.lua")).set_name(SANDBOX_CHUNK);
     type Parts = (Table, Table, Function, Function, Function);
     let (world, environment, enter, sweep, xpcall): Parts = chunk.call((lua.globals(), host))?;
     lua.set_globals(environment)?;
-    Ok(Sandbox {
-        world: stack::keep(lua, world)?,
+    let sandbox = Sandbox {
+        world: stack::keep(lua, &world)?,
         handler: stack::keep(lua, &handle)?,
         enter,
         sweep,
         xpcall,
         handle,
         names: FieldNames::new(lua)?,
-    })
+    };
+    Ok((sandbox, world))
 }
 
 fn changed(lua: &Lua, _: MultiValue) -> Result<()> {
@@ -212,6 +251,18 @@ fn missing(lua: &Lua, args: MultiValue) -> Result<()> {
     Err(fail::fail(lua, [before.as_slice(), &name.as_bytes(), b"'"].concat()))
 }
 
+/// Has the debugger look at every line, in this coroutine of Lua and in those it will make.
+fn watch_lines(lua: &Lua) -> Result<()> {
+    let triggers = HookTriggers::new().every_nth_instruction(TICK_INSTRUCTIONS).every_line();
+    lua.set_global_hook(triggers, hook)
+}
+
+fn hook(lua: &Lua, debug: &Debug) -> Result<VmState> {
+    let look: Function = lua.named_registry_value(LOOK)?;
+    look.call::<()>(debug.event() == DebugEvent::Count)?;
+    Ok(VmState::Continue)
+}
+
 impl Guest<'_> {
     /// Whether a script is running, and not a library being loaded.
     pub fn is_running(&self) -> bool {
@@ -220,7 +271,14 @@ impl Guest<'_> {
 
     /// Whether the script that runs is debugged.
     pub fn is_debugged(&self) -> bool {
-        false
+        self.tools.get().is_some()
+    }
+
+    /// The error that ends the script, if it is to end.
+    pub fn doom_error(&self, lua: &Lua) -> Option<Error> {
+        let text = self.doom.get()?;
+        Stack::with(lua, |stack| self.doomed(stack));
+        Some(fail_table(text.as_bytes(), false))
     }
 
     /// Stops until the host answers. An error if the script is to end.
@@ -239,6 +297,16 @@ impl Guest<'_> {
                 Err(self.doomed(stack))
             }
             answer => Ok(answer),
+        }
+    }
+
+    /// As [`Guest::ask`], where mlua runs us.
+    pub fn ask_by(&self, lua: &Lua, event: Event) -> Result<Answer> {
+        let answer = Stack::with(lua, |stack| self.ask(stack, event));
+        match answer {
+            Some(Ok(answer)) => Ok(answer),
+            Some(Err(Raise::Table(text, is_counted))) => Err(fail_table(&text, is_counted)),
+            _ => Err(Error::StackError),
         }
     }
 
@@ -262,6 +330,11 @@ impl Guest<'_> {
     fn forget_doom(&self, lua: &Lua) {
         if self.doom.take().is_some() {
             Stack::with(lua, |stack| raise::watch_from_now::<Tick>(stack, WATCH));
+            if self.is_debugged()
+                && let Err(error) = watch_lines(lua)
+            {
+                log::warn!("Lines of scripts are not looked at any more: {error}");
+            }
         }
     }
 
@@ -304,7 +377,8 @@ impl Guest<'_> {
         }
     }
 
-    fn compiled(&self, lua: &Lua, name: &str) -> std::result::Result<Function, Vec<u8>> {
+    /// Compiles `Exchange::source`; the words of the compiler if that fails.
+    pub fn compiled(&self, lua: &Lua, name: &str) -> std::result::Result<Function, Vec<u8>> {
         let source = self.exchange.source.take();
         let chunk =
             lua.load(source.as_slice()).set_name(name).set_mode(mlua::chunk::ChunkMode::Text);

@@ -3,9 +3,9 @@ use mlua::{Function, Lua, MultiValue, Result, Scope, Table, Value};
 
 use crate::base::number;
 use crate::proto::reply::{Mark, Resp};
-use crate::script::exchange::{Answer, DebugEvent, Event, Words};
+use crate::script::exchange::{Answer, Event, Words};
 use crate::script::fail::{self, error_table, fail_argument, fail_table, with_code};
-use crate::script::guest::{Guest, Lent};
+use crate::script::guest::{Guest, Kind, Lent};
 use crate::script::raise::{self, Body, Raise, Shared, push_error};
 use crate::script::reply_to_lua::{error_of, push_reply};
 use crate::script::stack::{Stack, View};
@@ -28,26 +28,32 @@ pub fn redis_table<'scope, 'env>(
     scope: &'scope Scope<'scope, 'env>,
     guest: &'env Guest<'env>,
     lent: &Shared<Lent>,
+    kind: Kind,
 ) -> Result<Table> {
     let table = lua.create_table()?;
     let set = |name: &str, function: Function| table.raw_set(name, function);
     set("call", raise::function::<Call<true>>(lua, lent)?)?;
     set("pcall", raise::function::<Call<false>>(lua, lent)?)?;
     set("acl_check_cmd", raise::function::<MayRun>(lua, lent)?)?;
-    set("breakpoint", raise::function::<Breakpoint>(lua, lent)?)?;
-    set("setresp", scope.create_function(|lua, args: Args| guest.set_resp(lua, &args))?)?;
-    set("set_repl", scope.create_function(|lua, args: Args| guest.set_repl(lua, &args))?)?;
-    set("debug", lua.create_function(|_, _: Args| Ok(()))?)?;
-    set("replicate_commands", lua.create_function(|_, _: Args| Ok(true))?)?;
-    set("error_reply", lua.create_function(error_reply)?)?;
-    set("status_reply", lua.create_function(status_reply)?)?;
-    set("sha1hex", lua.create_function(sha1hex)?)?;
+    let set_resp = |lua: &Lua, args: Args| guest.note_failure(guest.set_resp(lua, &args));
+    set("setresp", scope.create_function(set_resp)?)?;
+    let set_repl = |lua: &Lua, args: Args| guest.note_failure(guest.set_repl(lua, &args));
+    set("set_repl", scope.create_function(set_repl)?)?;
+    if kind != Kind::Functions {
+        set("breakpoint", scope.create_function(|_, _: Args| Ok(guest.breakpoint()))?)?;
+        set("debug", scope.create_function(|lua, args: Args| guest.debug(lua, args))?)?;
+        set("replicate_commands", lua.create_function(|_, _: Args| Ok(true))?)?;
+    }
+    set("error_reply", scope.create_function(|lua, args: Args| guest.error_reply(lua, args))?)?;
+    set("status_reply", scope.create_function(|lua, args: Args| guest.status_reply(lua, args))?)?;
+    set("sha1hex", scope.create_function(|lua, args| guest.note_failure(sha1hex(lua, args)))?)?;
     table.raw_set("REPL_NONE", 0)?;
     table.raw_set("REPL_AOF", PROPAGATE_AOF)?;
     table.raw_set("REPL_SLAVE", PROPAGATE_REPLICAS)?;
     table.raw_set("REPL_REPLICA", PROPAGATE_REPLICAS)?;
     table.raw_set("REPL_ALL", PROPAGATE_AOF | PROPAGATE_REPLICAS)?;
     add_log_and_version(lua, &table)?;
+    set("log", scope.create_function(|lua, args| guest.note_failure(log(lua, args)))?)?;
     Ok(table)
 }
 
@@ -89,10 +95,11 @@ impl<const RAISES: bool> Body for Call<RAISES> {
         let handed_over = guest.hand_over(stack);
         stack.set_top(0);
         if let Err(text) = handed_over {
-            return Self::error(stack, text, false);
+            return Self::error(stack, guest, text, false);
         }
+        guest.note_command();
         if let Answer::Refused(text) = guest.ask(stack, Event::Call)? {
-            return Self::error(stack, &text, true);
+            return Self::error(stack, guest, &text, true);
         }
         let mut reply = guest.exchange.reply.take();
         let whole;
@@ -102,7 +109,12 @@ impl<const RAISES: bool> Body for Call<RAISES> {
             whole = reply.to_bytes();
             &whole
         };
-        let result = match error_of(encoded).filter(|_| RAISES) {
+        let failed = error_of(encoded);
+        if guest.is_debugged() {
+            failed.inspect(|line| guest.note_error(line, true));
+            guest.note_reply(encoded);
+        }
+        let result = match failed.filter(|_| RAISES) {
             Some(line) => Err(Raise::Table(with_code(&[b"-", line].concat()), true)),
             None => push_reply(stack, encoded, guest.exchange.script_resp.get()).map(|()| 1),
         };
@@ -116,9 +128,11 @@ impl<const RAISES: bool> Call<RAISES> {
     #[cold]
     fn error(
         stack: &mut Stack<'_>,
+        guest: &Guest<'_>,
         text: &[u8],
         is_counted: bool,
     ) -> std::result::Result<usize, Raise> {
+        guest.note_error(text, false);
         if RAISES {
             return Err(Raise::Table(text.to_vec(), is_counted));
         }
@@ -134,37 +148,24 @@ impl Body for MayRun {
     type Lent = Lent;
 
     fn call<'d>(stack: &mut Stack<'_>, guest: &'d Guest<'d>) -> std::result::Result<usize, Raise> {
+        let fail = |text: &[u8]| {
+            guest.note_error(text, false);
+            Err(Raise::table(text))
+        };
         if !guest.is_running() {
-            let text = b"ERR redis.acl_check_cmd can only be called inside a script invocation";
-            return Err(Raise::table(text));
+            return fail(b"ERR redis.acl_check_cmd can only be called inside a script invocation");
         }
         let handed_over = guest.hand_over(stack);
         stack.set_top(0);
-        handed_over.map_err(Raise::table)?;
+        if let Err(text) = handed_over {
+            return fail(text);
+        }
         let may_run = match guest.ask(stack, Event::MayRun)? {
             Answer::Truth(truth) => truth,
-            Answer::Refused(text) => return Err(Raise::table(&text)),
+            Answer::Refused(text) => return fail(&text),
             _ => false,
         };
         stack.push_boolean(may_run);
-        Ok(1)
-    }
-}
-
-/// `redis.breakpoint`
-struct Breakpoint;
-
-impl Body for Breakpoint {
-    type Lent = Lent;
-
-    fn call<'d>(stack: &mut Stack<'_>, guest: &'d Guest<'d>) -> std::result::Result<usize, Raise> {
-        let mut stops = false;
-        if guest.is_debugged() {
-            let answer = guest.ask(stack, Event::Debug(DebugEvent::Breakpoint))?;
-            stops = matches!(answer, Answer::Truth(true));
-        }
-        stack.set_top(0);
-        stack.push_boolean(stops);
         Ok(1)
     }
 }
@@ -180,6 +181,31 @@ impl Guest<'_> {
         let are_words = (1..=stack.top()).all(|index| push_word(&mut words, stack.view(index)));
         self.exchange.args.replace(words);
         if are_words { Ok(()) } else { Err(NOT_WORDS) }
+    }
+
+    fn error_reply(&self, lua: &Lua, args: Args) -> Result<Table> {
+        let Some(Value::String(text)) = args.front().filter(|_| args.len() == 1) else {
+            return self.refuse_reply(lua);
+        };
+        let text = text.as_bytes();
+        self.note_error(text.strip_prefix(b"-").unwrap_or(&text), true);
+        let dash: &[u8] = if text.starts_with(b"-") { b"" } else { b"-" };
+        error_table(lua, &with_code(&[dash, &text].concat()), false)
+    }
+
+    fn status_reply(&self, lua: &Lua, args: Args) -> Result<Table> {
+        let Some(Value::String(text)) = args.front().filter(|_| args.len() == 1) else {
+            return self.refuse_reply(lua);
+        };
+        let table = lua.create_table_with_capacity(0, 1)?;
+        table.raw_set("ok", text)?;
+        Ok(table)
+    }
+
+    fn refuse_reply(&self, lua: &Lua) -> Result<Table> {
+        const WRONG: &[u8] = b"ERR wrong number or type of arguments";
+        self.note_error(WRONG, false);
+        error_table(lua, WRONG, false)
     }
 
     fn set_resp(&self, lua: &Lua, args: &Args) -> Result<()> {
@@ -300,24 +326,6 @@ fn integer_of(lua: &Lua, args: &Args, index: usize, function: &str) -> Result<i3
         return Err(fail_argument(lua, index + 1, function, &why));
     };
     Ok(number as i64 as i32)
-}
-
-fn error_reply(lua: &Lua, args: Args) -> Result<Table> {
-    let Some(Value::String(text)) = args.front().filter(|_| args.len() == 1) else {
-        return error_table(lua, b"ERR wrong number or type of arguments", false);
-    };
-    let text = text.as_bytes();
-    let dash: &[u8] = if text.starts_with(b"-") { b"" } else { b"-" };
-    error_table(lua, &with_code(&[dash, &text].concat()), false)
-}
-
-fn status_reply(lua: &Lua, args: Args) -> Result<Table> {
-    let Some(Value::String(text)) = args.front().filter(|_| args.len() == 1) else {
-        return error_table(lua, b"ERR wrong number or type of arguments", false);
-    };
-    let table = lua.create_table_with_capacity(0, 1)?;
-    table.raw_set("ok", text)?;
-    Ok(table)
 }
 
 fn sha1hex(lua: &Lua, args: Args) -> Result<String> {

@@ -4,7 +4,8 @@
 -- reads from it and refuses writes. What would look past a metatable (next, pairs, rawget, rawset, getmetatable,
 -- setmetatable) knows shadows: those are functions of Rust (`basics.rs`). Compiled once per interpreter; `native` holds Lua's globals, `host` functions of Rust.
 local native, host = ...
-local type, tostring, next, pcall, xpcall = native.type, native.tostring, native.next, native.pcall, native.xpcall
+local error, type, tostring, next = native.error, native.type, native.tostring, native.next
+local pcall, xpcall = native.pcall, native.xpcall
 local setmetatable, loadstring = native.setmetatable, native.loadstring
 local concat, byte = native.table.concat, native.string.byte
 local plain, doomed, changed, missing = host.plain, host.doomed, host.changed, host.missing
@@ -62,17 +63,25 @@ local function guarded(handler)
 end
 
 -- Compiled code can do anything to the process: only text is taken.
-local function load(source, name)
+local function gather(source)
     local pieces = {}
     while true do
-        local ok, piece = pcall(source)
-        if not ok then return nil, plain(piece) end
-        if piece == nil or piece == '' then break end
+        local piece = source()
         if type(piece) == 'number' then piece = tostring(piece) end
-        if type(piece) ~= 'string' then return nil, 'reader function must return a string' end
+        if piece == nil or piece == '' then return concat(pieces) end
+        if type(piece) ~= 'string' then error('reader function must return a string', 5) end
         pieces[#pieces + 1] = piece
     end
-    local text = concat(pieces)
+end
+
+-- What goes wrong in the reader is a result, and by then it is a table as all errors are.
+local function load(source, name)
+    local ok, text = pcall(gather, source)
+    if not ok then
+        text = plain(text)
+        if type(text) == 'string' then text = {err = 'ERR ' .. text} end
+        return nil, text
+    end
     if byte(text) == 27 then return nil, 'bad header in precompiled chunk' end
     return loadstring(text, name or '=(load)')
 end

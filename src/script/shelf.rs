@@ -6,22 +6,32 @@
 //! taken off the shelf to be used and put back afterwards, so nothing is borrowed meanwhile.
 //! An engine dropped on another thread leaves its interpreter to the end of the thread that made it.
 use std::cell::RefCell;
-use std::thread::{self, ThreadId};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use slab::Slab;
 
 use crate::script::guest::Kind;
 use crate::script::interpreter::Interpreter;
 
+/// Threads that have shelved something, ever.
+static THREADS: AtomicU64 = AtomicU64::new(0);
+
 thread_local! {
+    /// The number of this thread: cheaper to ask for than its `ThreadId`.
+    static THREAD: u64 = THREADS.fetch_add(1, Ordering::Relaxed);
     static SHELF: RefCell<Slab<Option<Interpreter>>> = const { RefCell::new(Slab::new()) };
+}
+
+fn this_thread() -> u64 {
+    // At the very end of a thread it has none any more, and no shelf.
+    THREAD.try_with(|number| *number).unwrap_or(u64::MAX)
 }
 
 /// The place of one interpreter.
 #[derive(Debug)]
 pub struct Shelved {
     kind: Kind,
-    home: Option<(ThreadId, usize)>,
+    home: Option<(u64, usize)>,
     generation: u64,
 }
 
@@ -38,19 +48,19 @@ impl Shelved {
 
     /// Whether the interpreter of this generation belongs to this thread, so that it is the one taken next.
     pub fn is_here(&self) -> bool {
-        self.home.is_some_and(|(thread, _)| thread == thread::current().id())
+        self.home.is_some_and(|(thread, _)| thread == this_thread())
     }
 
     /// Takes the interpreter; `None` if it is taken already or there is no memory for one.
     pub fn take(&mut self) -> Option<Interpreter> {
         if let Some((thread, key)) = self.home
-            && thread == thread::current().id()
+            && thread == this_thread()
         {
             return SHELF.with_borrow_mut(|shelf| shelf.get_mut(key).and_then(Option::take));
         }
         let interpreter = Interpreter::new(self.kind)?;
         let key = SHELF.with_borrow_mut(|shelf| shelf.insert(None));
-        self.home = Some((thread::current().id(), key));
+        self.home = Some((this_thread(), key));
         self.generation += 1;
         Some(interpreter)
     }
@@ -68,7 +78,7 @@ impl Shelved {
     /// Drops the interpreter, and with it all it compiled: the next one taken is new.
     pub fn clear(&mut self) {
         let Some((thread, key)) = self.home.take() else { return };
-        if thread != thread::current().id() {
+        if thread != this_thread() {
             return;
         }
         // Dropped outside of the borrow. At the end of a thread the shelf may be gone already, with all on it.

@@ -3,7 +3,8 @@
 //! ```text
 //! prefetch_bucket ──▶ prefetch_entry ──▶ (prefetch_entry_behind) ──▶ string_ahead
 //!   hash → bucket       tag → entry         the chain's next bucket      key, value
-//!                          └──▶ prefetch_member ──▶ prefetch_element       the same in a big hash, set or sorted set
+//!                          └──▶ prefetch_cell ──▶ prefetch_object          a big collection
+//!                                                   └──▶ prefetch_member ──▶ prefetch_element   of it, one by name
 //! ```
 //!
 //! Most strings are plain (`entry::plain_string`) and the first with their tag in their bucket. Those take a path of
@@ -18,6 +19,11 @@ use super::heap::Handle;
 use super::view::StringRef;
 use crate::base::hash::Key;
 use crate::types::members::Members;
+use crate::types::table::prefetch;
+
+/// Where a big collection probably is, until the database's next write.
+#[derive(Clone, Copy, Debug)]
+pub struct Number(u32);
 
 /// Where a key probably is: what `prefetch_entry` found out, for `string_ahead`. It may be wrong, but is of use only
 /// until the database's next write; that reads delete what has expired does it no harm, since a free slot is no entry.
@@ -60,35 +66,49 @@ impl Db {
         Lead { handle: found, is_behind: false }
     }
 
-    /// As `prefetch_bucket` one level down: for the bucket of a member of the big collection that the key of this hash
-    /// probably holds, whose entry has been prefetched. Gives the member's hash, for `prefetch_element`; 0 for none.
+    /// Asks the processor for the cell of the big collection that the key of this hash probably holds, whose entry has
+    /// been prefetched. Gives the collection's number; `None` if there is none.
     #[inline]
-    pub fn prefetch_member(&self, hash: u64, name: &[u8]) -> u64 {
-        self.members_ahead(hash).map_or(0, |members| members.prefetch_bucket(name))
-    }
-
-    /// Asks the processor for the member of this hash, whose bucket has been prefetched.
-    #[inline]
-    pub fn prefetch_element(&self, hash: u64, member_hash: u64) {
-        if let Some(members) = self.members_ahead(hash) {
-            members.prefetch_element(member_hash);
-        }
-    }
-
-    fn members_ahead(&self, hash: u64) -> Option<&Members> {
+    pub fn prefetch_cell(&self, hash: u64) -> Option<Number> {
         let handle = self.table.first_candidate(hash);
         if handle == 0 {
             return None;
         }
         let bytes = self.heap.slot(Handle::from_raw(handle));
         match Kind::of_number(entry::header(bytes) & entry::KIND_MASK) {
-            Kind::Hash | Kind::Set | Kind::Zset => {}
-            Kind::String | Kind::List | Kind::Stream | Kind::Document => return None,
+            Kind::List | Kind::Hash | Kind::Set | Kind::Zset | Kind::Stream => {}
+            Kind::String | Kind::Document => return None,
         }
-        match entry::value(bytes) {
-            Stored::Block(number) => self.blocks.object(number)?.members(),
-            Stored::Bytes(_) | Stored::Int(_) => None,
+        let Stored::Block(number) = entry::value(bytes) else { return None };
+        self.blocks.prefetch(number);
+        Some(Number(number))
+    }
+
+    /// Asks the processor for a big collection whose cell has been prefetched.
+    #[inline]
+    pub fn prefetch_object(&self, number: Number) {
+        if let Some(object) = self.blocks.object(number.0) {
+            prefetch(std::ptr::from_ref(object).cast());
         }
+    }
+
+    /// As `prefetch_bucket` one level down: for the bucket of a member of a big collection that has been prefetched.
+    /// Gives the member's hash, for `prefetch_element`; 0 for none.
+    #[inline]
+    pub fn prefetch_member(&self, number: Number, name: &[u8]) -> u64 {
+        self.members_ahead(number).map_or(0, |members| members.prefetch_bucket(name))
+    }
+
+    /// Asks the processor for the member of this hash, whose bucket has been prefetched.
+    #[inline]
+    pub fn prefetch_element(&self, number: Number, member_hash: u64) {
+        if let Some(members) = self.members_ahead(number) {
+            members.prefetch_element(member_hash);
+        }
+    }
+
+    fn members_ahead(&self, number: Number) -> Option<&Members> {
+        self.blocks.object(number.0)?.members()
     }
 
     #[inline(always)]

@@ -10,6 +10,7 @@ use crate::base::block::Block;
 use crate::base::memory::allocation_bytes;
 use crate::base::pieces::{Garbage as _, Progress};
 use crate::types::object::Object;
+use crate::types::table::prefetch;
 
 /// What takes up to so many bytes is freed at once, in some 10 us: its memory serves for the next one.
 const FREED_AT_ONCE_BLOCK_BYTES: usize = 1 << 20;
@@ -166,6 +167,15 @@ impl Blocks {
         }
     }
 
+    /// Asks the processor for the cell of a number.
+    #[inline]
+    pub(crate) fn prefetch(&self, number: u32) {
+        let chunk = self.chunks.get(number as usize / CHUNK);
+        if let Some(cell) = chunk.and_then(|chunk| chunk.get(number as usize % CHUNK)) {
+            prefetch(std::ptr::from_ref(cell).cast());
+        }
+    }
+
     /// Changes an object in place, keeping the account of its memory; nothing where the number is that of a block.
     pub(crate) fn edit_object<R>(
         &mut self,
@@ -178,6 +188,12 @@ impl Blocks {
         let after = object_bytes(object);
         self.bytes = self.bytes + after - before;
         Some(result)
+    }
+
+    /// How many numbers were ever given out, in use or not.
+    pub(crate) fn numbers(&self) -> u32 {
+        let full = self.chunks.len().saturating_sub(1) * CHUNK;
+        (full + self.chunks.last().map_or(0, Vec::len)) as u32
     }
 
     /// Takes an object out and leaves an empty block in its place.

@@ -13,6 +13,7 @@
 use super::OutOfMemory;
 use super::WrongType;
 use super::blocks::{Blocks, Graveyard};
+use super::compact::TidyRound;
 use super::entry::{self, INLINE_KEY_MAX, Stored, StoredKey, TTL};
 use super::fifo::Fifo;
 use super::heap::{Handle, Heap, same_class};
@@ -137,6 +138,7 @@ pub struct Db {
     pub(super) sample_walk: SampleWalk,
     pub(super) fifo: Fifo,
     pub(super) scratch: Vec<u8>,
+    pub(super) tidy_round: TidyRound,
 }
 
 impl Db {
@@ -185,6 +187,7 @@ impl Db {
             sample_walk: SampleWalk::default(),
             fifo: Fifo::default(),
             scratch: Vec::new(),
+            tidy_round: TidyRound::default(),
         }
     }
 
@@ -293,6 +296,14 @@ impl Db {
     /// The entry of a key, leaving no trace (apart from deleting it if its time has come).
     pub fn peek(&mut self, key: Key<'_>) -> Option<EntryRef<'_>> {
         let slot = self.locate(key)?;
+        Some(self.entry(slot.handle))
+    }
+
+    /// The entry of a key, whether or not its time has come, leaving no trace at all (DEBUG OBJECT).
+    pub fn peek_stale(&self, key: Key<'_>) -> Option<EntryRef<'_>> {
+        let (heap, blocks) = (&self.heap, &self.blocks);
+        let slot =
+            self.table.find(key.hash, |handle| key_equals(heap, blocks, handle, key.bytes))?;
         Some(self.entry(slot.handle))
     }
 

@@ -32,7 +32,7 @@ mod wheel;
 
 pub use crate::base::memory::OutOfMemory;
 pub use aggregate::ValueRef;
-pub use ahead::Lead;
+pub use ahead::{Lead, Number};
 pub use big_string::BigEdit;
 pub use db::{Db, DbMemory, DbStats, News};
 pub use db_string::{NewString, Replaced, Ttl};

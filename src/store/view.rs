@@ -160,6 +160,15 @@ impl<'a> EntryRef<'a> {
         }
     }
 
+    /// The bytes of the nested value as a block: its own, where it is large, else a copy.
+    #[must_use]
+    pub fn document_block(&self) -> Option<Block> {
+        match self.stored() {
+            StringRef::Block(block) if self.kind() == Kind::Document => Some(block.clone()),
+            _ => self.document().map(|bytes| Block::new(bytes.to_vec())),
+        }
+    }
+
     /// The value as a collection of type `T`, if it is one.
     #[inline]
     #[must_use]

@@ -26,6 +26,8 @@ const CHUNKS_MAX: usize = (1 << 32) / UNITS_PER_CHUNK - 1;
 const ROOM_BYTES_MIN: usize = 64;
 /// Gaps in all below which nothing is moved.
 const GAP_BYTES_MIN: usize = 1024;
+/// Gaps in all below which nothing is moved while nobody writes.
+const IDLE_GAP_BYTES_MIN: usize = CHUNK_BYTES / 2;
 /// Gaps are at most one part in so many, roughly, where the owner does not say.
 const GAP_PARTS: usize = 5;
 /// Chunks looked at when a sparse one is sought.
@@ -201,6 +203,22 @@ impl Arena {
     pub fn is_sparse(&self) -> bool {
         let gaps = self.used_bytes - self.live_bytes;
         self.victim.is_some() || gaps > GAP_BYTES_MIN && gaps > self.used_bytes / self.gap_parts
+    }
+
+    /// Bytes filled, and those of them in use: what every change of elements changes.
+    #[inline]
+    #[must_use]
+    pub fn filling(&self) -> (usize, usize) {
+        (self.used_bytes, self.live_bytes)
+    }
+
+    /// As [`Arena::is_sparse`], for who has time: by the least gaps any owner asks for, and beyond half a chunk of them
+    /// in all, so that memory comes back.
+    #[inline]
+    #[must_use]
+    pub fn is_worth_tidying(&self) -> bool {
+        let gaps = self.used_bytes - self.live_bytes;
+        gaps > IDLE_GAP_BYTES_MIN && gaps > self.used_bytes / GAP_PARTS
     }
 
     /// Whether less than a quarter of what was filled is in use.

@@ -18,12 +18,17 @@
 //! claimed length or count is believed before the bytes for it are there. Cost: O(bytes), one allocation.
 use std::fmt;
 
+use crate::base::pieces::Progress;
+
 /// Aggregates within aggregates: a value of more levels is refused.
 pub const DEPTH_MAX: usize = 128;
 /// Values within one value, itself included.
 pub const ELEMENTS_MAX: u64 = 1 << 20;
 /// Longest number that is no 64-bit integer, in bytes of text.
 pub const NUMBER_BYTES_MAX: usize = 1024;
+
+/// Bytes of one token that are as much work as a token more.
+const BYTES_PER_UNIT: usize = 1024;
 
 const NULL: u8 = b'_';
 const SIMPLE: u8 = b'+';
@@ -320,19 +325,44 @@ impl<'b> Iterator for Tokens<'b> {
 
 /// Whether bytes are one whole value within the limits. O(bytes), memory for the levels only.
 pub fn check(bytes: &[u8]) -> Result<(), Refused> {
-    let mut shape = Shape::default();
-    for token in tokens(bytes) {
-        let token = token?;
-        shape.pass(token)?;
-        match token {
-            Token::Number(text) if !is_number(text.as_bytes()) => return Err(Refused::Corrupt),
-            Token::Simple(text) if text.iter().any(|byte| matches!(byte, b'\r' | b'\n')) => {
-                return Err(Refused::Corrupt);
+    let mut check = Check::default();
+    while !check.step(bytes, usize::MAX)?.is_done() {}
+    Ok(())
+}
+
+/// [`check`] in pieces.
+#[derive(Clone, Debug, Default)]
+pub struct Check {
+    shape: Shape,
+    /// Bytes checked.
+    done: usize,
+}
+
+impl Check {
+    /// Goes on over `bytes`, which are the same at every step, by about so many tokens or kilobytes.
+    pub fn step(&mut self, bytes: &[u8], units: usize) -> Result<Progress, Refused> {
+        let mut tokens = tokens(bytes.get(self.done..).unwrap_or(&[]));
+        let mut left = units;
+        while left > 0 {
+            let before = tokens.left();
+            let Some(token) = tokens.next() else {
+                let is_complete = self.shape.is_complete();
+                return if is_complete { Ok(Progress::Done) } else { Err(Refused::Corrupt) };
+            };
+            let token = token?;
+            self.shape.pass(token)?;
+            match token {
+                Token::Number(text) if !is_number(text.as_bytes()) => return Err(Refused::Corrupt),
+                Token::Simple(text) if text.iter().any(|byte| matches!(byte, b'\r' | b'\n')) => {
+                    return Err(Refused::Corrupt);
+                }
+                _ => {}
             }
-            _ => {}
+            left = left.saturating_sub(1 + (before - tokens.left()) / BYTES_PER_UNIT);
         }
+        self.done = bytes.len() - tokens.left();
+        Ok(Progress::More)
     }
-    if shape.is_complete() { Ok(()) } else { Err(Refused::Corrupt) }
 }
 
 /// A nested value as a tree.

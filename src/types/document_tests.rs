@@ -28,6 +28,32 @@ pub fn any_nested() -> impl Strategy<Value = Nested> {
 
 proptest! {
     #[test]
+    fn pieces_find_what_the_whole_does(
+        value in any_nested(),
+        damage in prop::option::of((any::<prop::sample::Index>(), any::<u8>())),
+        units in 1usize..9,
+    ) {
+        let mut bytes = value.encode().unwrap();
+        if let Some((index, byte)) = damage {
+            let at = index.index(bytes.len());
+            bytes[at] = byte;
+        }
+        let (mut work, mut steps) = (Check::default(), 0);
+        let found = loop {
+            steps += 1;
+            match work.step(&bytes, units) {
+                Ok(Progress::More) => {}
+                Ok(Progress::Done) => break Ok(()),
+                Err(refused) => break Err(refused),
+            }
+        };
+        prop_assert_eq!(found, check(&bytes));
+        if found.is_ok() {
+            prop_assert!(steps >= tokens(&bytes).count() / units);
+        }
+    }
+
+    #[test]
     fn what_is_encoded_is_decoded(value in any_nested()) {
         let bytes = value.encode().unwrap();
         prop_assert_eq!(Nested::decode(&bytes), Ok(value));

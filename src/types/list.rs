@@ -3,8 +3,8 @@
 //! A short list is one node and lies inline in the keyspace as the bytes of a listpack; a longer one is a `Nodes`.
 //! How much goes into a node is `list-max-listpack-size` by Redis's rules ([`Fill`]), so that a DUMP has the nodes
 //! a Redis would make.
-//! DIFFERS: `list-compress-depth` is accepted and has no effect: it saves memory in Redis by compressing inner nodes,
-//! and costs a node's decompression for every look at one. No reply and no file depends on it.
+//! With `list-compress-depth` the nodes farther than that from both ends are kept compressed (`squeezed`).
+//! DIFFERS: LSET and LINSERT make no node longer than 128 KiB, where Redis has no limit: a change of a node moves its bytes.
 //!
 //! Cost: O(1) at both ends; an index is found in O(log n) and half a node. What touches many elements is told how
 //! many at most, and says how far it came.
@@ -12,6 +12,7 @@ mod element;
 mod nodes;
 mod pack;
 mod sequence;
+mod squeezed;
 mod view;
 
 use crate::base::block::Block;
@@ -23,7 +24,7 @@ use crate::types::object::{Aggregate, Kind, Object};
 pub use element::{Element, End, OwnedElement, Side, Wanted, Way};
 use nodes::{Node, Nodes};
 use pack::Pack;
-pub use view::{ListRef, NodeRef, frame_of_block};
+pub use view::{ListRef, NodeRef, SqueezedRef, frame_of_block};
 
 /// Elements from this size on are kept as blocks, so that replies send them by reference and moves are free.
 pub const BLOCK_BYTES_MIN: usize = 16 * 1024;
@@ -39,32 +40,38 @@ const ITEM_OVERHEAD: usize = 8;
 const ITEMS_MAX: i64 = (1 << 15) - 1;
 /// Header and end mark of a listpack.
 const LISTPACK_FRAME_BYTES: usize = 7;
-/// A listpack from outside longer than this is cut into nodes.
-const FOREIGN_BYTES_MAX: usize = 2 * SIZES[4];
+/// No node of several elements is longer than this: a listpack from outside that is gets cut.
+const NODE_BYTES_MAX: usize = 2 * SIZES[4];
+/// Redis takes this off the length of two listpacks to estimate that of both as one.
+const MERGE_GAIN: usize = 11;
+/// Redis keeps the depth in 16 bits.
+const DEPTH_MAX: usize = (1 << 16) - 1;
 
-/// How much goes into a node.
+/// How much goes into a node, and which nodes are compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fill {
     bytes_max: usize,
     items_max: usize,
-    block_bytes: usize,
+    plain_bytes: usize,
+    depth: usize,
 }
 
 impl Fill {
     /// By the limits in force.
     pub fn of(limits: &Limits) -> Fill {
-        Fill::new(limits.list_max_listpack_size, limits.list_packed_threshold)
+        let depth = limits.list_compress_depth.min(DEPTH_MAX);
+        Fill { depth, ..Fill::new(limits.list_max_listpack_size, limits.list_packed_threshold) }
     }
 
-    /// By `list-max-listpack-size`. `packed_threshold` is from how many bytes on an element is a node by itself; never
-    /// more than [`BLOCK_BYTES_MIN`].
+    /// By `list-max-listpack-size`, without compression. `packed_threshold` is from how many bytes on an element is a
+    /// node by itself, which takes in no other.
     pub fn new(list_max_listpack_size: i64, packed_threshold: usize) -> Fill {
-        let block_bytes = packed_threshold.clamp(1, BLOCK_BYTES_MIN);
+        let plain_bytes = packed_threshold.max(1);
         let (bytes_max, items_max) = match list_max_listpack_size {
             items @ 0.. => (SAFETY_BYTES, items.min(ITEMS_MAX) as usize),
             size => (SIZES[((-size).min(5) - 1) as usize], usize::MAX),
         };
-        Fill { bytes_max, items_max, block_bytes }
+        Fill { bytes_max, items_max, plain_bytes, depth: 0 }
     }
 
     /// Bytes at which a node is full.
@@ -73,12 +80,26 @@ impl Fill {
         self.bytes_max
     }
 
-    /// Whether an element is a node by itself.
+    /// Whether an element of so many bytes is a node by itself for ever.
     #[inline]
-    fn is_big(&self, element: Element<'_>) -> bool {
+    fn is_plain_length(&self, bytes: usize) -> bool {
+        bytes >= self.plain_bytes
+    }
+
+    #[inline]
+    fn is_plain(&self, element: Element<'_>) -> bool {
         match element {
-            Element::Int(_) if self.block_bytes > 20 => false,
-            element => element.len() >= self.block_bytes,
+            Element::Int(_) if self.plain_bytes > 20 => false,
+            element => self.is_plain_length(element.len()),
+        }
+    }
+
+    /// Whether an element that is alone in its node is kept as a block.
+    #[inline]
+    fn is_block(&self, element: Element<'_>) -> bool {
+        match element {
+            Element::Int(_) if self.plain_bytes > 20 => false,
+            element => element.len() >= self.plain_bytes.min(BLOCK_BYTES_MIN),
         }
     }
 
@@ -86,20 +107,12 @@ impl Fill {
     #[inline]
     fn allows(&self, total: usize, items: usize, element: Element<'_>) -> bool {
         let grown = total + element.len() + ITEM_OVERHEAD;
-        grown <= self.bytes_max && items < self.items_max && !self.is_big(element)
+        grown <= self.bytes_max && items < self.items_max && !self.is_plain(element)
     }
 
-    /// Whether two nodes may be one.
-    fn allows_merge(&self, one: &Pack, next: &Pack) -> bool {
-        // Header and end mark are there once only. Redis takes off four bytes more; nodes that are a little too long
-        // for it would cost us a page.
-        let total = one.total() + next.total() - LISTPACK_FRAME_BYTES;
-        total <= self.bytes_max && one.len() + next.len() <= self.items_max
-    }
-
-    /// Whether an element may be put in the place of another one.
-    fn allows_replaced(&self, pack: &Pack, item_bytes: usize) -> bool {
-        pack.total() + item_bytes <= self.bytes_max
+    /// Whether two nodes may be one: total bytes and items of each.
+    fn allows_merge(&self, one: (usize, usize), next: (usize, usize)) -> bool {
+        one.0 + next.0 - MERGE_GAIN <= self.bytes_max && one.1 + next.1 <= self.items_max
     }
 }
 
@@ -154,11 +167,11 @@ impl List {
         }
     }
 
-    /// As nodes.
-    fn nodes(&mut self) -> &mut Nodes {
+    /// As nodes, of which those farther than `depth` from the ends will be compressed.
+    fn nodes(&mut self, depth: usize) -> &mut Nodes {
         if let List::Packed(pack) = self {
             let node = Node::Pack(Pack::of(pack.view()));
-            *self = List::Nodes(Nodes::new(node));
+            *self = List::Nodes(Nodes::new(node, depth));
         }
         match self {
             List::Nodes(nodes) => nodes,
@@ -185,7 +198,7 @@ impl List {
     #[inline]
     fn is_short(pack: &Listpack, element: Element<'_>, fill: &Fill) -> bool {
         let grown = pack.bytes_len() + element.len() + ITEM_OVERHEAD;
-        grown <= PACKED_BYTES_MAX && !fill.is_big(element)
+        grown <= PACKED_BYTES_MAX && !fill.is_plain(element)
     }
 
     /// Whether an element may be added to a short list that stays one.
@@ -207,9 +220,9 @@ impl List {
             }
             List::Packed(pack) if pack.is_empty() => {
                 let node = Node::with(element, fill);
-                *self = List::Nodes(Nodes::new(node));
+                *self = List::Nodes(Nodes::new(node, fill.depth));
             }
-            _ => self.nodes().push(end, element, fill),
+            _ => self.nodes(fill.depth).push(end, element, fill),
         }
     }
 
@@ -243,7 +256,7 @@ impl List {
     /// the limit. O(nodes_max) and half a node.
     pub fn cut(&mut self, end: End, count: usize, nodes_max: usize, spent: &mut Spent) -> usize {
         let mut left = count.min(self.len());
-        let wanted = left;
+        let (wanted, mut dropped) = (left, 0);
         for _ in 0..nodes_max {
             if left == 0 {
                 break;
@@ -265,12 +278,16 @@ impl List {
                         left = 0;
                     } else {
                         left -= len;
-                        if nodes.drop_node(at, spent) {
+                        dropped += 1;
+                        if nodes.drop_end(end, spent) {
                             *self = List::default();
                         }
                     }
                 }
             }
+        }
+        if let List::Nodes(nodes) = self {
+            nodes.open_ends(dropped);
         }
         self.settle();
         wanted - left
@@ -291,7 +308,7 @@ impl List {
                 }
             }
             _ => {
-                let nodes = self.nodes();
+                let nodes = self.nodes(fill.depth);
                 if let Some(place) = nodes.seek(index) {
                     nodes.insert_beside(place, is_after, element, fill);
                 }
@@ -318,7 +335,7 @@ impl List {
             pack.replace(at, element.as_bytes(&mut itoa::Buffer::new()));
             return true;
         }
-        let nodes = self.nodes();
+        let nodes = self.nodes(fill.depth);
         if let Some(place) = nodes.seek(index) {
             nodes.replace(place, element, fill, spent);
         }
@@ -347,15 +364,21 @@ impl List {
             }
             List::Nodes(nodes) => {
                 let Some((at, inner)) = nodes.seek(index) else { return (0, 0) };
-                let (looked, positions, len) = match nodes.node(at) {
-                    Some(Node::Pack(pack)) => {
-                        let (looked, positions) =
-                            positions_of(pack.view(), inner, way, wanted, limits);
-                        (looked, positions, pack.len())
-                    }
-                    Some(Node::Block(block)) if wanted.is(Element::Block(block)) => (1, vec![0], 1),
-                    _ => return (1, 0),
+                let in_pack = |pack: &Pack| positions_of(pack.view(), inner, way, wanted, limits);
+                let in_block = |block| match wanted.is(Element::Block(block)) {
+                    true => (1, vec![0]),
+                    false => (1, Vec::new()),
                 };
+                let Some(node) = nodes.node(at) else { return (0, 0) };
+                let len = node.len();
+                let (looked, positions) = match &*node.opened() {
+                    Node::Pack(pack) => in_pack(pack),
+                    Node::Block(block) => in_block(block),
+                    Node::Squeezed(_) => return (0, 0),
+                };
+                if positions.is_empty() {
+                    return (looked, 0);
+                }
                 if positions.len() < len {
                     nodes.remove_positions(at, &positions);
                 } else if nodes.drop_node(at, spent) {
@@ -378,11 +401,13 @@ impl List {
         for at in from..from + nodes_max {
             match source {
                 ListRef::Packed(view) => {
-                    self.append_node(Node::Pack(Pack::of(view)));
+                    self.append_node(Node::Pack(Pack::of(view)), 0);
                     self.pack_if_within(PACKED_BYTES_MAX);
                     return None;
                 }
-                ListRef::Nodes(nodes) => self.append_node(Nodes::copy_of(nodes.node(at)?)),
+                ListRef::Nodes(nodes) => {
+                    self.append_node(Nodes::copy_of(nodes.node(at)?), nodes.depth());
+                }
             }
         }
         Some(from + nodes_max)
@@ -391,24 +416,25 @@ impl List {
     /// Appends the elements of a listpack from outside, which was checked: as one node, or as several where it is
     /// longer than any of ours. O(its elements).
     pub fn append_packed(&mut self, view: ListpackRef<'_>, fill: &Fill) {
-        let is_node = view.as_bytes().len() <= FOREIGN_BYTES_MAX
-            && !view.iter().any(|item| fill.is_big(item.into()));
-        if is_node {
-            self.append_node(Node::Pack(Pack::of(view)));
-        } else {
-            view.iter().for_each(|item| self.push(End::Back, item.into(), fill));
+        let first = view.first().map(|at| Element::from(view.get(at)));
+        match first {
+            Some(only) if view.len() == 1 => self.append_node(Node::with(only, fill), fill.depth),
+            _ if view.as_bytes().len() <= NODE_BYTES_MAX => {
+                self.append_node(Node::Pack(Pack::of(view)), fill.depth);
+            }
+            _ => view.iter().for_each(|item| self.push(End::Back, item.into(), fill)),
         }
         self.pack_if_within(PACKED_BYTES_MAX);
     }
 
-    fn append_node(&mut self, node: Node) {
+    fn append_node(&mut self, node: Node, depth: usize) {
         if node.len() == 0 {
             return;
         }
         if self.is_empty() {
-            *self = List::Nodes(Nodes::new(node));
+            *self = List::Nodes(Nodes::new(node, depth));
         } else {
-            let nodes = self.nodes();
+            let nodes = self.nodes(depth);
             nodes.put(nodes.count(), node);
         }
     }

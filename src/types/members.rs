@@ -282,19 +282,42 @@ impl Members {
 
     /// Closes gaps, a few elements at a time; to be called once at the end of every write. Tells which elements have
     /// another id now. A write of many elements calls it as often.
-    pub fn tidy(&mut self, mut moved: impl FnMut(MemberId, MemberId)) {
-        if !self.arena.is_sparse() {
-            return;
+    pub fn tidy(&mut self, moved: impl FnMut(MemberId, MemberId)) {
+        if self.arena.is_sparse() {
+            self.close_gaps(TIDY_STEPS, moved);
         }
-        for _ in 0..TIDY_STEPS {
-            let Some(place) = self.arena.victim() else { return };
+    }
+
+    /// Whether there are so many gaps that [`Members::tidy_idle`] should be called.
+    #[inline]
+    #[must_use]
+    pub fn is_gappy(&self) -> bool {
+        self.arena.is_worth_tidying()
+    }
+
+    /// Bytes filled and bytes in use: others than before wherever elements came or went.
+    #[must_use]
+    pub fn filling(&self) -> (usize, usize) {
+        self.arena.filling()
+    }
+
+    /// As [`Members::tidy`], for a collection nobody writes: looks after up to `steps` slots; false when there are few
+    /// gaps left.
+    pub fn tidy_idle(&mut self, steps: usize, moved: impl FnMut(MemberId, MemberId)) -> bool {
+        self.is_gappy() && self.close_gaps(steps, moved)
+    }
+
+    /// Looks after some slots; false if there is no memory for that.
+    fn close_gaps(&mut self, steps: usize, mut moved: impl FnMut(MemberId, MemberId)) -> bool {
+        for _ in 0..steps {
+            let Some(place) = self.arena.victim() else { return true };
             let bytes = self.arena.from(place);
             let end = self.parts(bytes).end;
             let hash = self.hasher.hash(name_in(&self.arena, self.shape, place.raw()));
             if let Some(slot) = self.table.find(hash, |handle| handle == place.raw()) {
                 let copy = bytes.get(..end).unwrap_or(&[]).to_vec();
                 // Without memory the gaps stay.
-                let Ok(fresh) = self.arena.add(&[&copy]) else { return };
+                let Ok(fresh) = self.arena.add(&[&copy]) else { return false };
                 self.table.replace(slot, fresh.raw());
                 self.arena.pass(end);
                 self.arena.remove(place, end);
@@ -303,6 +326,7 @@ impl Members {
                 self.arena.pass(end);
             }
         }
+        true
     }
 
     /// As [`Members::tidy`], after an element was taken out, for who pays much for each that moves: while a

@@ -6,8 +6,8 @@
 //! | packed: a listpack | at most [`PACKED_ENTRIES_MAX`] members of at most [`PACKED_BYTES_MAX`] bytes | `hashtable` |
 //! | table: [`Members`] | otherwise | `hashtable` |
 //!
-//! Redis 7.0 has no packed sets; they save memory here and are told by nothing else, so they go by the name of the form
-//! they stand for. As in Redis a set that has left the intset does not come back to it; one that has shrunk to
+//! Redis 7.0 has no packed sets; they save memory here and are told by nothing else: they go by the name of the form
+//! they stand for, and [`SetRef::scan`] shows them piece by piece. As in Redis a set that has left the intset does not come back to it; one that has shrunk to
 //! [`PACKED_AGAIN_ENTRIES`] is packed again.
 //!
 //! Cost: O(1) in a table, O(log n) to find in an intset, O(n) in a listpack (up to 128). Nothing else depends on the
@@ -17,6 +17,7 @@ use super::limits::Limits;
 use super::listpack::{Item, Listpack, ListpackRef};
 use super::members::{MemberId, Members, Shape};
 use super::object::{Aggregate, Kind, Object};
+use crate::base::hash::KeyHasher;
 use crate::base::memory::OutOfMemory;
 use crate::base::number::canonical_i64;
 use crate::base::pieces::{Garbage, Progress};
@@ -152,13 +153,28 @@ impl<'a> SetRef<'a> {
     }
 
     /// One step of an iteration that survives any change, with Redis's guarantee: what is in the set from the first
-    /// step to the last is visited at least once. Starts and ends at cursor 0. A small set is visited in one step.
-    pub fn scan(self, cursor: u64, mut visit: impl FnMut(Item<'a>)) -> u64 {
-        let SetRef::Table(members) = self else {
-            let _ = self.walk(&mut SetCursor::default(), usize::MAX, visit);
-            return 0;
-        };
-        members.scan(cursor, |id| visit(Item::Bytes(members.name(id))))
+    /// step to the last is visited at least once. Starts and ends at cursor 0. An intset is visited in one step, of a
+    /// packed set `count` members and those that share a bucket with the last, of a table a bucket or two.
+    ///
+    /// `hasher` is the one of the tables, so that a cursor stays good where a set changes its form. Cost: O(1), in
+    /// the small forms O(n log n).
+    pub fn scan(
+        self,
+        cursor: u64,
+        count: u64,
+        hasher: &KeyHasher,
+        mut visit: impl FnMut(Item<'a>),
+    ) -> u64 {
+        match self {
+            SetRef::Intset(_) => {
+                let _ = self.walk(&mut SetCursor::default(), usize::MAX, visit);
+                0
+            }
+            SetRef::Packed(list) => scan_packed(list, cursor, count, hasher, visit),
+            SetRef::Table(members) => {
+                members.scan(cursor, |id| visit(Item::Bytes(members.name(id))))
+            }
+        }
     }
 
     /// The table of a big set, whose members have ids.
@@ -484,6 +500,36 @@ fn progress(is_done: bool) -> Progress {
 #[inline]
 fn below(random: &mut Random, count: usize) -> usize {
     random.below(count as u64) as usize
+}
+
+/// [`SetRef::scan`] of a packed set, as if its members were in a table of as many buckets as Redis would give it:
+/// visited are whole buckets, in the order of their numbers' bits reversed, as tables are.
+fn scan_packed<'a>(
+    list: ListpackRef<'a>,
+    cursor: u64,
+    count: u64,
+    hasher: &KeyHasher,
+    mut visit: impl FnMut(Item<'a>),
+) -> u64 {
+    let Some(first) = list.first() else { return 0 };
+    let mask = list.len().next_power_of_two() as u64 - 1;
+    let from = (cursor & mask).reverse_bits();
+    let turn_of = |item: Item<'_>| {
+        (hasher.hash(item.as_bytes(&mut itoa::Buffer::new())) & mask).reverse_bits()
+    };
+    let mut members: Vec<(u64, Item<'a>)> =
+        list.items_from(first).map(|item| (turn_of(item), item)).collect();
+    members.retain(|&(turn, _)| turn >= from);
+    members.sort_by_key(|&(turn, _)| turn);
+    let (mut seen, mut last) = (0, None);
+    for (turn, item) in members {
+        if seen >= count && last != Some(turn) {
+            return turn.reverse_bits();
+        }
+        visit(item);
+        (seen, last) = (seen + 1, Some(turn));
+    }
+    0
 }
 
 /// A table of the members of a small set. O(n).

@@ -20,20 +20,27 @@ fn assert_same(set: &Set, model: &BTreeSet<Vec<u8>>) {
     assert_eq!(found.len(), model.len(), "each once");
     assert_eq!(&found.into_iter().collect::<BTreeSet<_>>(), model);
     assert!(model.iter().all(|member| set.view().contains(member)));
-    let (mut cursor, mut seen) = (0, BTreeSet::new());
-    loop {
-        cursor = set.view().scan(cursor, |item| {
-            seen.insert(item.to_vec());
-        });
-        if cursor == 0 {
-            break;
+    for count in [1, 10, 1000] {
+        let (mut cursor, mut seen) = (0, BTreeSet::new());
+        loop {
+            cursor = scan_on(set, cursor, count, &mut seen);
+            if cursor == 0 {
+                break;
+            }
         }
+        assert_eq!(&seen, model);
     }
-    assert_eq!(&seen, model);
     if let Some((is_ints, bytes)) = set.packed() {
         let again = Set::from_packed(is_ints, bytes.to_vec());
         assert_eq!(texts(again.view()), texts(set.view()));
     }
+}
+
+/// One call of SSCAN.
+fn scan_on(set: &Set, cursor: u64, count: u64, seen: &mut BTreeSet<Vec<u8>>) -> u64 {
+    set.view().scan(cursor, count, &KeyHasher::new(7), |item| {
+        seen.insert(item.to_vec());
+    })
 }
 
 fn form(set: &Set) -> &'static str {
@@ -106,6 +113,40 @@ fn a_table_that_shrinks_is_packed_again() {
             assert_eq!(form(&set), if is_packed { "packed" } else { "table" });
             assert_same(&set, &model);
         }
+    }
+}
+
+#[test]
+fn a_scan_shows_pieces_and_misses_nobody_while_the_form_changes() {
+    let limits = limits(512);
+    let stay = |index: usize| format!("stays{index}").into_bytes();
+    let mut set = Set::new();
+    (0..30).for_each(|index| assert_eq!(set.insert(&stay(index), &limits), Ok(true)));
+    // 30 members in 32 buckets: a piece of 10 is not much more than 10.
+    let mut seen = BTreeSet::new();
+    assert_ne!(scan_on(&set, 0, 10, &mut seen), 0);
+    assert!((10..20).contains(&seen.len()), "{}", seen.len());
+    // Packed, a table, packed again; the cursor is taken along.
+    for pieces in 1..8 {
+        let (mut cursor, mut seen, mut calls) = (0, BTreeSet::new(), 0);
+        let mut forms = BTreeSet::new();
+        loop {
+            forms.insert(form(&set));
+            cursor = scan_on(&set, cursor, 1, &mut seen);
+            calls += 1;
+            if cursor == 0 {
+                break;
+            }
+            let names = (0..200).map(|index| format!("comes{index}").into_bytes());
+            match calls / pieces % 2 {
+                0 => names.for_each(|name| assert!(set.insert(&name, &limits).is_ok())),
+                _ => names.for_each(|name| assert!(set.remove(&name) || !set.is_empty())),
+            }
+        }
+        assert!((0..30).all(|index| seen.contains(&stay(index))), "{pieces}");
+        assert_eq!(forms.len(), 2, "{forms:?}");
+        (0..200).for_each(|index| _ = set.remove(format!("comes{index}").as_bytes()));
+        assert_eq!(form(&set), "packed");
     }
 }
 

@@ -183,6 +183,31 @@ has() {
   [[ -n $($cli command info "$1" | head -1) ]]
 }
 
+# debugged MODE FILE COMMANDS: what redis-cli shows of a session.
+debugged() {
+  printf "$3" | timeout 10 "${cli_words[@]}" "$1" --eval "$2" key , value 2>&1
+}
+
+# The debugger of scripts, FILE being any script.
+debugger() {
+  local file=$1 seen
+  printf '%s\n' "local t = {1, {x = 'y'}}" "redis.call('set', KEYS[1], ARGV[1])" "return t" >"$file"
+  seen=$(debugged --ldb "$file" 'continue\nquit\n')
+  expect "a debugger of scripts" '\* Stopped at 1, stop reason = step over' "$seen"
+  expect "the end of its session" 'Lua debugging session ended -- dataset changes rolled back' "$seen"
+  expect "nothing changed by it" '^0$' "$($cli exists key)"
+  seen=$(debugged --ldb-sync-mode "$file" 's\np\ns\ntrace\nbreak 3\nwhole\nc\nquit\n')
+  expect "a value in it" "^.*<value> .*t = \{1; \{.*\"x\".*=\"y\"\}\}" "$seen"
+  expect "a command in it" '<redis> .*set key value' "$seen"
+  expect "a breakpoint in it" '#3   return t' "$seen"
+  expect "the end where it is held" 'Lua debugging session ended\)' "$seen"
+  expect "what it changed" '^value$' "$($cli get key)"
+  $cli del key >/dev/null
+  expect "its restart" '^2$' "$(debugged --ldb "$file" 's\nrestart\ns\nquit\n' | grep -c 'session started')"
+  echo 'return )' >"$file"
+  expect "a script it cannot start" "can't start" "$(debugged --ldb "$file" '')"
+}
+
 # What needs parts that a server may lack; one that is there is tried.
 further() {
   local file
@@ -191,9 +216,8 @@ further() {
     echo 'return {KEYS[1], ARGV[1]}' >"$file"
     expect "a script from a file" '^k$' "$($cli --eval "$file" k , v | head -1)"
   fi
-  if has eval && [[ $($cli script debug yes 2>&1) == OK ]]; then
-    expect "a debugger of scripts" '\* Stopped at 1, stop reason = step over' "$({ sleep 0.5; printf 'continue\n'; sleep 0.5; } |
-      timeout 10 "${cli_words[@]}" --ldb --eval "$file" k , v 2>&1)"
+  if has eval; then
+    debugger "$file"
   else
     waiting+=("--ldb (a debugger of scripts)")
   fi

@@ -45,6 +45,68 @@ fn shutdown_ends_it_cleanly() {
 }
 
 #[test]
+fn the_title_shows_where_it_listens() {
+    let socket = scratch_path("socket").display().to_string();
+    for (name, mut server) in Server::both(&["--unixsocket", &socket]) {
+        let shown = |server: &Server| {
+            let line = std::fs::read(format!("/proc/{}/cmdline", server.pid())).unwrap();
+            // The end of the old one may stay behind a shorter one.
+            let title = line.split(|&byte| byte == 0).next().unwrap();
+            String::from_utf8_lossy(title).trim_end().to_owned()
+        };
+        let program = if name == "rufous" { "rufous" } else { "redis-server" };
+        eventually("the title", || shown(&server).ends_with(&format!(" *:{}", server.port)));
+        assert!(shown(&server).split(' ').next().unwrap().ends_with(program), "{name}");
+        let mut client = server.connect();
+        let template = "T {title} {{{listen-addr} {port} {tls-port} {unixsocket}|{config-file}";
+        client.roundtrip(&["CONFIG", "SET", "proc-title-template", template], "+OK");
+        let title = shown(&server);
+        let rest = format!(" {{*:{0} {0} 0 {socket}|-", server.port);
+        assert!(title.starts_with("T ") && title.ends_with(&rest), "{name}: {title}");
+        client.roundtrip(&["CONFIG", "SET", "proc-title-template", "short"], "+OK");
+        assert_eq!(shown(&server), "short", "{name}");
+        let long = "x".repeat(200);
+        client.roundtrip(&["CONFIG", "SET", "proc-title-template", &long], "+OK");
+        assert_eq!(shown(&server), long, "{name}");
+        server.assert_healthy();
+    }
+    let server = Server::start(&["--set-proc-title", "no"]);
+    let line = std::fs::read(format!("/proc/{}/cmdline", server.pid())).unwrap();
+    assert!(String::from_utf8(line).unwrap().contains("--set-proc-title"));
+}
+
+#[test]
+fn what_a_signal_asks_for_can_be_prevented() {
+    for (_, server) in Server::both(&["--enable-debug-command", "yes"]) {
+        let mut client = server.connect();
+        client.roundtrip(&["SHUTDOWN", "ABORT"], "-ERR No shutdown in progress.");
+        client.roundtrip(&["DEBUG", "PAUSE-CRON", "1"], "+OK");
+        server.signal("TERM");
+        server.expect_log("Received SIGTERM scheduling shutdown");
+        client.roundtrip(&["SHUTDOWN", "ABORT"], "+OK");
+        server.expect_log("Shutdown manually aborted.");
+        client.roundtrip(&["SHUTDOWN", "ABORT"], "-ERR No shutdown in progress.");
+        client.roundtrip(&["DEBUG", "PAUSE-CRON", "0"], "+OK");
+        thread::sleep(Duration::from_millis(150));
+        client.roundtrip(&["PING"], "+PONG");
+    }
+}
+
+#[test]
+fn a_second_interrupt_ends_it_at_once() {
+    for (_, mut server) in Server::both(&["--enable-debug-command", "yes"]) {
+        let mut client = server.connect();
+        client.roundtrip(&["DEBUG", "PAUSE-CRON", "1"], "+OK");
+        server.signal("INT");
+        server.expect_log("Received SIGINT scheduling shutdown");
+        client.roundtrip(&["PING"], "+PONG");
+        server.signal("INT");
+        server.wait();
+        server.expect_log("You insist... exiting now.");
+    }
+}
+
+#[test]
 fn signals_are_heard_by_a_busy_server() {
     let mut server = Server::start(&[]);
     let mut client = server.connect();

@@ -76,6 +76,33 @@ fn requests_that_are_too_big() {
 }
 
 #[test]
+fn what_a_client_watches_counts() {
+    for (name, mut server) in Server::both(&[]) {
+        let mut observer = observer(&server, "200000");
+        let mut client = server.connect();
+        client.roundtrip(&["CLIENT", "SETNAME", "watcher"], "+OK");
+        let before = figure(&mut observer, "watcher", "tot-mem").expect("a client");
+        for key in 0..500 {
+            client.roundtrip(&["WATCH", &key.to_string()], "+OK");
+        }
+        let held = figure(&mut observer, "watcher", "tot-mem").expect("a client");
+        assert!(held >= before + 500 * 16, "{name}: {before}, then {held}");
+        client.roundtrip(&["UNWATCH"], "+OK");
+        let after = figure(&mut observer, "watcher", "tot-mem").expect("a client");
+        assert!(after < before + 500, "{name}: {before}, then {after}");
+        for key in 0..20_000 {
+            client.command(&["WATCH", &key.to_string()]);
+            if client.try_reply().is_err() {
+                break;
+            }
+        }
+        assert_eq!(figure(&mut observer, "watcher", "tot-mem"), None, "{name}");
+        assert_eq!(observer.info("evicted_clients"), "1", "{name}");
+        server.assert_healthy();
+    }
+}
+
+#[test]
 fn what_came_in_the_same_turn_counts() {
     let mut server = Server::start(&[]);
     let mut observer = observer(&server, "4mb");

@@ -30,6 +30,20 @@ fn fill(client: &mut Client, from: u64, to: u64, expiry_ms: impl Fn(u64) -> u64)
 }
 
 #[test]
+fn debug_object_shows_a_key_past_its_time() {
+    for (name, server) in Server::both(&["--enable-debug-command", "yes"]) {
+        let mut client = server.connect();
+        client.roundtrip(&["DEBUG", "SET-ACTIVE-EXPIRE", "0"], "+OK");
+        client.roundtrip(&["SET", "gone", "v", "PX", "1"], "+OK");
+        thread::sleep(Duration::from_millis(5));
+        let shown = client.ask(&["DEBUG", "OBJECT", "gone"]);
+        assert!(shown.starts_with("+Value at:"), "{name}: {shown}");
+        client.roundtrip(&["EXISTS", "gone"], ":0");
+        client.roundtrip(&["DEBUG", "OBJECT", "gone"], "-ERR no such key");
+    }
+}
+
+#[test]
 fn keys_go_within_milliseconds() {
     let server = Server::start(&[]);
     let mut client = server.connect();

@@ -7,6 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::client::{Client, Dice, encode, encode_bytes};
+use crate::figures::figure;
 use crate::server::{Server, command, eventually, free_port};
 
 const MIB: usize = 1 << 20;
@@ -70,6 +71,43 @@ fn hard_output_limit() {
             client.command(&["GET", "big"]);
             client.reply();
         }
+        server.assert_healthy();
+    }
+}
+
+#[test]
+fn first_replies_do_not_count_for_the_limit() {
+    let limit = "normal 25000 0 0 pubsub 100000 0 0";
+    for (name, mut server) in Server::both(&["--client-output-buffer-limit", limit]) {
+        let mut client = server.connect();
+        let item = "x".repeat(1000);
+        for _ in 0..60 {
+            client.command(&["RPUSH", "list", &item]);
+            client.reply();
+        }
+        // 30 KB, of which 16 KiB are free.
+        client.roundtrip(&["CLIENT", "SETNAME", "reader"], "+OK");
+        client.command(&["LRANGE", "list", "0", "29"]);
+        client.reply();
+        let mut greedy = server.connect();
+        greedy.command(&["LRANGE", "list", "0", "-1"]);
+        assert!(greedy.read_all().is_empty(), "{name}: nothing of a reply that is too long");
+        // One who hears but does not read.
+        let mut deaf = server.connect();
+        deaf.roundtrip(&["CLIENT", "SETNAME", "deaf"], "+OK");
+        deaf.command(&["SUBSCRIBE", "news"]);
+        let (mut highest, mut last) = (0, Some(0));
+        while let Some(counted) = last {
+            assert!(counted < 100_000, "{name}: {counted}");
+            highest = highest.max(counted);
+            client.command(&["PUBLISH", "news", &item]);
+            client.reply();
+            last = figure(&mut client, "deaf", "omem");
+            if last.is_some_and(|counted| counted > 0) {
+                assert_ne!(figure(&mut client, "deaf", "oll"), Some(0), "{name}");
+            }
+        }
+        assert!(highest >= 70_000, "{name}: {highest}");
         server.assert_healthy();
     }
 }

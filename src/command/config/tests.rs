@@ -4,7 +4,7 @@ use crate::base::clock::Clock;
 use crate::command::execute::Request;
 use crate::engine::config::{Config, Opt};
 use crate::engine::engine::Engine;
-use crate::engine::host::{Host, HostError};
+use crate::engine::host::{Host, HostError, Line, Side};
 use crate::engine::session::{Address, Session};
 use crate::proto::args::OwnedArgs;
 use crate::proto::reply::{Output, Resp};
@@ -18,6 +18,22 @@ impl Host for Deaf {
             true => Err(HostError { option: Opt::Port, reason: "Unable to listen".into() }),
             false => Ok(()),
         }
+    }
+
+    fn may_fork(&self) -> bool {
+        false
+    }
+
+    fn fork(&mut self, _client_fd: i32, _config: &Config) -> Result<Side, String> {
+        Err("nothing to fork".to_owned())
+    }
+
+    fn reap(&mut self) {}
+
+    fn end_children(&mut self) {}
+
+    fn open_line(&self, _client_fd: i32) -> Result<Box<dyn Line>, String> {
+        Err("no line".to_owned())
     }
 }
 

@@ -1,14 +1,17 @@
-//! Requests of very many keys, or with values so large that storing them takes long, as jobs ([`Job`]).
+//! Requests of very many keys, or with values so large that storing or printing them takes long, as jobs ([`Job`]).
 //!
 //! MGET, MSET, MDELETE, MPOP and SET walk over their frame token by token, so neither many arguments nor one
 //! huge nested value makes a long step: once to find the keys and everything that is wrong, and once all keys are
-//! held, to do the work. The frame is the job's only argument; the job keeps its place in it as an offset.
+//! held, to do the work. The frame is the job's only argument; the job keeps its place in it as an offset. GET, GETSET
+//! and POP, and the others with few keys, are jobs where they come upon a huge nested value ([`start_printing`]).
 //!
 //! Promise: answers and errors are those of the same request run at once. Cost: the frame is decoded twice.
+use super::printing::Printing;
 use super::wire::{Parts, Walk};
-use super::{Command, NO_PAIRS, Value, answer_value, error, find, wire};
+use super::{Command, Keys, NO_PAIRS, Value, error, find, wire};
+use crate::base::hash::Key;
 use crate::engine::config::Opt;
-use crate::engine::ctx::Ctx;
+use crate::engine::ctx::{CmdResult, Ctx};
 use crate::engine::engine::Engine;
 use crate::engine::error::CmdError;
 use crate::engine::jobs::{Budget, Job, KEYS_PER_PIECE, Step, Stepped, UNITS_AT_ONCE};
@@ -27,6 +30,9 @@ const BYTES_MIN: usize = 2 * UNITS_AT_ONCE;
 /// Tokens looked at for what the slow log shows.
 const SHOWN_TOKENS_MAX: usize = 1024;
 
+/// Tokens printed between two looks at the clock: about 15 us.
+const TOKENS_PER_PIECE: usize = 256;
+
 /// What is done with the keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Work {
@@ -34,6 +40,26 @@ enum Work {
     Set,
     Delete,
     Pop,
+    /// GETSET.
+    Swap,
+}
+
+impl Work {
+    /// Whether each key is followed by a value.
+    fn takes_values(self) -> bool {
+        matches!(self, Work::Set | Work::Swap)
+    }
+}
+
+/// Why a request is to be a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Why {
+    /// It is long, if it is.
+    Size,
+    /// Whatever can be one is.
+    Forced,
+    /// It has come upon a nested value that takes long to print.
+    Answer,
 }
 
 /// Which part of a [`Work::Pop`] is under way, and of all others whether the answer has begun.
@@ -56,6 +82,8 @@ pub(super) struct Long {
     /// Where the key of the pair under way is.
     key: Walk,
     is_value_next: bool,
+    /// A value on its way out: what comes next waits for that.
+    printing: Option<Printing>,
     /// A nested value, as far as it was read.
     writer: Option<Writer>,
     /// Keys found.
@@ -91,7 +119,27 @@ pub(super) fn start(
         return None;
     }
     let is_alone = matches!(session.address, Address::InProcess);
-    let (command, work, walk) = recognize(frame, is_forced).filter(|_| is_forced || !is_alone)?;
+    let why = if is_forced { Why::Forced } else { Why::Size };
+    let recognized = recognize(frame, why).filter(|_| is_forced || !is_alone)?;
+    Some(park(engine, session, recognized))
+}
+
+/// Makes a job of a request that has turned out to answer a huge nested value. The error is as for [`start`].
+#[cold]
+pub(super) fn start_printing(
+    engine: &mut Engine,
+    session: &mut Session,
+    frame: &[u8],
+) -> Result<(), CmdError> {
+    let recognized = recognize(frame, Why::Answer).ok_or(CmdError::Text(wire::BAD_REQUEST))?;
+    park(engine, session, recognized)
+}
+
+fn park(
+    engine: &mut Engine,
+    session: &mut Session,
+    (command, work, walk): (&'static Command, Work, Walk),
+) -> Result<(), CmdError> {
     let job = Long {
         command,
         work,
@@ -99,6 +147,7 @@ pub(super) fn start(
         walk,
         key: walk,
         is_value_next: false,
+        printing: None,
         writer: None,
         keys: 0,
         arguments: 0,
@@ -107,7 +156,7 @@ pub(super) fn start(
         removed: 0,
         bytes_max: engine.shared.config.int(Opt::ProtoMaxBulkLen).max(0) as usize,
     };
-    Some(engine.park_verb(session, command.verb, Box::new(job), job_hold(command)))
+    engine.park_verb(session, command.verb, Box::new(job), job_hold(command))
 }
 
 fn job_hold(command: &Command) -> Hold {
@@ -119,11 +168,11 @@ pub(super) fn hold_of(frame: &[u8]) -> Option<Hold> {
     if frame.len() <= BYTES_MIN {
         return None;
     }
-    recognize(frame, false).map(|(command, ..)| job_hold(command))
+    recognize(frame, Why::Size).map(|(command, ..)| job_hold(command))
 }
 
-/// What a request does and where its keys begin, if it can be a job and is long or `is_forced`. O(1).
-fn recognize(frame: &[u8], is_forced: bool) -> Option<(&'static Command, Work, Walk)> {
+/// What a request does and where its keys begin, if it can be a job and there is a reason for that. O(1) by its size.
+fn recognize(frame: &[u8], why: Why) -> Option<(&'static Command, Work, Walk)> {
     let mut parts = Parts::of(frame).ok()?;
     let command = find(parts.scalar()?.text().ok()?)?;
     let work = match command.name {
@@ -131,8 +180,15 @@ fn recognize(frame: &[u8], is_forced: bool) -> Option<(&'static Command, Work, W
         "MSET" | "SET" => Work::Set,
         "MDELETE" => Work::Delete,
         "MPOP" => Work::Pop,
+        "GET" if why == Why::Answer => Work::Get,
+        "POP" if why == Why::Answer => Work::Pop,
+        "GETSET" if why == Why::Answer => Work::Swap,
         _ => return None,
     };
+    if command.arguments.1 < 3 && command.name != "SET" && count_of(parts) != command.arguments.1 {
+        // What is wrong with it is told elsewhere.
+        return None;
+    }
     let (parts, keys) = match parts {
         Parts::Words(line) => {
             let line = line.trim_ascii_start();
@@ -155,8 +211,18 @@ fn recognize(frame: &[u8], is_forced: bool) -> Option<(&'static Command, Work, W
         Parts::Values { left, .. } => (parts, left as usize),
     };
     let is_long_by_size = work == Work::Set && frame.len() > BYTES_AT_ONCE;
-    let is_long = keys > 0 && (is_forced || is_long_by_size || keys > UNITS_AT_ONCE);
+    let is_long = keys > 0 && (why != Why::Size || is_long_by_size || keys > UNITS_AT_ONCE);
     is_long.then(|| (command, work, Walk::of(frame, parts)))
+}
+
+/// How many arguments there are.
+fn count_of(parts: Parts<'_>) -> usize {
+    match parts {
+        Parts::Values { left, .. } => left as usize,
+        Parts::Words(line) => {
+            line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()).count()
+        }
+    }
 }
 
 impl Long {
@@ -166,7 +232,7 @@ impl Long {
         let Some(part) = self.walk.next(frame)? else { return Ok(Item::End) };
         if part.is_start && !self.is_value_next {
             self.key = before;
-            self.is_value_next = self.work == Work::Set;
+            self.is_value_next = self.work.takes_values();
             return Ok(Item::Key(part.arg.text()));
         }
         if part.is_start {
@@ -210,17 +276,20 @@ impl Long {
                 let mut at = self.key;
                 if let Some(part) = at.next(frame)? {
                     let key = part.arg.key(ctx)?;
+                    if self.work == Work::Swap {
+                        self.answer(ctx, key)?;
+                    }
                     value?.store(ctx, key, Ttl::Clear)?;
                 }
             }
-            Item::Key(_) if self.work == Work::Set => {}
+            Item::Key(_) if self.work.takes_values() => {}
             Item::Key(text) => {
                 let key = ctx.db.key(text?);
                 if self.stage == Stage::Check {
                     return super::check_form(ctx, key);
                 }
                 if self.work != Work::Delete {
-                    answer_value(ctx, key)?;
+                    self.answer(ctx, key)?;
                 }
                 if self.work != Work::Get {
                     self.removed += i64::from(ctx.delete(key));
@@ -230,16 +299,44 @@ impl Long {
         Ok(())
     }
 
+    /// Answers the value of a key, or null: a long one is printed in the next steps.
+    fn answer(&mut self, ctx: &mut Ctx<'_>, key: Key<'_>) -> CmdResult {
+        let is_forced = ctx.engine.jobs.is_forced();
+        match ctx.db.read(key) {
+            Some(entry) => match Printing::of(&entry, is_forced) {
+                Some(printing) => self.printing = Some(printing),
+                None => wire::entry(&entry, ctx.reply.output())?,
+            },
+            None => wire::null(ctx.reply.output()),
+        }
+        Ok(())
+    }
+
+    /// Goes on with the value on its way out; how many units that was.
+    fn print(&mut self, ctx: &mut Ctx<'_>, budget: &Budget) -> Option<usize> {
+        let units = budget.piece(TOKENS_PER_PIECE);
+        if self.printing.as_mut()?.step(ctx.reply.output(), units).is_done() {
+            self.end_printing(ctx);
+        }
+        Some(units)
+    }
+
+    fn end_printing(&mut self, ctx: &mut Ctx<'_>) {
+        if let Some(printing) = self.printing.take() {
+            ctx.engine.graveyard.bury_garbage(Box::new(printing.into_block()));
+        }
+    }
+
     /// What stands before the values of an answer.
     fn begin(&mut self, ctx: &mut Ctx<'_>) {
-        if matches!(self.work, Work::Get | Work::Pop) {
+        if matches!(self.work, Work::Get | Work::Pop) && matches!(self.command.keys, Keys::Every) {
             wire::token(Token::Array(self.keys as u64), ctx.reply.output());
         }
     }
 
     fn end(&mut self, ctx: &mut Ctx<'_>) {
         match self.work {
-            Work::Get | Work::Pop => {}
+            Work::Get | Work::Pop | Work::Swap => {}
             Work::Set => wire::int(self.keys as i64, ctx.reply.output()),
             Work::Delete => wire::int(self.removed, ctx.reply.output()),
         }
@@ -296,6 +393,12 @@ impl Job for Long {
         let frame = args.at(0);
         let mut units = 0;
         loop {
+            if let Some(units) = self.print(ctx, budget) {
+                if budget.spend(units as u64) {
+                    return Ok(Step::More);
+                }
+                continue;
+            }
             if self.stage == Stage::Begin {
                 self.begin(ctx);
                 self.stage = Stage::Act;
@@ -320,6 +423,10 @@ impl Job for Long {
         }
         self.end(ctx);
         Ok(Step::Done)
+    }
+
+    fn give_up(&mut self, ctx: &mut Ctx<'_>) {
+        self.end_printing(ctx);
     }
 
     fn shown(&self, args: Args<'_>, arguments_max: usize) -> Option<OwnedArgs> {

@@ -289,7 +289,7 @@ pub(super) struct Arg<'b> {
 }
 
 /// What a frame is told that the splitter let pass and that is no request all the same.
-const BAD_REQUEST: &str = "bad request";
+pub(super) const BAD_REQUEST: &str = "bad request";
 const MISSING_COMMAND: &str = "Missing command";
 
 /// The words or values of a request one after the other, the command's name first, without a list of them.

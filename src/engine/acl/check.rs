@@ -4,11 +4,13 @@
 //! bit for the command; to find the keys, and one glob match per key and pattern where not all are allowed.
 use super::denials::{Context, Entry, Reason};
 use super::user::{Asked, Channels, Denial, User};
+use crate::engine::budget::Budget;
 use crate::engine::client_line;
 use crate::engine::config::Opt;
 use crate::engine::engine::Shared;
 use crate::engine::error::CmdError;
-use crate::engine::keys::{has_keys, keys_of};
+use crate::engine::job_keys::KeyRange;
+use crate::engine::keys::{has_keys, keys_of, uses_of};
 use crate::engine::session::{Nesting, Session, restraint};
 use crate::engine::spec::{KeyUse, flag};
 use crate::engine::table::Found;
@@ -25,7 +27,20 @@ pub fn check(
     found: Found,
     args: Args<'_>,
 ) -> Result<(), CmdError> {
-    let Err(denial) = may_run(shared, session, found, args) else { return Ok(()) };
+    match may_run(shared, session, found, args) {
+        Ok(()) => Ok(()),
+        Err(denial) => Err(deny(shared, session, found, args, denial)),
+    }
+}
+
+/// Tells the log, and in what words the client is told.
+fn deny(
+    shared: &mut Shared,
+    session: &mut Session,
+    found: Found,
+    args: Args<'_>,
+    denial: Denial,
+) -> CmdError {
     let full_name = shared.table.full_name(found.id);
     let (reason, object) = match denial {
         Denial::Command => (Reason::Command, full_name.as_bytes()),
@@ -35,7 +50,116 @@ pub fn check(
     session.last_command = Some(found.id);
     let user = session.user_name().to_vec();
     note_denial(shared, session, reason, object.to_vec(), user);
-    Err(words_of(denial, session.nesting, full_name))
+    words_of(denial, session.nesting, full_name)
+}
+
+/// A request with very many keys, on its way through the rules.
+#[derive(Clone, Debug, Default)]
+pub struct Checking {
+    /// The rules as they were when it began.
+    changes: u64,
+    /// Sets of permissions that do not allow it, and keys that the next one allows.
+    selector: usize,
+    keys: usize,
+    told: Option<Denial>,
+    is_allowed: bool,
+}
+
+/// Keys looked at between two looks at the clock: 10 us with a few patterns.
+const KEYS_PER_PIECE: usize = 64;
+
+/// As [`check`], for a request with very many keys, in slices: false: not done, so call again in a later turn. What has
+/// been found out stands in the session until the request runs, and is worth nothing once rules have changed.
+///
+/// # Errors
+/// As [`check`].
+#[cold]
+pub fn check_slice(
+    shared: &mut Shared,
+    session: &mut Session,
+    found: Found,
+    args: Args<'_>,
+    budget: &mut Budget,
+) -> Result<bool, CmdError> {
+    let changes = shared.acl.changes();
+    let uses = if channels_of(found).is_some() { None } else { uses_of(found.command, args) };
+    let Some(uses) = uses else { return check(shared, session, found, args).map(|()| true) };
+    let mut checking = session.checking.take().filter(|checking| checking.changes == changes);
+    let work = &mut **checking
+        .get_or_insert_with(|| Box::new(Checking { changes, ..Checking::default() }));
+    let user = shared.acl.user_of(session.user.as_ref());
+    let outcome = match user {
+        Some(user) => work.step(user, found, args, &uses, budget),
+        None => Some(Err(Denial::Command)),
+    };
+    match outcome {
+        Some(Err(denial)) => Err(deny(shared, session, found, args, denial)),
+        Some(Ok(())) => {
+            session.checking = checking;
+            Ok(true)
+        }
+        None => {
+            session.checking = checking;
+            Ok(false)
+        }
+    }
+}
+
+impl Checking {
+    /// Goes on; `None`: the slice is over.
+    fn step(
+        &mut self,
+        user: &User,
+        found: Found,
+        args: Args<'_>,
+        uses: &[(KeyRange, u32)],
+        budget: &mut Budget,
+    ) -> Option<Result<(), Denial>> {
+        while !self.is_allowed {
+            let Some(selector) = user.all_selectors().nth(self.selector) else {
+                return Some(Err(self.told.unwrap_or(Denial::Command)));
+            };
+            let (from, count) = (self.keys, budget.piece(KEYS_PER_PIECE));
+            let asked = Asked {
+                command: found.id.index(),
+                flags: found.command.flags,
+                args,
+                keys: &some_keys(uses, from, count),
+                channels: None,
+            };
+            let is_last = asked.keys.len() < count;
+            match selector.check(&asked) {
+                Err(denial) => {
+                    self.told = self.told.max(Some(denial));
+                    (self.selector, self.keys) = (self.selector + 1, 0);
+                }
+                Ok(()) => {
+                    self.is_allowed = is_last || selector.has_all_keys;
+                    self.keys += count;
+                }
+            }
+            if budget.spend(count as u64) && !self.is_allowed {
+                return None;
+            }
+        }
+        Some(Ok(()))
+    }
+}
+
+/// Up to `count` keys from one on.
+fn some_keys(uses: &[(KeyRange, u32)], from: usize, count: usize) -> Vec<KeyUse> {
+    let mut skipped = from;
+    let mut keys = Vec::with_capacity(count);
+    for (range, access) in uses {
+        let first = skipped.min(range.count);
+        skipped -= first;
+        let end = range.count.min(first + count - keys.len());
+        keys.extend(
+            (first..end)
+                .map(|nth| KeyUse { index: range.first + nth * range.step, access: *access }),
+        );
+    }
+    keys
 }
 
 /// As [`check`], without a log: for who only wants to know.

@@ -25,7 +25,9 @@ mod tests;
 pub mod user;
 pub mod users;
 
-pub use check::{check, check_channels, dry_run, may_read_all_keys, may_run};
+pub use check::{
+    Checking, check, check_channels, check_slice, dry_run, may_read_all_keys, may_run,
+};
 pub use denials::{AclLog, Context, Reason};
 pub use user::User;
 pub use users::{Acl, Identity};

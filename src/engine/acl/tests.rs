@@ -7,8 +7,14 @@ use super::file::{UserLines, configured_users, parse_file};
 use super::rule::{RuleError, Rulebook, merge_selectors};
 use super::user::{Asked, Channels, Denial, PasswordHash, User};
 use super::users::Acl;
+use crate::base::clock::Clock;
 use crate::base::hash::KeyHasher;
 use crate::command::CATALOGUE;
+use crate::engine::acl::{check, check_slice};
+use crate::engine::budget::Budget;
+use crate::engine::config::Config;
+use crate::engine::engine::{Engine, Shared};
+use crate::engine::session::{Address, Session};
 use crate::engine::spec::{KeyUse, access, category};
 use crate::engine::table::CommandTable;
 use crate::proto::args::OwnedArgs;
@@ -432,4 +438,43 @@ proptest! {
         let read = parse_file(&line, "f", book(&commands));
         prop_assert_eq!(read, Ok(vec![(b"u".to_vec(), user)]), "{}", line.escape_ascii());
     }
+}
+
+#[test]
+fn very_many_keys_are_asked_about_in_slices() {
+    let mut engine = Engine::new(Config::new("/".into()), Clock::real(), Some(1));
+    let shared = &mut engine.shared;
+    let mut session = Session::new(Address::Unix("test".into()), 0);
+    let rules: [&[u8]; 5] = [b"on", b"nopass", b"~a*", b"+@all", b"(~k* +mget)"];
+    shared.change_user(&mut session, b"eve", &rules).unwrap();
+    shared.authenticate(&mut session, b"auth", b"eve", b"any").unwrap();
+    let hasher = KeyHasher::new(1);
+    let found = shared.table.find(b"mget").unwrap();
+    let slices_of = |shared: &mut Shared, session: &mut Session, words: &str, stop: usize| {
+        let owned = OwnedArgs::from_parts(words.split(' ').map(str::as_bytes));
+        let list = owned.lend(&hasher);
+        let mut slices = 0;
+        loop {
+            let mut budget = Budget::units(1);
+            slices += 1;
+            match check_slice(shared, session, found, list.args(), &mut budget) {
+                Ok(false) if slices < stop => {}
+                Ok(is_done) => return (slices, Ok(is_done)),
+                Err(error) => {
+                    let whole = check(shared, session, found, list.args()).unwrap_err();
+                    assert_eq!(error.message(), whole.message());
+                    return (slices, Err(()));
+                }
+            }
+        }
+    };
+    // One for the first set of permissions, which does not allow the first key; one for each key; one for the end.
+    assert_eq!(slices_of(shared, &mut session, "mget k1 k2 k3", 99), (5, Ok(true)));
+    session.checking = None;
+    assert_eq!(slices_of(shared, &mut session, "mget k1 k2 x", 99).1, Err(()));
+    assert_eq!(slices_of(shared, &mut session, "mget a1 k2", 99).1, Err(()));
+    // What was found out is worth nothing once the rules are others.
+    assert_eq!(slices_of(shared, &mut session, "mget k1 k2 k3", 3), (3, Ok(false)));
+    shared.change_user(&mut session, b"eve", &[b"clearselectors"]).unwrap();
+    assert_eq!(slices_of(shared, &mut session, "mget k1 k2 k3", 99).1, Err(()));
 }

@@ -198,7 +198,7 @@ impl User {
 
 impl Selector {
     /// Whether it allows all of a request.
-    fn check(&self, asked: &Asked<'_>) -> Result<(), Denial> {
+    pub(super) fn check(&self, asked: &Asked<'_>) -> Result<(), Denial> {
         let args = asked.args;
         let first_arg = (args.len() > 1).then(|| args.at(1));
         if !self.allows_command(asked.command, asked.flags, first_arg) {

@@ -49,6 +49,8 @@ pub struct Acl {
     default_place: usize,
     /// What was denied.
     pub log: AclLog,
+    /// How often the rules of a user have changed.
+    changes: u64,
 }
 
 impl Acl {
@@ -61,6 +63,7 @@ impl Acl {
             places: BTreeMap::new(),
             default_place: 0,
             log: AclLog::default(),
+            changes: 0,
         };
         acl.put(DEFAULT, user);
         acl
@@ -135,8 +138,14 @@ impl Acl {
         Ok(user)
     }
 
+    /// How often the rules of a user have changed.
+    pub fn changes(&self) -> u64 {
+        self.changes
+    }
+
     /// Makes `user` the one called `name`. Who is that already stays it.
     pub fn put(&mut self, name: &[u8], user: User) {
+        self.changes += 1;
         let is_unrestricted = user.is_unrestricted(&self.commands);
         let place = self.places.get(name).copied();
         if let Some(account) = place.and_then(|place| self.accounts.get_mut(place)) {
@@ -160,6 +169,7 @@ impl Acl {
             return false;
         }
         let Some(place) = self.places.remove(name) else { return false };
+        self.changes += 1;
         self.accounts.try_remove(place).is_some()
     }
 

@@ -262,6 +262,14 @@ impl HashTable {
         }
     }
 
+    /// Closes some gaps while nobody writes; false when there are few left.
+    pub(in crate::types) fn tidy_idle(&mut self, steps: usize) -> bool {
+        let Some(extras) = &mut self.extras else {
+            return self.members.tidy_idle(steps, |_, _| {});
+        };
+        self.members.tidy_idle(steps, |old, new| extras.rename(old.raw(), new.raw()))
+    }
+
     /// Ends a write: the members grow, shrink or move by a step.
     fn tidy(&mut self) {
         let Some(extras) = &mut self.extras else { return self.members.tidy(|_, _| {}) };

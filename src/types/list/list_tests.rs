@@ -22,16 +22,26 @@ fn check(list: &List, model: &[Vec<u8>]) {
     assert_eq!(backward, model);
     let mut nodes = 0;
     for at in 0..view.node_count() {
-        if let Some(NodeRef::Packed(bytes)) = view.node(at) {
-            nodes += ListpackRef::check(bytes, true).expect("a listpack");
-        } else {
-            nodes += 1;
-        }
+        nodes += match view.node(at) {
+            Some(NodeRef::Packed(bytes)) => ListpackRef::check(bytes, true).expect("a listpack"),
+            Some(NodeRef::Squeezed(node)) => {
+                let bytes = opened(node);
+                ListpackRef::check(&bytes, true).expect("a listpack")
+            }
+            _ => 1,
+        };
     }
     assert_eq!(nodes, model.len());
     if let List::Nodes(nodes) = list {
         nodes.check();
     }
+}
+
+fn opened(node: SqueezedRef<'_>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    assert!(crate::base::lzf::decompress(node.packed, &mut bytes, node.total));
+    assert!(node.packed.len() + 8 < bytes.len());
+    bytes
 }
 
 fn text() -> impl Strategy<Value = Vec<u8>> {
@@ -45,8 +55,9 @@ fn text() -> impl Strategy<Value = Vec<u8>> {
 
 fn fill() -> impl Strategy<Value = Fill> {
     let sizes = prop_oneof![Just(-2i64), Just(-5), Just(0), Just(1), Just(2), Just(7)];
-    (sizes, prop_oneof![3 => Just(usize::MAX), 1 => Just(1usize), 1 => Just(2)])
-        .prop_map(|(size, threshold)| Fill::new(size, threshold))
+    let thresholds = prop_oneof![3 => Just(usize::MAX), 1 => Just(1usize), 1 => Just(2)];
+    (sizes, thresholds, prop_oneof![3 => Just(0usize), 3 => Just(1), 1 => Just(3)])
+        .prop_map(|(size, threshold, depth)| Fill { depth, ..Fill::new(size, threshold) })
 }
 
 #[derive(Clone, Debug)]
@@ -116,7 +127,7 @@ fn play(list: &mut List, model: &mut Vec<Vec<u8>>, op: Op, fill: &Fill) {
             assert!(list.set(at, Element::Text(&text), fill, spent));
             assert!(!list.set(model.len(), Element::Text(&text), fill, spent));
             model[at] = text;
-            let kept = list.view().get(at).map(OwnedElement::from).expect("there");
+            let kept = list.view().show(at, |element| OwnedElement::from(element)).expect("there");
             assert!(Wanted::new(&model[at]).is(kept.lend()));
         }
         Op::Remove(at, way, text, looks, removals) if !model.is_empty() => {
@@ -161,6 +172,9 @@ fn reload(list: &mut List, fill: &Fill) {
     for at in 0..view.node_count() {
         match view.node(at).expect("a node") {
             NodeRef::Packed(bytes) => copy.append_packed(ListpackRef::new(bytes), fill),
+            NodeRef::Squeezed(node) => {
+                copy.append_packed(ListpackRef::new(&opened(node)), fill);
+            }
             NodeRef::Block(block) => {
                 let Some((mut framed, behind)) = frame_of_block(block) else {
                     copy.push(End::Back, Element::Block(block), fill);
@@ -203,10 +217,11 @@ fn a_long_list_is_found_by_index_and_freed_in_pieces() {
     let view = list.view();
     assert_eq!((view.node_count(), view.encoding()), (50_000, "quicklist"));
     for index in (0..100_000).step_by(377) {
-        assert!(matches!(view.get(index), Some(Element::Int(number)) if number == index as i64));
+        let found = view.show(index, |element| OwnedElement::from(element));
+        assert!(matches!(found, Some(OwnedElement::Int(number)) if number == index as i64));
     }
     assert_eq!((view.place_of(-1), view.place_of(-100_001)), (Some(99_999), None));
-    assert!(view.get(100_000).is_none() && view.place_of(i64::MIN).is_none());
+    assert!(view.show(100_000, |_| ()).is_none() && view.place_of(i64::MIN).is_none());
     let mut slices = 0;
     while list.free_slice(100) == Progress::More {
         slices += 1;
@@ -265,4 +280,71 @@ fn big_elements_are_shared_and_handed_out_when_they_go() {
     assert_eq!((Block::strong_count(&block), spent.0.len(), list.len()), (2, 1, 2));
     assert!(spent.into_garbage().is_some() && Spent::default().into_garbage().is_none());
     assert_eq!(Block::strong_count(&block), 1);
+}
+
+/// Which nodes are compressed.
+fn squeezed(list: &List) -> String {
+    let view = list.view();
+    let mark = |at| if matches!(view.node(at), Some(NodeRef::Squeezed(_))) { '#' } else { '-' };
+    (0..view.node_count()).map(mark).collect()
+}
+
+#[test]
+fn what_is_far_from_both_ends_is_compressed() {
+    let fill = Fill { depth: 2, ..Fill::new(4, usize::MAX) };
+    let text = [b'x'; 40];
+    let mut list = List::default();
+    (0..26).for_each(|_| list.push(End::Back, Element::Text(&text), &fill));
+    (0..14).for_each(|_| list.push(End::Front, Element::Text(&text), &fill));
+    assert_eq!(squeezed(&list), "--#######--");
+    let bytes = list.memory_bytes();
+    // A change within one, and a text that gains nothing.
+    assert!(list.set(18, Element::Text(b"another"), &fill, &mut Spent::default()));
+    assert_eq!(squeezed(&list), "--#######--");
+    // The text is alone in its half then, and gains nothing.
+    list.insert(18, Side::After, Element::Text(&text), &fill);
+    assert_eq!(squeezed(&list), "--###-####--");
+    assert!(list.memory_bytes() > bytes);
+    // Ends that go have others opened.
+    assert_eq!(list.cut(End::Front, 17, 100, &mut Spent::default()), 17);
+    assert_eq!(squeezed(&list), "--####--");
+    for _ in 0..10 {
+        list.pop(End::Back, |_| ());
+    }
+    assert_eq!(squeezed(&list), "--#--");
+    // Depth stays what it was when the list got its nodes.
+    let plain = Fill { depth: 0, ..fill };
+    (0..8).for_each(|_| list.push(End::Back, Element::Text(&text), &plain));
+    assert_eq!(squeezed(&list), "--###--");
+    let mut copy = List::default();
+    assert_eq!(copy.copy_nodes(list.view(), 0, 100), None);
+    assert_eq!(squeezed(&copy), "--###--");
+}
+
+#[test]
+fn big_elements_are_compressed_up_to_a_size() {
+    let fill = Fill { depth: 1, ..Fill::new(-2, usize::MAX) };
+    let mut list = List::default();
+    for length in [9, 20_000, 120_000, 140_000, 9] {
+        list.push(End::Back, Element::Text(&vec![b'x'; length]), &fill);
+    }
+    assert_eq!(squeezed(&list), "-##--");
+    assert!(list.memory_bytes() < 146_000, "{}", list.memory_bytes());
+    let length = |index| list.view().show(index, |element| element.len());
+    assert_eq!((length(1), length(2), length(3)), (Some(20_000), Some(120_000), Some(140_000)));
+}
+
+#[test]
+fn a_node_takes_what_is_put_in_the_place_of_another_element() {
+    let fill = Fill::new(-2, usize::MAX);
+    let mut list = List::default();
+    (0..1000).for_each(|_| list.push(End::Back, Element::Text(b"sixteen bytes it"), &fill));
+    assert_eq!(list.view().node_count(), 3);
+    let spent = &mut Spent::default();
+    assert!(list.set(100, Element::Text(&[b'-'; 9000]), &fill, spent));
+    assert!(list.set(101, Element::Text(&[b'-'; 60_000]), &fill, spent));
+    assert_eq!(list.view().node_count(), 3);
+    // Not without a limit.
+    assert!(list.set(102, Element::Text(&[b'-'; 60_000]), &fill, spent));
+    assert_eq!(list.view().node_count(), 4);
 }

@@ -5,15 +5,17 @@
 //! ```
 //!
 //! Whatever happens at the ends of a list touches one node, and the tree only when that is full or empty. Filling,
-//! splitting and joining follow Redis's quicklist; an element of 16 KiB and more is a node by itself, kept by
-//! reference.
+//! splitting and joining follow Redis's quicklist; an element of 16 KiB and more that is alone in its node is kept by
+//! reference. Where nodes are compressed, a change of one opens it (`squeezed`).
 //! Cost: O(1) at the ends, O(log n + one node) elsewhere.
 use crate::base::block::Block;
 use crate::base::memory::allocation_bytes;
 use crate::base::pieces::{Garbage, Progress};
-use crate::types::list::pack::Pack;
+use crate::types::list::pack::{EMPTY, Pack};
 use crate::types::list::sequence::{Level, Sequence};
-use crate::types::list::{Element, End, Fill, Spent};
+use crate::types::list::squeezed::Squeezed;
+use crate::types::list::{Element, End, Fill, NODE_BYTES_MAX, Spent};
+use crate::types::listpack::ListpackRef;
 use crate::types::listpack_item::Encoded;
 
 /// Some elements of a list.
@@ -23,12 +25,14 @@ pub(super) enum Node {
     Pack(Pack),
     /// One big element.
     Block(Block),
+    /// Either, compressed.
+    Squeezed(Squeezed),
 }
 
 impl Node {
     /// A node with this element alone.
     pub(super) fn with(element: Element<'_>, fill: &Fill) -> Node {
-        if fill.is_big(element) {
+        if fill.is_block(element) {
             return Node::Block(element.to_block());
         }
         let mut pack = Pack::default();
@@ -42,6 +46,7 @@ impl Node {
         match self {
             Node::Pack(pack) => pack.len(),
             Node::Block(_) => 1,
+            Node::Squeezed(squeezed) => squeezed.figures().1,
         }
     }
 
@@ -51,6 +56,7 @@ impl Node {
         match self {
             Node::Pack(pack) => pack.footprint(),
             Node::Block(block) => block_footprint(block),
+            Node::Squeezed(squeezed) => squeezed.footprint(),
         }
     }
 
@@ -67,7 +73,38 @@ impl Node {
                 Some(view.get(at?).into())
             }
             Node::Block(block) => Some(Element::Block(block)),
+            // None is at an end.
+            Node::Squeezed(_) => None,
         }
+    }
+
+    /// The items of a pack.
+    #[inline]
+    pub(super) fn view(&self) -> ListpackRef<'_> {
+        match self {
+            Node::Pack(pack) => pack.view(),
+            Node::Block(_) | Node::Squeezed(_) => ListpackRef::new(&EMPTY),
+        }
+    }
+
+    /// Whether an element may be added to its own.
+    fn takes(&self, element: Element<'_>, fill: &Fill) -> bool {
+        let (total, items) = match self {
+            Node::Pack(pack) => (pack.total(), pack.len()),
+            Node::Block(block) if fill.is_plain_length(block.len()) => return false,
+            node => node.figures(),
+        };
+        fill.allows(total, items, element)
+    }
+
+    /// As a pack, if it is no compressed one.
+    fn pack(&mut self) -> Option<&mut Pack> {
+        if let Node::Block(block) = self {
+            let mut pack = Pack::default();
+            pack.push(End::Back, &Encoded::new(block), 0);
+            *self = Node::Pack(pack);
+        }
+        if let Node::Pack(pack) = self { Some(pack) } else { None }
     }
 
     fn seal(&mut self) {
@@ -135,6 +172,8 @@ pub struct Nodes {
     elements: usize,
     /// Memory that nodes own.
     footprint: usize,
+    /// Nodes at each end that stay uncompressed; 0: all do.
+    pub(super) depth: u32,
 }
 
 /// The nodes behind the first one.
@@ -145,10 +184,10 @@ struct Rest {
 }
 
 impl Nodes {
-    /// A list of one node.
-    pub(super) fn new(node: Node) -> Nodes {
+    /// A list of one node. Of those to come the ones farther than `depth` from both ends will be compressed; 0: none.
+    pub(super) fn new(node: Node, depth: usize) -> Nodes {
         let (elements, footprint) = (node.len(), node.footprint());
-        Nodes { first: node, rest: None, elements, footprint }
+        Nodes { first: node, rest: None, elements, footprint, depth: depth as u32 }
     }
 
     /// How many elements.
@@ -226,8 +265,15 @@ impl Nodes {
             self.footprint = self.footprint - before + after;
             return;
         }
-        let at = if end == End::Front { 0 } else { self.count() };
-        self.put(at, Node::with(element, fill));
+        let (at, place) = match end {
+            End::Front => (0, 0),
+            End::Back => (self.count() - 1, self.count()),
+        };
+        if matches!(self.end(end), Node::Block(_)) && self.end(end).takes(element, fill) {
+            self.change_pack(at, |pack| pack.push(end, &element.encode(), fill.bytes_full()));
+        } else {
+            self.put(place, Node::with(element, fill));
+        }
     }
 
     /// Removes the element at an end. Returns whether no node is left; then the list is to be given up.
@@ -248,7 +294,7 @@ impl Nodes {
     }
 
     /// Changes a node, and keeps count. It must not become empty.
-    fn change<R>(&mut self, at: usize, edit: impl FnOnce(&mut Node) -> R) -> Option<R> {
+    pub(super) fn change<R>(&mut self, at: usize, edit: impl FnOnce(&mut Node) -> R) -> Option<R> {
         let (mut elements, mut footprint) = (0isize, 0isize);
         let counted = |node: &mut Node| {
             (elements, footprint) = (-(node.len() as isize), -(node.footprint() as isize));
@@ -269,13 +315,16 @@ impl Nodes {
         result
     }
 
-    /// As `change`, for a node that is a pack; nothing happens to another one.
+    /// As `change`, of a pack; a big element becomes one.
     fn change_pack<R>(&mut self, at: usize, edit: impl FnOnce(&mut Pack) -> R) -> Option<R> {
-        let edit = |node: &mut Node| match node {
-            Node::Pack(pack) => Some(edit(pack)),
-            Node::Block(_) => None,
-        };
-        self.change(at, edit).flatten()
+        if self.depth != 0 {
+            self.open(at);
+        }
+        let result = self.change(at, |node| node.pack().map(edit)).flatten();
+        if self.depth != 0 {
+            self.squeeze(at);
+        }
+        result
     }
 
     /// Puts a node at a place. Those that are no ends any more give their room back.
@@ -298,6 +347,9 @@ impl Nodes {
         inner.seal();
         self.footprint += inner.footprint();
         rest.middle.put(place, inner);
+        if self.depth != 0 {
+            self.squeeze_around(at);
+        }
     }
 
     /// Takes a node out; `None`, if it was the only one: that stays.
@@ -317,6 +369,9 @@ impl Nodes {
         };
         self.elements -= node.len();
         self.footprint -= node.footprint();
+        if self.depth != 0 {
+            self.open_ends(1);
+        }
         Some(node)
     }
 
@@ -333,7 +388,7 @@ impl Nodes {
     pub(super) fn drop_node(&mut self, at: usize, spent: &mut Spent) -> bool {
         match self.take(at) {
             Some(Node::Block(block)) => spent.add(block),
-            Some(Node::Pack(_)) => {}
+            Some(Node::Pack(_) | Node::Squeezed(_)) => {}
             None => {
                 if let Node::Block(block) = &self.first {
                     spent.add(block.clone());
@@ -365,10 +420,7 @@ impl Nodes {
     ) {
         let len = self.node(at).map_or(0, Node::len);
         let place = index + usize::from(is_after);
-        let fits = |node: Option<&Node>| match node {
-            Some(Node::Pack(pack)) => fill.allows(pack.total(), pack.len(), element),
-            _ => false,
-        };
+        let fits = |node: Option<&Node>| node.is_some_and(|node| node.takes(element, fill));
         if fits(self.node(at)) {
             self.change_pack(at, |pack| pack.insert(place, &element.encode(), fill.bytes_full()));
         } else if place == len {
@@ -401,11 +453,12 @@ impl Nodes {
     ) {
         let Some(behind) = self.change_pack(at, |pack| pack.split_off(place)) else { return };
         self.put(at + 1, Node::Pack(behind));
-        if fill.is_big(element) {
-            return self.put(at + 1, Node::with(element, fill));
-        }
         // Into the half that Redis makes a new node of.
         let (half, end) = if is_after { (at + 1, End::Front) } else { (at, End::Back) };
+        let bytes = self.node(half).map_or(0, |node| node.figures().0);
+        if fill.is_plain(element) || bytes + element.len() > NODE_BYTES_MAX {
+            return self.put(at + 1, Node::with(element, fill));
+        }
         self.change_pack(half, |pack| pack.push(end, &element.encode(), fill.bytes_full()));
         let centre = if is_after { at } else { at + 1 };
         self.merge_around(centre, fill);
@@ -426,12 +479,18 @@ impl Nodes {
 
     /// Joins a node and the next one, if they fit into one.
     fn merge(&mut self, at: usize, fill: &Fill) -> bool {
-        match (self.node(at), self.node(at + 1)) {
-            (Some(Node::Pack(one)), Some(Node::Pack(next))) if fill.allows_merge(one, next) => {}
-            _ => return false,
+        let (Some(one), Some(next)) = (self.node(at), self.node(at + 1)) else { return false };
+        let is_plain = |node: &Node| match node {
+            Node::Block(block) => fill.is_plain_length(block.len()),
+            Node::Pack(_) | Node::Squeezed(_) => false,
+        };
+        if is_plain(one) || is_plain(next) || !fill.allows_merge(one.figures(), next.figures()) {
+            return false;
         }
-        if let Some(Node::Pack(next)) = self.take(at + 1) {
-            self.change_pack(at, |pack| pack.append(&next));
+        if let Some(mut next) = self.take(at + 1).map(Node::into_open)
+            && let Some(next) = next.pack()
+        {
+            self.change_pack(at, |pack| pack.append(next));
         }
         true
     }
@@ -444,42 +503,52 @@ impl Nodes {
         fill: &Fill,
         spent: &mut Spent,
     ) {
-        let item = element.encode();
-        if let Some(Node::Pack(pack)) = self.node(at)
-            && !fill.is_big(element)
-            && (fill.allows_replaced(pack, item.whole()) || pack.len() == 1)
-        {
+        let Some(node) = self.node(at) else { return };
+        let ((total, items), is_new_plain) = (node.figures(), fill.is_plain(element));
+        let is_old_plain = match node {
+            Node::Block(block) => fill.is_plain_length(block.len()),
+            Node::Pack(_) | Node::Squeezed(_) => false,
+        };
+        if items > 1 && !is_new_plain && total + element.len() <= NODE_BYTES_MAX {
+            // However long the node gets, as in Redis.
+            let item = element.encode();
             self.change_pack(at, |pack| pack.replace(index, &item, fill.bytes_full()));
-            return;
-        }
-        // Beside it, and then it is removed: before, so that its place is known.
-        if self.node(at).is_some_and(|node| node.len() == 1) {
-            self.put(at + 1, Node::with(element, fill));
+        } else if items > 1 {
+            // Removed before, so that its place is known.
+            self.remove_some(at, index, 1);
+            let (beside, is_after) = if index == 0 { (0, false) } else { (index - 1, true) };
+            self.insert_beside((at, beside), is_after, element, fill);
+        } else if is_old_plain && !is_new_plain {
+            self.insert_beside((at, 0), true, element, fill);
             self.drop_node(at, spent);
-            return;
-        }
-        self.remove_some(at, index, 1);
-        let (beside, is_after) = if index == 0 { (0, false) } else { (index - 1, true) };
-        self.insert_beside((at, beside), is_after, element, fill);
-    }
-
-    /// The element at an index.
-    pub(super) fn get(&self, index: usize) -> Option<Element<'_>> {
-        let (at, inner) = self.seek(index)?;
-        match self.node(at)? {
-            Node::Pack(pack) => {
-                let view = pack.view();
-                view.seek(inner as i64).map(|at| view.get(at).into())
+        } else {
+            let old = self.change(at, |node| std::mem::replace(node, Node::with(element, fill)));
+            if let Some(Node::Block(block)) = old {
+                spent.add(block);
             }
-            Node::Block(block) => Some(Element::Block(block)),
+            self.squeeze(at);
         }
     }
 
-    /// Encodes an element of a node as a copy, for lists that are being copied.
+    /// Shows the element at an index; `None` where there is none.
+    #[inline]
+    pub(super) fn show<R>(&self, index: usize, show: impl FnOnce(Element<'_>) -> R) -> Option<R> {
+        let (at, inner) = self.seek(index)?;
+        match &*self.node(at)?.opened() {
+            Node::Block(block) => Some(show(Element::Block(block))),
+            node => {
+                let view = node.view();
+                view.seek(inner as i64).map(|at| show(view.get(at).into()))
+            }
+        }
+    }
+
+    /// A copy of a node, for lists that are being copied.
     pub(super) fn copy_of(node: &Node) -> Node {
         match node {
             Node::Pack(pack) => Node::Pack(Pack::of(pack.view())),
             Node::Block(block) => Node::Block(block.clone()),
+            Node::Squeezed(squeezed) => squeezed.open(),
         }
     }
 }
@@ -487,11 +556,13 @@ impl Nodes {
 impl Garbage for Nodes {
     /// A unit is a node, or a megabyte of a big element.
     fn free_slice(&mut self, units: usize) -> Progress {
+        // What goes is not opened.
+        self.depth = 0;
         for _ in 0..units {
             let at = self.count() - 1;
             let is_free = self
                 .change(at, |node| match node {
-                    Node::Pack(_) => true,
+                    Node::Pack(_) | Node::Squeezed(_) => true,
                     Node::Block(block) => block.free_slice(1).is_done(),
                 })
                 .unwrap_or(true);

@@ -16,7 +16,7 @@ use crate::types::listpack_item::Encoded;
 /// Bytes before the first item.
 const HEADER_BYTES: usize = 6;
 /// A listpack without items.
-const EMPTY: [u8; HEADER_BYTES + 1] = [HEADER_BYTES as u8 + 1, 0, 0, 0, 0, 0, 0xFF];
+pub(super) const EMPTY: [u8; HEADER_BYTES + 1] = [HEADER_BYTES as u8 + 1, 0, 0, 0, 0, 0, 0xFF];
 
 /// A listpack that grows and shrinks at both ends.
 #[derive(Debug, Default)]
@@ -37,6 +37,11 @@ impl Pack {
             return Pack::default();
         }
         Pack { buffer: view.as_bytes().into(), start: 0, count }
+    }
+
+    /// The bytes of a listpack of so many items, at least one.
+    pub fn from_bytes(bytes: Vec<u8>, items: u32) -> Pack {
+        Pack { buffer: bytes.into_boxed_slice(), start: 0, count: items }
     }
 
     /// How many items.

@@ -15,6 +15,17 @@ pub enum NodeRef<'a> {
     Packed(&'a [u8]),
     /// One big element: in Redis a listpack of one item below a gigabyte ([`frame_of_block`]), else its plain bytes.
     Block(&'a Block),
+    /// Compressed.
+    Squeezed(SqueezedRef<'a>),
+}
+
+/// A compressed node.
+#[derive(Clone, Copy, Debug)]
+pub struct SqueezedRef<'a> {
+    /// LZF of its listpack.
+    pub packed: &'a [u8],
+    /// Length of the listpack.
+    pub total: usize,
 }
 
 /// What stands before and behind the bytes of a big element in a listpack that holds it alone; `None` for a text that
@@ -59,11 +70,21 @@ impl<'a> ListRef<'a> {
         "quicklist"
     }
 
-    /// The element at an index counted from the front. O(log n + half a node).
-    pub fn get(self, index: usize) -> Option<Element<'a>> {
+    /// Shows the element at an index counted from the front; what that gives, or `None` where there is none. O(log n +
+    /// half a node).
+    #[inline]
+    pub fn show<R>(self, index: usize, show: impl FnOnce(Element<'_>) -> R) -> Option<R> {
         match self {
-            ListRef::Packed(view) => view.seek(index as i64).map(|at| view.get(at).into()),
-            ListRef::Nodes(nodes) => nodes.get(index),
+            ListRef::Packed(view) => view.seek(index as i64).map(|at| show(view.get(at).into())),
+            ListRef::Nodes(nodes) => nodes.show(index, show),
+        }
+    }
+
+    /// Nodes at each end that stay as they are; 0: all do.
+    pub fn compress_depth(self) -> usize {
+        match self {
+            ListRef::Packed(_) => 0,
+            ListRef::Nodes(nodes) => nodes.depth(),
         }
     }
 
@@ -82,7 +103,7 @@ impl<'a> ListRef<'a> {
         index: usize,
         way: Way,
         count: usize,
-        mut visit: impl FnMut(Element<'a>) -> bool,
+        mut visit: impl FnMut(Element<'_>) -> bool,
     ) -> usize {
         let nodes = match self {
             ListRef::Packed(view) => return walk_pack(view, index, way, count, &mut visit).0,
@@ -96,6 +117,10 @@ impl<'a> ListRef<'a> {
                     walk_pack(pack.view(), inner, way, count - looked, &mut visit)
                 }
                 Some(Node::Block(block)) => (1, visit(Element::Block(block))),
+                Some(Node::Squeezed(squeezed)) => match squeezed.open() {
+                    Node::Block(block) => (1, visit(Element::Block(&block))),
+                    node => walk_pack(node.view(), inner, way, count - looked, &mut visit),
+                },
                 None => break,
             };
             looked += walked;
@@ -127,6 +152,7 @@ impl<'a> ListRef<'a> {
             ListRef::Nodes(nodes) => Some(match nodes.node(at)? {
                 Node::Pack(pack) => NodeRef::Packed(pack.as_bytes()),
                 Node::Block(block) => NodeRef::Block(block),
+                Node::Squeezed(squeezed) => NodeRef::Squeezed(squeezed.view()),
             }),
         }
     }
@@ -134,12 +160,12 @@ impl<'a> ListRef<'a> {
 
 /// Shows up to `count` items: how many were shown, and whether `visit` wants more.
 #[inline]
-fn walk_pack<'a>(
-    view: ListpackRef<'a>,
+fn walk_pack(
+    view: ListpackRef<'_>,
     index: usize,
     way: Way,
     count: usize,
-    visit: &mut impl FnMut(Element<'a>) -> bool,
+    visit: &mut impl FnMut(Element<'_>) -> bool,
 ) -> (usize, bool) {
     let Some(mut at) = view.seek(index as i64) else { return (0, true) };
     let mut shown = 0;

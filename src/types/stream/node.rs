@@ -364,8 +364,8 @@ impl<'a> NodeRef<'a> {
         self.entry_before(self.end()).map(|entry| entry.id)
     }
 
-    /// Checks bytes from elsewhere: every item and count, and that ids ascend. Returns how many entries are not
-    /// deleted, and the last id of all. O(bytes).
+    /// Checks bytes from elsewhere: every item and count, and that ids ascend. Those of deleted entries need not: XSETID
+    /// may have gone back behind them. Returns how many entries are not deleted, and their last id. O(bytes).
     pub(super) fn check(first: StreamId, bytes: &[u8]) -> Result<(u64, StreamId), Corrupt> {
         let items = ListpackRef::check(bytes, true)?;
         let node = NodeRef::new(first, ListpackRef::new(bytes));
@@ -381,24 +381,27 @@ impl<'a> NodeRef<'a> {
             return Err(Corrupt);
         }
         let mut at = node.begin();
-        let (mut seen_live, mut seen, mut last) = (0u64, 0u64, None);
+        let (mut seen_live, mut seen, mut last) = (0u64, 0u64, first);
         while at < node.end() {
             let entry = node.entry(at).ok_or(Corrupt)?;
-            let ascends = entry.id >= first && last.is_none_or(|last| entry.id > last);
+            let is_live = !entry.is_deleted();
+            let ascends = match seen_live {
+                0 => entry.id >= first,
+                _ => entry.id > last || (!is_live && entry.id >= first),
+            };
             at = node.check_entry(&entry, items)?;
             if !ascends {
                 return Err(Corrupt);
             }
             seen += 1;
-            seen_live += u64::from(!entry.is_deleted());
-            last = Some(entry.id);
+            if is_live {
+                seen_live += 1;
+                last = entry.id;
+            }
         }
         let is_counted =
             seen_live == live as u64 && seen == (live as u64).wrapping_add(deleted as u64);
-        match last {
-            Some(last) if is_counted => Ok((seen_live, last)),
-            _ => Err(Corrupt),
-        }
+        if is_counted && seen > 0 { Ok((seen_live, last)) } else { Err(Corrupt) }
     }
 
     /// Checks that an entry is whole; returns where it ends.

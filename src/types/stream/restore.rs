@@ -19,7 +19,7 @@ pub struct StreamBuilder {
     stream: Stream,
     /// Entries in the nodes so far.
     pub(super) entries: u64,
-    /// The greatest id in the nodes, deleted ones included.
+    /// The greatest id in the nodes, without deleted ones.
     top_id: StreamId,
     /// The group whose parts come.
     group: Option<(Box<[u8]>, Group)>,

@@ -144,6 +144,16 @@ impl ZsetTree {
         }
     }
 
+    /// Closes some gaps while nobody writes; false when there are few left.
+    pub(in crate::types) fn tidy_idle(&mut self, steps: usize) -> bool {
+        let mut moves = Vec::new();
+        let goes_on = self.members.tidy_idle(steps, |old, new| moves.push((old, new)));
+        if !moves.is_empty() {
+            self.follow(&moves);
+        }
+        goes_on
+    }
+
     #[cold]
     fn follow(&mut self, moves: &[(MemberId, MemberId)]) {
         let names = Moved { members: &self.members, moves };
