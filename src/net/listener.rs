@@ -145,7 +145,7 @@ impl Listener {
                     let _ = set_keepalive(&stream, keepalive_seconds);
                 }
                 let local = stream.local_addr().unwrap_or(peer);
-                Ok((Transport::Tcp(stream), Address::Tcp { peer, local }))
+                Ok((Transport::Tcp(stream), Address::tcp(peer, local)))
             }
             ListenSocket::Unix(listener, path) => {
                 let (stream, _) = listener.accept()?;

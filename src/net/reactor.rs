@@ -496,7 +496,7 @@ impl Reactor {
         }
         shared.stats.connections_received += 1;
         match &address {
-            Address::Tcp { peer, .. } => log::debug!("Accepted {peer}"),
+            Address::Tcp4 { .. } | Address::Tcp6(_) => log::debug!("Accepted {}", address.peer()),
             Address::Unix(path) => log::debug!("Accepted connection to {path}"),
             Address::InProcess => {}
         }

@@ -321,7 +321,7 @@ impl Reactor {
         }));
         let socket = SimulatedSocket { pipe: pipe.clone() };
         let end = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let address = Address::Tcp { peer: end(port), local: end(0) };
+        let address = Address::tcp(end(port), end(0));
         self.arrive(Transport::Simulated(socket), address, dialect);
         SimulatedPeer { pipe }
     }

@@ -9,11 +9,14 @@ fn lua() -> Lua {
     lua
 }
 
+/// The error of a script, less what mlua adds to it.
 fn error(code: &str) -> String {
-    match lua().load(code).set_name("@user_script").exec().unwrap_err() {
-        Error::CallbackError { cause, .. } => cause.to_string(),
+    let text = match lua().load(code).set_name("@user_script").exec().unwrap_err() {
+        mlua::Error::CallbackError { cause, .. } => cause.to_string(),
         other => other.to_string(),
-    }
+    };
+    let text = text.split("\nstack traceback").next().unwrap_or_default();
+    text.trim_start_matches("runtime error: ").to_owned()
 }
 
 fn hex(code: &str) -> String {

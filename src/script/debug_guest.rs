@@ -15,7 +15,7 @@ use crate::script::debug_text::{Shower, show_reply};
 use crate::script::debugger::{Debugger, Found};
 use crate::script::exchange::{Answer, DebugEvent, Event};
 use crate::script::fail::{self, SANDBOX_CHUNK, fail_table};
-use crate::script::guest::Guest;
+use crate::script::guest::{CALL, Guest};
 
 /// What the client may send for one command.
 const HEARD_BYTES_MAX: usize = 1 << 20;
@@ -184,7 +184,7 @@ impl Guest<'_> {
         let mut is_late = false;
         if !is_stepping && !is_asked && !is_marked {
             is_late = is_count
-                && matches!(self.ask(lua, Event::Debug(DebugEvent::Tick))?, Answer::Truth(true));
+                && matches!(self.ask_by(lua, Event::Debug(DebugEvent::Tick))?, Answer::Truth(true));
             if !is_late {
                 return Ok(());
             }
@@ -212,7 +212,7 @@ impl Guest<'_> {
 
     /// Sends what was said.
     fn say(&self, lua: &Lua) -> Result<()> {
-        self.ask(lua, Event::Debug(DebugEvent::Say)).map(drop)
+        self.ask_by(lua, Event::Debug(DebugEvent::Say)).map(drop)
     }
 
     /// Does what the client says until the script is to go on; whether he is there still.
@@ -261,7 +261,7 @@ impl Guest<'_> {
                 Found::Broken => return Err(fail_table(b"ERR protocol error", false)),
                 Found::Unfinished => {}
             }
-            if !matches!(self.ask(lua, Event::Debug(DebugEvent::Hear))?, Answer::Truth(true)) {
+            if !matches!(self.ask_by(lua, Event::Debug(DebugEvent::Hear))?, Answer::Truth(true)) {
                 return Ok(None);
             }
             let is_too_much = self.with_debugger(|debugger| {
@@ -387,7 +387,8 @@ impl Guest<'_> {
         let words = words.iter().skip(1).map(|word| Ok(Value::String(lua.create_string(word)?)));
         let args = words.collect::<Result<MultiValue>>()?;
         self.with_debugger(|debugger| debugger.is_stepping = true);
-        let result = self.call(lua, args, true);
+        let call: Function = lua.named_registry_value(CALL)?;
+        let result = call.call::<Value>(args);
         self.with_debugger(|debugger| debugger.is_stepping = false);
         match (result, self.doom_error(lua)) {
             (Err(_), Some(error)) => Err(error),

@@ -1,31 +1,36 @@
 //! The side of the coroutine: an interpreter with its sandbox, and the loop that does one task after the other.
 //!
-//! One scope of mlua spans the loop. The functions made in it may refer to this stack, so that `redis.call` can stop
-//! right where it is; they die with the scope, before the interpreter. The hook that notices the time has to be
-//! `'static` and therefore calls one of them by name.
+//! The guest is lent to functions of scripts while the loop runs, so that `redis.call`, or the hook that notices the
+//! time, can stop right where it is. What a task needs often is kept in Lua and worked on by the [`Stack`]; what comes
+//! seldom is done by mlua, whose scope spans the loop.
 use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
 
 use corosensei::Yielder;
 use mlua::debug::{Debug, DebugEvent};
-use mlua::{Error, Function, HookTriggers, Lua, LuaOptions, MultiValue, Result};
-use mlua::{StdLib, Table, Thread, Value, VmState};
+use mlua::{Error, Function, HookTriggers, Lua, LuaOptions, MultiValue, Result, StdLib, Table};
+use mlua::{Value, VmState};
 
 use crate::base::sys;
 use crate::script::debug_guest::Tools;
 use crate::script::exchange::{Answer, Done, Event, Exchange, Failed, Registration, Task, Texts};
 use crate::script::fail::{self, SANDBOX_CHUNK, fail_table};
+use crate::script::raise::{self, Body, Lend, Raise, Watch};
 use crate::script::random::Lrand48;
 use crate::script::redis_table::{loading_table, redis_table};
+use crate::script::stack::{self, Kept, Stack};
 use crate::script::to_reply::{FieldNames, Writer};
-use crate::script::{bit, cjson, cmsgpack, structs};
+use crate::script::{basics, bit, cjson, cmsgpack, structs};
 
 /// So many instructions pass between two looks at the time.
 const TICK_INSTRUCTIONS: u32 = 100_000;
+/// Name of `redis.call`, for the debugger.
+pub const CALL: &str = "rufous.call";
+/// Name of the function behind the debugger's hook.
+const LOOK: &str = "rufous.look";
+const WATCH: Watch = Watch::Now(TICK_INSTRUCTIONS);
 /// After so many tasks the garbage collector makes a step, and the sandbox is swept.
 const SWEEP_PERIOD: u32 = 50;
-/// Name of the function behind the hook.
-const TICK: &str = "rufous.tick";
 
 /// Which scripts an interpreter is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,21 +56,45 @@ pub struct Guest<'y> {
     is_running: Cell<bool>,
     /// What the debugger works with, where scripts are debugged.
     pub tools: OnceCell<Tools>,
-    main: Thread,
     functions: Slots,
     registered: RefCell<Option<Vec<Registration>>>,
+}
+
+/// The guest as functions of scripts get it.
+pub struct Lent;
+
+impl Lend for Lent {
+    type Data<'a> = Guest<'a>;
+
+    fn shorten<'s, 'l: 's>(guest: &'s Guest<'l>) -> &'s Guest<'s> {
+        guest
+    }
+}
+
+/// What the hook does.
+struct Tick;
+
+impl Body for Tick {
+    type Lent = Lent;
+
+    fn call<'d>(stack: &mut Stack<'_>, guest: &'d Guest<'d>) -> std::result::Result<usize, Raise> {
+        guest.tick(stack).map(|()| 0)
+    }
 }
 
 /// Functions by the number of their slot. They lie in a table of Lua: handles of mlua are few thousands at most.
 struct Slots {
     functions: Table,
+    kept: Kept,
     len: Cell<usize>,
     free: RefCell<Vec<usize>>,
 }
 
 impl Slots {
     fn new(lua: &Lua) -> Result<Slots> {
-        Ok(Slots { functions: lua.create_table()?, len: Cell::new(0), free: RefCell::default() })
+        let functions = lua.create_table()?;
+        let kept = stack::keep(lua, &functions)?;
+        Ok(Slots { functions, kept, len: Cell::new(0), free: RefCell::default() })
     }
 
     fn add(&self, function: Function) -> Result<usize> {
@@ -77,12 +106,8 @@ impl Slots {
         Ok(slot)
     }
 
-    fn get(&self, slot: usize) -> Result<Option<Function>> {
-        self.functions.raw_get(slot)
-    }
-
     fn take(&self, slot: usize) -> Result<()> {
-        if self.get(slot)?.is_some() {
+        if !self.functions.raw_get::<Value>(slot)?.is_nil() {
             self.functions.raw_set(slot, Value::Nil)?;
             self.free.borrow_mut().push(slot);
         }
@@ -92,11 +117,10 @@ impl Slots {
 
 /// What a sandbox is made of.
 struct Sandbox {
-    world: Table,
+    world: Kept,
+    handler: Kept,
     enter: Function,
     sweep: Function,
-    prepare: Function,
-    run: Function,
     xpcall: Function,
     handle: Function,
     names: FieldNames,
@@ -125,39 +149,38 @@ pub fn run(yielder: &Yielder<Answer, Event>, kind: Kind, exchange: Rc<Exchange>,
         is_quitting: Cell::new(false),
         is_running: Cell::new(false),
         tools: OnceCell::new(),
-        main: lua.current_thread(),
         functions,
         registered: RefCell::default(),
     };
-    let ended = lua.scope(|scope| {
-        let tick = scope.create_function(|lua, is_count| match kind {
-            Kind::Debugged => guest.look(lua, is_count),
-            Kind::Scripts | Kind::Functions => guest.tick(lua),
-        })?;
-        lua.set_named_registry_value(TICK, tick)?;
-        let host = lua.create_table()?;
-        host.raw_set("libraries", libraries_table(&lua, redis_table(&lua, scope, &guest, kind)?)?)?;
-        host.raw_set("nursery", loading_table(&lua, scope, &guest)?)?;
-        host.raw_set(
-            "random",
-            scope.create_function(|lua, args: MultiValue| guest.random(lua, &args))?,
-        )?;
-        host.raw_set(
-            "randomseed",
-            scope.create_function(|lua, args: MultiValue| guest.seed(lua, &args))?,
-        )?;
-        host.raw_set("doomed", scope.create_function(|_, ()| Ok(guest.doom.get().is_some()))?)?;
-        host.raw_set("functions", &guest.functions.functions)?;
-        let getlocal = debug_library(&lua, kind)?;
-        let sandbox = sandbox(&lua, &host, kind)?;
-        if let Some(getlocal) = getlocal {
-            let tools = Tools::new(&lua, &sandbox.world, &sandbox.xpcall, getlocal)?;
-            let _ = guest.tools.set(tools);
-        }
-        guest.set_hook(&lua, false)?;
-        guest.serve(&lua, &sandbox, first);
-        Ok(())
+    let ended = raise::lend::<Lent, _>(&lua, &guest, |lent| {
+        lua.scope(|scope| {
+            let host = lua.create_table()?;
+            let redis = redis_table(&lua, scope, &guest, lent, kind)?;
+            lua.set_named_registry_value(CALL, redis.raw_get::<Function>("call")?)?;
+            host.raw_set("libraries", libraries_table(&lua, redis)?)?;
+            host.raw_set("nursery", loading_table(&lua, scope, &guest)?)?;
+            let random = scope.create_function(|lua, args: MultiValue| guest.random(lua, &args))?;
+            host.raw_set("random", random)?;
+            let seed = scope.create_function(|lua, args: MultiValue| guest.seed(lua, &args))?;
+            host.raw_set("randomseed", seed)?;
+            let doomed = scope.create_function(|_, ()| Ok(guest.doom.get().is_some()))?;
+            host.raw_set("doomed", doomed)?;
+            let getlocal = debug_library(&lua, kind)?;
+            let (sandbox, world) = sandbox(&lua, &host, kind)?;
+            raise::watch::<Tick>(&lua, lent, WATCH)?;
+            if let Some(getlocal) = getlocal {
+                let look =
+                    scope.create_function(|lua, is_count: bool| guest.look(lua, is_count))?;
+                lua.set_named_registry_value(LOOK, look)?;
+                let tools = Tools::new(&lua, &world, &sandbox.xpcall, getlocal)?;
+                let _ = guest.tools.set(tools);
+                watch_lines(&lua)?;
+            }
+            guest.serve(&lua, &sandbox, first);
+            Ok(())
+        })
     });
+    let ended = ended.and_then(|ended| ended);
     if let Err(error) = ended {
         log::warn!("The interpreter of scripts ended: {error}");
     }
@@ -184,8 +207,13 @@ fn libraries_table(lua: &Lua, redis: Table) -> Result<Table> {
     Ok(table)
 }
 
-fn sandbox(lua: &Lua, host: &Table, kind: Kind) -> Result<Sandbox> {
+/// The sandbox, and the world in it.
+fn sandbox(lua: &Lua, host: &Table, kind: Kind) -> Result<(Sandbox, Table)> {
     host.raw_set("plain", lua.create_function(fail::plain)?)?;
+    type Tables = (Table, Table, Table);
+    let register =
+        |lua: &Lua, (native, world, parts): Tables| basics::register(lua, &native, &world, &parts);
+    host.raw_set("basics", lua.create_function(register)?)?;
     host.raw_set("changed", lua.create_function(changed)?)?;
     host.raw_set("missing", lua.create_function(missing)?)?;
     let handle = lua.create_function(fail::handle)?;
@@ -194,12 +222,19 @@ fn sandbox(lua: &Lua, host: &Table, kind: Kind) -> Result<Sandbox> {
         host.raw_set("handler", &handle)?;
     }
     let chunk = lua.load(include_str!("sandbox.lua")).set_name(SANDBOX_CHUNK);
-    type Parts = (Table, Table, Function, Function, Function, Function, Function);
-    let (world, environment, enter, sweep, prepare, run, xpcall): Parts =
-        chunk.call((lua.globals(), host))?;
+    type Parts = (Table, Table, Function, Function, Function);
+    let (world, environment, enter, sweep, xpcall): Parts = chunk.call((lua.globals(), host))?;
     lua.set_globals(environment)?;
-    let names = FieldNames::new(lua)?;
-    Ok(Sandbox { world, enter, sweep, prepare, run, xpcall, handle, names })
+    let sandbox = Sandbox {
+        world: stack::keep(lua, &world)?,
+        handler: stack::keep(lua, &handle)?,
+        enter,
+        sweep,
+        xpcall,
+        handle,
+        names: FieldNames::new(lua)?,
+    };
+    Ok((sandbox, world))
 }
 
 fn changed(lua: &Lua, _: MultiValue) -> Result<()> {
@@ -216,9 +251,15 @@ fn missing(lua: &Lua, args: MultiValue) -> Result<()> {
     Err(fail::fail(lua, [before.as_slice(), &name.as_bytes(), b"'"].concat()))
 }
 
+/// Has the debugger look at every line, in this coroutine of Lua and in those it will make.
+fn watch_lines(lua: &Lua) -> Result<()> {
+    let triggers = HookTriggers::new().every_nth_instruction(TICK_INSTRUCTIONS).every_line();
+    lua.set_global_hook(triggers, hook)
+}
+
 fn hook(lua: &Lua, debug: &Debug) -> Result<VmState> {
-    let tick: Function = lua.named_registry_value(TICK)?;
-    tick.call::<()>(debug.event() == DebugEvent::Count)?;
+    let look: Function = lua.named_registry_value(LOOK)?;
+    look.call::<()>(debug.event() == DebugEvent::Count)?;
     Ok(VmState::Continue)
 }
 
@@ -235,60 +276,66 @@ impl Guest<'_> {
 
     /// The error that ends the script, if it is to end.
     pub fn doom_error(&self, lua: &Lua) -> Option<Error> {
-        self.doom.get().map(|_| self.doomed(lua))
+        let text = self.doom.get()?;
+        Stack::with(lua, |stack| self.doomed(stack));
+        Some(fail_table(text.as_bytes(), false))
     }
 
     /// Stops until the host answers. An error if the script is to end.
-    pub fn ask(&self, lua: &Lua, event: Event) -> Result<Answer> {
+    pub fn ask(&self, stack: &Stack<'_>, event: Event) -> std::result::Result<Answer, Raise> {
         if self.doom.get().is_some() {
-            return Err(self.doomed(lua));
+            return Err(self.doomed(stack));
         }
         match self.yielder.suspend(event) {
             Answer::Kill(text) => {
                 self.doom.set(Some(text));
-                Err(self.doomed(lua))
+                Err(self.doomed(stack))
             }
             Answer::Quit => {
                 self.is_quitting.set(true);
                 self.doom.set(Some("ERR the server ends"));
-                Err(self.doomed(lua))
+                Err(self.doomed(stack))
             }
             answer => Ok(answer),
         }
     }
 
-    /// The error that ends a script; from now on it comes at every line, so that nothing can catch it.
-    fn doomed(&self, lua: &Lua) -> Error {
-        let text = self.doom.get().unwrap_or_default();
-        if let Err(error) = self.set_hook(lua, true) {
-            return error;
+    /// As [`Guest::ask`], where mlua runs us.
+    pub fn ask_by(&self, lua: &Lua, event: Event) -> Result<Answer> {
+        let answer = Stack::with(lua, |stack| self.ask(stack, event));
+        match answer {
+            Some(Ok(answer)) => Ok(answer),
+            Some(Err(Raise::Table(text, is_counted))) => Err(fail_table(&text, is_counted)),
+            _ => Err(Error::StackError),
         }
-        fail_table(text.as_bytes(), false)
     }
 
-    fn tick(&self, lua: &Lua) -> Result<()> {
+    /// The error that ends a script; from now on it comes at every line, so that nothing can catch it.
+    fn doomed(&self, stack: &Stack<'_>) -> Raise {
+        raise::watch_from_now::<Tick>(stack, Watch::Always);
+        Raise::table(self.doom.get().unwrap_or_default().as_bytes())
+    }
+
+    fn tick(&self, stack: &Stack<'_>) -> std::result::Result<(), Raise> {
         if self.doom.get().is_some() {
-            return Err(self.doomed(lua));
+            return Err(self.doomed(stack));
         }
         if self.is_running() || self.registered.try_borrow().is_ok_and(|list| list.is_some()) {
-            self.ask(lua, Event::Tick)?;
+            self.ask(stack, Event::Tick)?;
         }
         Ok(())
     }
 
-    /// Looks at the time now and then, or ends what runs at once: in this coroutine of Lua and in the main one.
-    fn set_hook(&self, lua: &Lua, is_at_once: bool) -> Result<()> {
-        let triggers = if is_at_once {
-            HookTriggers::new().every_line().every_nth_instruction(1)
-        } else {
-            let every = HookTriggers::new().every_nth_instruction(TICK_INSTRUCTIONS);
-            if self.is_debugged() { every.every_line() } else { every }
-        };
-        lua.set_global_hook(triggers, hook)?;
-        if is_at_once {
-            self.main.set_hook(triggers, hook)?;
+    /// What ran was ended, and has; the next one is watched as usual.
+    fn forget_doom(&self, lua: &Lua) {
+        if self.doom.take().is_some() {
+            Stack::with(lua, |stack| raise::watch_from_now::<Tick>(stack, WATCH));
+            if self.is_debugged()
+                && let Err(error) = watch_lines(lua)
+            {
+                log::warn!("Lines of scripts are not looked at any more: {error}");
+            }
         }
-        Ok(())
     }
 
     fn serve(&self, lua: &Lua, sandbox: &Sandbox, first: Answer) {
@@ -302,9 +349,7 @@ impl Guest<'_> {
                     ..Failed::default()
                 }),
             };
-            if self.doom.take().is_some() {
-                let _ = self.set_hook(lua, false);
-            }
+            self.forget_doom(lua);
             if self.is_quitting.get() {
                 break;
             }
@@ -322,8 +367,9 @@ impl Guest<'_> {
     fn work(&self, lua: &Lua, sandbox: &Sandbox, task: Task) -> Result<Done> {
         match task {
             Task::Compile => self.compile(lua),
-            Task::Run { slot } | Task::Call { slot } => self.run_slot(lua, sandbox, slot),
+            Task::Run { slot } => self.run(lua, sandbox, slot, Kind::Scripts),
             Task::Load => self.load(lua, sandbox),
+            Task::Call { slot } => self.run(lua, sandbox, slot, Kind::Functions),
             Task::Forget { slot } => {
                 self.functions.take(slot)?;
                 Ok(Done::Forgotten)
@@ -346,62 +392,73 @@ impl Guest<'_> {
         }
     }
 
-    /// Runs a script, or a function that a library registered.
-    fn run_slot(&self, lua: &Lua, sandbox: &Sandbox, slot: usize) -> Result<Done> {
-        let (keys, argv) = self.params(lua)?;
-        if !sandbox.prepare.call((slot, keys, argv))? {
-            return Ok(Done::Missing);
-        }
-        self.is_running.set(true);
-        let ended = sandbox.xpcall.call((&sandbox.run, &sandbox.handle));
-        self.is_running.set(false);
-        self.finish(lua, sandbox, ended)
+    fn run(&self, lua: &Lua, sandbox: &Sandbox, slot: usize, kind: Kind) -> Result<Done> {
+        let done = Stack::with(lua, |stack| {
+            stack.push_kept(sandbox.handler);
+            stack.push_kept(self.functions.kept);
+            stack.get_element(2, slot);
+            if stack.is_nil(3) {
+                return Ok(Done::Missing);
+            }
+            let arguments = self.push_params(stack, sandbox, kind)?;
+            self.is_running.set(true);
+            let is_ok = stack.call(arguments, 1, Some(1));
+            self.is_running.set(false);
+            if !is_ok {
+                let value = stack.pop_value(lua)?;
+                return Ok(Done::Failed(failed(lua, value)?));
+            }
+            stack.insert(1);
+            stack.set_top(1);
+            Ok(self.finish(stack, sandbox))
+        });
+        done.unwrap_or(Err(Error::StackError))
     }
 
-    /// The keys and the other arguments as tables.
-    fn params(&self, lua: &Lua) -> Result<(Table, Table)> {
+    /// The keys and the other arguments as tables: globals of a script, arguments of a function. How many of the latter.
+    fn push_params(&self, stack: &mut Stack<'_>, sandbox: &Sandbox, kind: Kind) -> Result<usize> {
         let params: Texts = self.exchange.params.take();
         let key_count = self.exchange.key_count.get().min(params.len());
-        let table = |range: std::ops::Range<usize>| -> Result<Table> {
-            let table = lua.create_table_with_capacity(range.len(), 0)?;
-            let first = range.start;
+        let parts = [(0..key_count, "KEYS"), (key_count..params.len(), "ARGV")];
+        if kind == Kind::Scripts {
+            stack.push_kept(sandbox.world);
+        }
+        let world = stack.top();
+        for (range, name) in parts {
+            stack.push_table(range.len(), 0);
+            let (table, first) = (stack.top(), range.start);
             for index in range {
-                // What is UTF-8 goes to Lua without a handle of its own.
-                match std::str::from_utf8(params.at(index)) {
-                    Ok(text) => table.raw_set(index - first + 1, text)?,
-                    Err(_) => {
-                        table.raw_set(index - first + 1, lua.create_string(params.at(index))?)?;
-                    }
-                }
+                stack.push_text(params.at(index));
+                stack.set_element(table, index - first + 1).map_err(|_| Error::StackError)?;
             }
-            Ok(table)
-        };
-        let tables = (table(0..key_count)?, table(key_count..params.len())?);
+            if kind == Kind::Scripts {
+                stack.set_named(world, name);
+            }
+        }
         self.exchange.params.replace(params);
-        Ok(tables)
+        if kind == Kind::Functions {
+            return Ok(2);
+        }
+        stack.pop(1);
+        Ok(0)
     }
 
-    /// Turns what a script returned or raised into its reply.
-    fn finish(&self, lua: &Lua, sandbox: &Sandbox, ended: Result<(bool, Value)>) -> Result<Done> {
-        let (is_ok, value) = ended?;
-        if !is_ok {
-            return Ok(Done::Failed(failed(lua, value)?));
-        }
+    /// Turns what a script returned into its reply.
+    fn finish(&self, stack: &mut Stack<'_>, sandbox: &Sandbox) -> Done {
         let exchange = &self.exchange;
         let mut writer = Writer {
+            stack,
             names: &sandbox.names,
             client: exchange.client_resp.get(),
             script: exchange.script_resp.get(),
             out: exchange.result.take(),
             errors: Vec::new(),
             has_errors: false,
-            path: None,
         };
-        let written = writer.write(lua, value);
+        writer.write();
         exchange.result.replace(writer.out);
         exchange.errors.replace(writer.errors);
-        written?;
-        Ok(Done::Replied { has_errors: writer.has_errors })
+        Done::Replied { has_errors: writer.has_errors }
     }
 
     /// Runs a library, which registers its functions.
@@ -418,9 +475,7 @@ impl Guest<'_> {
         let ended: Result<(bool, Value)> = sandbox.xpcall.call((function, &sandbox.handle));
         let registered = self.registered.take().unwrap_or_default();
         // One that was ended has ended: the hook that did it would also end what follows.
-        if self.doom.take().is_some() {
-            self.set_hook(lua, false)?;
-        }
+        self.forget_doom(lua);
         sandbox.enter.call::<()>(false)?;
         let (is_ok, value) = ended?;
         if is_ok {

@@ -61,7 +61,10 @@ pub struct Lexer<'t> {
     text: &'t [u8],
     at: usize,
     token_at: usize,
+    /// The last string, where it had escapes.
     string: Vec<u8>,
+    /// The last string, where it had none: from here to there.
+    plain: Option<(usize, usize)>,
     takes_invalid_numbers: bool,
 }
 
@@ -69,7 +72,7 @@ impl<'t> Lexer<'t> {
     /// At the beginning of `text`. `takes_invalid_numbers`: infinities, NaN, hexadecimal numbers, leading zeros and
     /// plus signs are read too.
     pub fn new(text: &'t [u8], takes_invalid_numbers: bool) -> Self {
-        Lexer { text, at: 0, token_at: 0, string: Vec::new(), takes_invalid_numbers }
+        Lexer { text, at: 0, token_at: 0, string: Vec::new(), plain: None, takes_invalid_numbers }
     }
 
     /// Bytes read so far.
@@ -84,7 +87,10 @@ impl<'t> Lexer<'t> {
 
     /// The last [`Token::String`], without quotes and escapes.
     pub fn string(&self) -> &[u8] {
-        &self.string
+        match self.plain {
+            Some((from, to)) => self.text.get(from..to).unwrap_or_default(),
+            None => &self.string,
+        }
     }
 
     /// The next token. O(its length).
@@ -143,6 +149,10 @@ impl<'t> Lexer<'t> {
     }
 
     fn read_number(&mut self) -> Token {
+        if let Some((value, len)) = short_integer(self.rest()) {
+            self.at += len;
+            return Token::Number(value);
+        }
         if !self.takes_invalid_numbers && is_invalid_number(self.rest()) {
             return self.wrong("invalid number");
         }
@@ -156,14 +166,18 @@ impl<'t> Lexer<'t> {
     }
 
     fn read_string(&mut self) -> Token {
-        self.string.clear();
         self.at += 1;
+        let from = self.at;
+        self.at += plain_len(self.rest());
+        if self.byte(0) == b'"' {
+            self.plain = Some((from, self.at));
+            self.at += 1;
+            return Token::String;
+        }
+        self.plain = None;
+        self.string.clear();
+        self.string.extend_from_slice(self.text.get(from..self.at).unwrap_or_default());
         loop {
-            let plain = self.rest();
-            let len = plain.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0));
-            let len = len.unwrap_or(plain.len());
-            self.string.extend_from_slice(&plain[..len]);
-            self.at += len;
             match self.byte(0) {
                 b'"' => {
                     self.at += 1;
@@ -176,6 +190,10 @@ impl<'t> Lexer<'t> {
                 }
                 _ => return self.wrong("unexpected end of string"),
             }
+            let plain = self.rest();
+            let plain = plain.get(..plain_len(plain)).unwrap_or_default();
+            self.string.extend_from_slice(plain);
+            self.at += plain.len();
         }
     }
 
@@ -218,6 +236,35 @@ impl<'t> Lexer<'t> {
     }
 }
 
+/// Bytes before the first that ends a string or does not stand for itself.
+fn plain_len(text: &[u8]) -> usize {
+    let len = text.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0));
+    len.unwrap_or(text.len())
+}
+
+/// The commonest numbers, and how long they are: integers that a double holds, in decimal figures and nothing else.
+fn short_integer(text: &[u8]) -> Option<(f64, usize)> {
+    const FIGURES_MAX: usize = 15;
+    let sign = usize::from(text.first() == Some(&b'-'));
+    let figures = text.get(sign..)?;
+    let mut value = 0u64;
+    let mut len = 0;
+    while let Some(figure @ b'0'..=b'9') = figures.get(len) {
+        if len == FIGURES_MAX {
+            return None;
+        }
+        value = value * 10 + u64::from(figure - b'0');
+        len += 1;
+    }
+    // Zeros in front, fractions, exponents and hexadecimal figures are for others to read.
+    let is_plain = len == 1 || len > 1 && figures[0] != b'0';
+    if !is_plain || matches!(figures.get(len), Some(b'.' | b'e' | b'E' | b'x' | b'X')) {
+        return None;
+    }
+    let value = value as f64;
+    Some((if sign == 1 { -value } else { value }, sign + len))
+}
+
 /// Whether `text` begins with what `strtod` may read and JSON does not allow.
 fn is_invalid_number(text: &[u8]) -> bool {
     let body = match text {
@@ -239,7 +286,7 @@ pub fn write_string(out: &mut Vec<u8>, text: &[u8]) {
     out.reserve(text.len() + 2);
     out.push(b'"');
     let mut rest = text;
-    while let Some(len) = rest.iter().position(|byte| needs_escape(*byte)) {
+    while let Some(len) = rest.iter().position(|byte| NEEDS_ESCAPE[usize::from(*byte)]) {
         let (plain, from) = rest.split_at(len);
         out.extend_from_slice(plain);
         write_escape(out, from[0]);
@@ -249,9 +296,16 @@ pub fn write_string(out: &mut Vec<u8>, text: &[u8]) {
     out.push(b'"');
 }
 
-fn needs_escape(byte: u8) -> bool {
-    byte < 0x20 || matches!(byte, b'"' | b'/' | b'\\' | 0x7f)
-}
+/// By byte.
+const NEEDS_ESCAPE: [bool; 256] = {
+    let mut needs = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        needs[byte] = byte < 0x20 || matches!(byte as u8, b'"' | b'/' | b'\\' | 0x7f);
+        byte += 1;
+    }
+    needs
+};
 
 fn write_escape(out: &mut Vec<u8>, byte: u8) {
     let letter = match byte {

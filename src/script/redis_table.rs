@@ -5,8 +5,10 @@ use crate::base::number;
 use crate::proto::reply::{Mark, Resp};
 use crate::script::exchange::{Answer, Event, Words};
 use crate::script::fail::{self, error_table, fail_argument, fail_table, with_code};
-use crate::script::guest::{Guest, Kind};
-use crate::script::reply_to_lua::{error_of, reply_to_lua};
+use crate::script::guest::{Guest, Kind, Lent};
+use crate::script::raise::{self, Body, Raise, Shared, push_error};
+use crate::script::reply_to_lua::{error_of, push_reply};
+use crate::script::stack::{Stack, View};
 
 /// As scripts see it: that of the Redis whose behaviour this is.
 const VERSION: &str = "7.0.15";
@@ -25,18 +27,18 @@ pub fn redis_table<'scope, 'env>(
     lua: &Lua,
     scope: &'scope Scope<'scope, 'env>,
     guest: &'env Guest<'env>,
+    lent: &Shared<Lent>,
     kind: Kind,
 ) -> Result<Table> {
     let table = lua.create_table()?;
     let set = |name: &str, function: Function| table.raw_set(name, function);
-    set("call", scope.create_function(|lua, args: Args| guest.call(lua, args, true))?)?;
-    set("pcall", scope.create_function(|lua, args: Args| guest.call(lua, args, false))?)?;
+    set("call", raise::function::<Call<true>>(lua, lent)?)?;
+    set("pcall", raise::function::<Call<false>>(lua, lent)?)?;
+    set("acl_check_cmd", raise::function::<MayRun>(lua, lent)?)?;
     let set_resp = |lua: &Lua, args: Args| guest.note_failure(guest.set_resp(lua, &args));
     set("setresp", scope.create_function(set_resp)?)?;
     let set_repl = |lua: &Lua, args: Args| guest.note_failure(guest.set_repl(lua, &args));
     set("set_repl", scope.create_function(set_repl)?)?;
-    let may_run = |lua: &Lua, args: Args| guest.note_failure(guest.may_run(lua, &args));
-    set("acl_check_cmd", scope.create_function(may_run)?)?;
     if kind != Kind::Functions {
         set("breakpoint", scope.create_function(|_, _: Args| Ok(guest.breakpoint()))?)?;
         set("debug", scope.create_function(|lua, args: Args| guest.debug(lua, args))?)?;
@@ -79,64 +81,104 @@ fn add_log_and_version(lua: &Lua, table: &Table) -> Result<()> {
     table.raw_set("REDIS_VERSION_NUM", VERSION_NUMBER)
 }
 
-impl Guest<'_> {
-    /// `redis.call` and `redis.pcall`, which differ in what becomes of an error.
-    pub fn call(&self, lua: &Lua, args: Args, raises: bool) -> Result<Value> {
-        if !self.is_running() {
-            let text = b"ERR redis.call/pcall can only be called inside a script invocation";
-            return Err(fail_table(text, false));
-        }
-        let error = |text: &[u8], is_counted| {
-            self.note_error(text, false);
-            if raises {
-                return Err(fail_table(text, is_counted));
-            }
-            Ok(Value::Table(error_table(lua, text, is_counted)?))
-        };
-        let handed_over = self.hand_over(&args);
-        // Each is a handle of mlua, of which there are some 8,000.
-        drop(args);
-        if let Err(text) = handed_over {
-            return error(text, false);
-        }
-        self.note_command();
-        let text = match self.ask(lua, Event::Call)? {
-            Answer::Refused(text) => text,
-            _ => {
-                let mut reply = self.exchange.reply.take();
-                let whole;
-                let encoded = if reply.blocks().is_empty() {
-                    reply.bytes()
-                } else {
-                    whole = reply.to_bytes();
-                    &whole
-                };
-                let failed = error_of(encoded);
-                if let Some(line) = failed {
-                    self.note_error(line, true);
-                }
-                self.note_reply(encoded);
-                let failed = failed.filter(|_| raises);
-                let result = match failed {
-                    Some(line) => Err(fail_table(&with_code(&[b"-", line].concat()), true)),
-                    None => reply_to_lua(lua, encoded),
-                };
-                reply.rewind(Mark::default());
-                self.exchange.reply.replace(reply);
-                return result;
-            }
-        };
-        error(&text, true)
-    }
+/// `redis.call` and `redis.pcall`, which differ in what becomes of an error.
+struct Call<const RAISES: bool>;
 
+impl<const RAISES: bool> Body for Call<RAISES> {
+    type Lent = Lent;
+
+    fn call<'d>(stack: &mut Stack<'_>, guest: &'d Guest<'d>) -> std::result::Result<usize, Raise> {
+        if !guest.is_running() {
+            let text = b"ERR redis.call/pcall can only be called inside a script invocation";
+            return Err(Raise::table(text));
+        }
+        let handed_over = guest.hand_over(stack);
+        stack.set_top(0);
+        if let Err(text) = handed_over {
+            return Self::error(stack, guest, text, false);
+        }
+        guest.note_command();
+        if let Answer::Refused(text) = guest.ask(stack, Event::Call)? {
+            return Self::error(stack, guest, &text, true);
+        }
+        let mut reply = guest.exchange.reply.take();
+        let whole;
+        let encoded = if reply.blocks().is_empty() {
+            reply.bytes()
+        } else {
+            whole = reply.to_bytes();
+            &whole
+        };
+        let failed = error_of(encoded);
+        if guest.is_debugged() {
+            failed.inspect(|line| guest.note_error(line, true));
+            guest.note_reply(encoded);
+        }
+        let result = match failed.filter(|_| RAISES) {
+            Some(line) => Err(Raise::Table(with_code(&[b"-", line].concat()), true)),
+            None => push_reply(stack, encoded, guest.exchange.script_resp.get()).map(|()| 1),
+        };
+        reply.rewind(Mark::default());
+        guest.exchange.reply.replace(reply);
+        result
+    }
+}
+
+impl<const RAISES: bool> Call<RAISES> {
+    #[cold]
+    fn error(
+        stack: &mut Stack<'_>,
+        guest: &Guest<'_>,
+        text: &[u8],
+        is_counted: bool,
+    ) -> std::result::Result<usize, Raise> {
+        guest.note_error(text, false);
+        if RAISES {
+            return Err(Raise::Table(text.to_vec(), is_counted));
+        }
+        push_error(stack, text, is_counted);
+        Ok(1)
+    }
+}
+
+/// `redis.acl_check_cmd`
+struct MayRun;
+
+impl Body for MayRun {
+    type Lent = Lent;
+
+    fn call<'d>(stack: &mut Stack<'_>, guest: &'d Guest<'d>) -> std::result::Result<usize, Raise> {
+        let fail = |text: &[u8]| {
+            guest.note_error(text, false);
+            Err(Raise::table(text))
+        };
+        if !guest.is_running() {
+            return fail(b"ERR redis.acl_check_cmd can only be called inside a script invocation");
+        }
+        let handed_over = guest.hand_over(stack);
+        stack.set_top(0);
+        if let Err(text) = handed_over {
+            return fail(text);
+        }
+        let may_run = match guest.ask(stack, Event::MayRun)? {
+            Answer::Truth(truth) => truth,
+            Answer::Refused(text) => return fail(&text),
+            _ => false,
+        };
+        stack.push_boolean(may_run);
+        Ok(1)
+    }
+}
+
+impl Guest<'_> {
     /// Puts the words of a command into the exchange.
-    fn hand_over(&self, args: &Args) -> std::result::Result<(), &'static [u8]> {
-        if args.is_empty() {
+    fn hand_over(&self, stack: &Stack<'_>) -> std::result::Result<(), &'static [u8]> {
+        if stack.top() == 0 {
             return Err(NO_WORDS);
         }
         let mut words = self.exchange.args.take();
         words.clear();
-        let are_words = args.iter().all(|value| push_word(&mut words, value));
+        let are_words = (1..=stack.top()).all(|index| push_word(&mut words, stack.view(index)));
         self.exchange.args.replace(words);
         if are_words { Ok(()) } else { Err(NOT_WORDS) }
     }
@@ -164,21 +206,6 @@ impl Guest<'_> {
         const WRONG: &[u8] = b"ERR wrong number or type of arguments";
         self.note_error(WRONG, false);
         error_table(lua, WRONG, false)
-    }
-
-    fn may_run(&self, lua: &Lua, args: &Args) -> Result<bool> {
-        if !self.is_running() {
-            let text = b"ERR redis.acl_check_cmd can only be called inside a script invocation";
-            return Err(fail_table(text, false));
-        }
-        if let Err(text) = self.hand_over(args) {
-            return Err(fail_table(text, false));
-        }
-        match self.ask(lua, Event::MayRun)? {
-            Answer::Truth(truth) => Ok(truth),
-            Answer::Refused(text) => Err(fail_table(&text, false)),
-            _ => Ok(false),
-        }
     }
 
     fn set_resp(&self, lua: &Lua, args: &Args) -> Result<()> {
@@ -256,23 +283,25 @@ impl Guest<'_> {
 }
 
 /// Appends a value as a word of a command; false if it is neither a string nor a number.
-fn push_word(words: &mut Words, value: &Value) -> bool {
-    /// Integers from here on are printed with an exponent.
-    const PLAIN_MAX: u64 = 100_000_000_000_000_000;
+fn push_word(words: &mut Words, value: View<'_>) -> bool {
     match value {
-        Value::String(text) => words.push(&text.as_bytes()),
-        Value::Integer(number) if number.unsigned_abs() < PLAIN_MAX => {
-            let mut digits = itoa::Buffer::new();
-            words.push(digits.format(*number).as_bytes());
-        }
-        Value::Integer(number) => push_fraction(words, *number as f64),
-        Value::Number(number) => push_fraction(words, *number),
+        View::Text(text) => words.push(text),
+        View::Number(number) => push_number(words, number),
         _ => return false,
     }
     true
 }
 
-fn push_fraction(words: &mut Words, number: f64) {
+/// As C prints it with 17 digits.
+fn push_number(words: &mut Words, number: f64) {
+    /// Integers from here on are printed with an exponent.
+    const PLAIN_MAX: f64 = 1e17;
+    let is_plain = number.trunc() == number && number.abs() < PLAIN_MAX;
+    if is_plain && (number != 0.0 || number.is_sign_positive()) {
+        let mut digits = itoa::Buffer::new();
+        words.push(digits.format(number as i64).as_bytes());
+        return;
+    }
     let mut text = Vec::with_capacity(32);
     number::write_f64_17g(&mut text, number);
     words.push(&text);

@@ -11,13 +11,14 @@
 //!
 //! The reply is ours, so it is not checked; should it be cut short all the same, what is missing is nil.
 //! Cost: one allocation of Lua per string and table.
-use mlua::{Lua, Result, Value};
+use crate::proto::reply::Resp;
+use crate::script::fail::with_code;
+use crate::script::raise::{Raise, push_error};
+use crate::script::stack::Stack;
 
-use crate::script::fail::{error_table, with_code};
-
-/// Reads one reply.
-pub fn reply_to_lua(lua: &Lua, encoded: &[u8]) -> Result<Value> {
-    Reader { rest: encoded }.value(lua)
+/// Pushes what a reply in the protocol `resp` says.
+pub fn push_reply(stack: &mut Stack<'_>, encoded: &[u8], resp: Resp) -> Result<(), Raise> {
+    Reader { stack, rest: encoded, has_nils: resp == Resp::V3 }.value()
 }
 
 /// The text of an error reply, without `-` and line end; `None` if it is none.
@@ -27,11 +28,14 @@ pub fn error_of(encoded: &[u8]) -> Option<&[u8]> {
     line.get(..end)
 }
 
-struct Reader<'r> {
+struct Reader<'r, 'k, 's> {
+    stack: &'k mut Stack<'s>,
     rest: &'r [u8],
+    /// Arrays may have nils in them.
+    has_nils: bool,
 }
 
-impl<'r> Reader<'r> {
+impl<'r> Reader<'r, '_, '_> {
     fn line(&mut self) -> &'r [u8] {
         let end = memchr::memchr(b'\r', self.rest).unwrap_or(self.rest.len());
         let (line, rest) = self.rest.split_at(end);
@@ -39,9 +43,17 @@ impl<'r> Reader<'r> {
         line
     }
 
+    /// A line that is a decimal number.
     fn number(&mut self) -> i64 {
         let line = self.line();
-        std::str::from_utf8(line).ok().and_then(|text| text.parse().ok()).unwrap_or(0)
+        let (is_negative, figures) = match line.strip_prefix(b"-") {
+            Some(figures) => (true, figures),
+            None => (false, line),
+        };
+        let value = figures.iter().fold(0i64, |value, figure| {
+            value.wrapping_mul(10).wrapping_add(i64::from(figure.wrapping_sub(b'0')))
+        });
+        if is_negative { value.wrapping_neg() } else { value }
     }
 
     fn count(&mut self) -> Option<usize> {
@@ -54,99 +66,138 @@ impl<'r> Reader<'r> {
         bytes
     }
 
-    fn value(&mut self, lua: &Lua) -> Result<Value> {
-        let Some((kind, rest)) = self.rest.split_first() else { return Ok(Value::Nil) };
+    /// Pushes one value.
+    fn value(&mut self) -> Result<(), Raise> {
+        let Some((kind, rest)) = self.rest.split_first() else {
+            self.stack.push_nil();
+            return Ok(());
+        };
         self.rest = rest;
         match kind {
-            b':' => Ok(Value::Number(self.number() as f64)),
             b'$' => match self.count() {
-                Some(len) => Ok(Value::String(lua.create_string(self.bytes(len))?)),
-                None => Ok(Value::Boolean(false)),
+                Some(len) => {
+                    let bytes = self.bytes(len);
+                    self.stack.push_text(bytes);
+                }
+                None => self.stack.push_boolean(false),
             },
+            b':' => {
+                let number = self.number();
+                self.stack.push_number(number as f64);
+            }
             b'+' => {
-                let text = lua.create_string(self.line())?;
-                let table = lua.create_table_with_capacity(0, 1)?;
-                table.raw_set("ok", text)?;
-                Ok(Value::Table(table))
+                let line = self.line();
+                self.stack.push_table(0, 1);
+                self.stack.push_text(line);
+                self.stack.set_named(self.stack.top() - 1, "ok");
             }
             b'-' => {
                 let text = with_code(&[b"-", self.line()].concat());
-                Ok(Value::Table(error_table(lua, &text, true)?))
+                push_error(self.stack, &text, true);
             }
             b'*' | b'>' => match self.count() {
-                Some(count) => self.array(lua, count),
-                None => Ok(Value::Boolean(false)),
+                Some(count) => self.array(count)?,
+                None => self.stack.push_boolean(false),
             },
             b'_' => {
                 self.line();
-                Ok(Value::Nil)
+                self.stack.push_nil();
             }
-            b'#' => Ok(Value::Boolean(self.line() == b"t")),
-            _ => self.resp3(lua, *kind),
+            b'#' => {
+                let is_true = self.line() == b"t";
+                self.stack.push_boolean(is_true);
+            }
+            _ => self.resp3(*kind)?,
         }
+        Ok(())
     }
 
-    fn array(&mut self, lua: &Lua, count: usize) -> Result<Value> {
-        let table = lua.create_table_with_capacity(count.min(self.rest.len()), 0)?;
+    /// Makes room for a table within a table, a key and a value, and for what is pushed with a name.
+    fn make_room(&mut self) -> Result<(), Raise> {
+        if self.stack.reserve(8) { Ok(()) } else { Err(Raise::bare("stack overflow")) }
+    }
+
+    fn array(&mut self, count: usize) -> Result<(), Raise> {
+        self.make_room()?;
+        // What `#` says of a table with nils in it depends on how it grew.
+        self.stack.push_table(if self.has_nils { 0 } else { count.min(self.rest.len()) }, 0);
+        let table = self.stack.top();
         for index in 1..=count {
-            let value = self.value(lua)?;
-            if !value.is_nil() {
-                table.raw_set(index, value)?;
-            }
+            self.value()?;
+            self.stack.set_element(table, index)?;
         }
-        Ok(Value::Table(table))
+        Ok(())
     }
 
     /// Types that have a table with one field of their name.
-    fn resp3(&mut self, lua: &Lua, kind: u8) -> Result<Value> {
-        let outer = lua.create_table_with_capacity(0, 1)?;
+    fn resp3(&mut self, kind: u8) -> Result<(), Raise> {
+        self.make_room()?;
+        self.stack.push_table(0, 1);
+        let outer = self.stack.top();
         match kind {
             b'%' => {
                 let pairs = self.count().unwrap_or(0);
-                let inner = lua.create_table_with_capacity(0, pairs.min(self.rest.len()))?;
-                for _ in 0..pairs {
-                    let key = self.value(lua)?;
-                    let value = self.value(lua)?;
-                    if !key.is_nil() {
-                        inner.raw_set(key, value)?;
+                self.stack.push_table(0, 0);
+                for len in 0..pairs {
+                    self.value()?;
+                    self.value()?;
+                    if self.stack.is_nil(outer + 2) {
+                        self.stack.pop(2);
+                    } else {
+                        self.stack.set_field(outer + 1, len)?;
                     }
                 }
-                outer.raw_set("map", inner)?;
+                self.stack.set_named(outer, "map");
             }
             b'~' => {
                 let count = self.count().unwrap_or(0);
-                let inner = lua.create_table_with_capacity(0, count.min(self.rest.len()))?;
-                for _ in 0..count {
-                    let member = self.value(lua)?;
-                    if !member.is_nil() {
-                        inner.raw_set(member, true)?;
+                self.stack.push_table(0, 0);
+                for len in 0..count {
+                    self.value()?;
+                    if self.stack.is_nil(outer + 2) {
+                        self.stack.pop(1);
+                    } else {
+                        self.stack.push_boolean(true);
+                        self.stack.set_field(outer + 1, len)?;
                     }
                 }
-                outer.raw_set("set", inner)?;
+                self.stack.set_named(outer, "set");
             }
             b',' => {
                 let text = std::str::from_utf8(self.line()).unwrap_or("");
-                outer.raw_set("double", text.parse::<f64>().unwrap_or(f64::NAN))?;
+                self.stack.push_number(text.parse::<f64>().unwrap_or(f64::NAN));
+                self.stack.set_named(outer, "double");
             }
-            b'(' => outer.raw_set("big_number", lua.create_string(self.line())?)?,
+            b'(' => {
+                let line = self.line();
+                self.stack.push_text(line);
+                self.stack.set_named(outer, "big_number");
+            }
             b'=' => {
                 let len = self.count().unwrap_or(0);
                 let whole = self.bytes(len);
-                let inner = lua.create_table_with_capacity(0, 2)?;
-                inner.raw_set("string", lua.create_string(whole.get(4..).unwrap_or(&[]))?)?;
-                inner.raw_set("format", lua.create_string(whole.get(..3).unwrap_or(&[]))?)?;
-                outer.raw_set("verbatim_string", inner)?;
+                self.stack.push_table(0, 2);
+                self.stack.push_text(whole.get(4..).unwrap_or(&[]));
+                self.stack.set_named(outer + 1, "string");
+                self.stack.push_text(whole.get(..3).unwrap_or(&[]));
+                self.stack.set_named(outer + 1, "format");
+                self.stack.set_named(outer, "verbatim_string");
             }
             // Attributes, which scripts do not see, stand before what they belong to.
             b'|' => {
                 let pairs = self.count().unwrap_or(0);
                 for _ in 0..pairs * 2 {
-                    self.value(lua)?;
+                    self.value()?;
+                    self.stack.pop(1);
                 }
-                return self.value(lua);
+                self.stack.pop(1);
+                return self.value();
             }
-            _ => return Ok(Value::Nil),
+            _ => {
+                self.stack.pop(1);
+                self.stack.push_nil();
+            }
         }
-        Ok(Value::Table(outer))
+        Ok(())
     }
 }

@@ -2,12 +2,12 @@
 --
 -- Lua 5.1 has no read-only tables. A table to be protected is hidden behind an empty one, its shadow, whose metatable
 -- reads from it and refuses writes. What would look past a metatable (next, pairs, rawget, rawset, getmetatable,
--- setmetatable) knows shadows. Compiled once per interpreter; `native` holds Lua's globals, `host` functions of Rust.
+-- setmetatable) knows shadows: those are functions of Rust (`basics.rs`). Compiled once per interpreter; `native` holds Lua's globals, `host` functions of Rust.
 local native, host = ...
-local error, type, tostring, rawget, rawset = native.error, native.type, native.tostring, native.rawget, native.rawset
-local next, pairs, pcall, xpcall, select = native.next, native.pairs, native.pcall, native.xpcall, native.select
-local getmetatable, setmetatable, loadstring = native.getmetatable, native.setmetatable, native.loadstring
-local resume, concat, byte = native.coroutine.resume, native.table.concat, native.string.byte
+local error, type, tostring, next = native.error, native.type, native.tostring, native.next
+local pcall, xpcall = native.pcall, native.xpcall
+local setmetatable, loadstring = native.setmetatable, native.loadstring
+local concat, byte = native.table.concat, native.string.byte
 local plain, doomed, changed, missing = host.plain, host.doomed, host.changed, host.missing
 
 local sources = {}    -- shadow -> what is behind it
@@ -25,11 +25,6 @@ local function protect(source, metatable)
     return setmetatable(shadow, {__index = source, __newindex = changed})
 end
 
--- What Lua says of an argument of another type.
-local function refuse(name, wanted, value)
-    error("bad argument #1 to '" .. name .. "' (" .. wanted .. ' expected, got ' .. type(value) .. ')', 3)
-end
-
 local world = {_VERSION = native._VERSION}
 for _, name in native.ipairs({'assert', 'collectgarbage', 'error', 'gcinfo', 'ipairs', 'rawequal', 'select',
     'tonumber', 'tostring', 'type', 'unpack'}) do
@@ -41,49 +36,7 @@ for _, name in native.ipairs({'coroutine', 'string', 'table', 'math'}) do
     world[name] = copy
 end
 
-function world.next(t, key)
-    if type(t) ~= 'table' then refuse('next', 'table', t) end
-    return next(sources[t] or t, key)
-end
-
-local peek = world.next
-function world.pairs(t)
-    local source = sources[t]
-    if source then return peek, t, nil end
-    if type(t) ~= 'table' then refuse('pairs', 'table', t) end
-    return next, t, nil
-end
-
-function world.rawget(t, key)
-    if type(t) ~= 'table' then refuse('rawget', 'table', t) end
-    return rawget(sources[t] or t, key)
-end
-
-function world.rawset(t, key, value)
-    if sources[t] then error('Attempt to modify a readonly table', 0) end
-    if type(t) ~= 'table' then refuse('rawset', 'table', t) end
-    return rawset(t, key, value)
-end
-
 local string_metatable = protect({__index = world.string})
-function world.getmetatable(value)
-    if sources[value] then return metatables[value] end
-    if type(value) == 'string' then return string_metatable end
-    return getmetatable(value)
-end
-
-function world.setmetatable(t, metatable)
-    if sources[t] then error('Attempt to modify a readonly table', 0) end
-    if type(t) ~= 'table' then refuse('setmetatable', 'table', t) end
-    if metatable ~= nil and type(metatable) ~= 'table' then
-        error("bad argument #2 to 'setmetatable' (nil or table expected)", 2)
-    end
-    if getmetatable(t) ~= nil and not pcall(setmetatable, t, metatable) then
-        error('cannot change a protected metatable', 2)
-    end
-    -- A shadow as a metatable works as what is behind it would, which its holder cannot reach by it.
-    return setmetatable(t, sources[metatable] or metatable)
-end
 
 -- An error is a table here; who catches it with pcall gets its text, as before Redis 7.
 local function caught(ok, ...)
@@ -100,48 +53,29 @@ function world.pcall(f, ...)
     return caught(pcall(f, ...))
 end
 
-function world.xpcall(f, ...)
-    if select('#', ...) == 0 then error("bad argument #2 to 'xpcall' (value expected)", 2) end
-    local handler = ...
-    -- Lua calls a handler without looking at the time: none runs in a script that is being ended.
-    return xpcall(f, function(err)
+-- Lua calls a handler without looking at the time: none runs in a script that is being ended.
+local function guarded(handler)
+    return function(err)
         err = plain(err)
         if doomed() then return err end
         return handler(err)
-    end)
-end
-
-local function resumed(ok, ...)
-    if ok then return ok, ... end
-    return ok, plain((...))
-end
-
-function world.coroutine.resume(...)
-    return resumed(resume(...))
+    end
 end
 
 -- Compiled code can do anything to the process: only text is taken.
-function world.loadstring(text, name)
-    if type(text) == 'number' then text = tostring(text) end
-    if type(text) ~= 'string' then refuse('loadstring', 'string', text) end
-    if byte(text) == 27 then return nil, 'bad header in precompiled chunk' end
-    return loadstring(text, name)
-end
-
 local function gather(source)
     local pieces = {}
     while true do
         local piece = source()
         if type(piece) == 'number' then piece = tostring(piece) end
         if piece == nil or piece == '' then return concat(pieces) end
-        if type(piece) ~= 'string' then error('reader function must return a string', 4) end
+        if type(piece) ~= 'string' then error('reader function must return a string', 5) end
         pieces[#pieces + 1] = piece
     end
 end
 
 -- What goes wrong in the reader is a result, and by then it is a table as all errors are.
-function world.load(source, name)
-    if type(source) ~= 'function' then refuse('load', 'function', source) end
+local function load(source, name)
     local ok, text = pcall(gather, source)
     if not ok then
         text = plain(text)
@@ -151,6 +85,9 @@ function world.load(source, name)
     if byte(text) == 27 then return nil, 'bad header in precompiled chunk' end
     return loadstring(text, name or '=(load)')
 end
+
+host.basics(native, world, {sources = sources, metatables = metatables, string_metatable = string_metatable,
+    guarded = guarded, load = load, plain = plain})
 
 world.math.random, world.math.randomseed = host.random, host.randomseed
 world.string = protect(world.string)
@@ -183,30 +120,4 @@ local function sweep()
     end
 end
 
--- What is run next, by its slot in `functions`, with its arguments: xpcall of Lua 5.1 passes none. The host calls xpcall,
--- since a script that is to end would end here instead, outside of it.
-local functions, run, first, second = host.functions, nil, nil, nil
-
--- A script finds them as globals, a function of a library as its arguments. Whether there is one in this slot.
-local function prepare(slot, keys, argv)
-    run = functions[slot]
-    if not run then return false end
-    if host.handler then
-        world.KEYS, world.ARGV = keys, argv
-    else
-        first, second = keys, argv
-    end
-    return true
-end
-
-local function script()
-    return run()
-end
-
-local function stored()
-    local keys, argv = first, second
-    first, second = nil, nil
-    return run(keys, argv)
-end
-
-return world, environment, enter, sweep, prepare, host.handler and script or stored, xpcall
+return world, environment, enter, sweep, xpcall

@@ -3,46 +3,50 @@
 //! Tables with the fields `err`, `ok`, `double`, `big_number`, `verbatim_string`, `map` or `set` (asked for in this
 //! order) are what those say, other tables arrays that end at the first nil. Numbers lose their fraction.
 //! A table inside itself ends in an error, at the depth where the stack of Redis's Lua does.
-use mlua::{Lua, LuaString, Result, Table, Value};
+use mlua::{Lua, Result};
 
 use crate::proto::reply::{Output, Reply, Resp};
+use crate::script::stack::{self, Kept, Stack, View};
 
 /// What nesting may cost, and what an array and a map inside another cost: it is what Redis reaches, whose Lua has
 /// 8,000 slots of stack.
 const DEPTH_MAX: usize = 7995;
 const ARRAY_DEPTH: usize = 1;
-const PAIRS_DEPTH: usize = 4;
-/// From this depth on the tables around the present one lie in a table of Lua, since mlua's handles are few.
-const SHALLOW_MAX: usize = 64;
+const KEY_DEPTH: usize = 4;
+const VALUE_DEPTH: usize = 3;
+/// What a table needs besides itself: a table in it, its key and value, and a copy of the key.
+const TABLE_SLOTS: usize = 4;
 
 /// The names of the fields, made once.
 pub struct FieldNames {
-    err: LuaString,
-    ok: LuaString,
-    double: LuaString,
-    big_number: LuaString,
-    verbatim_string: LuaString,
-    map: LuaString,
-    set: LuaString,
+    err: Kept,
+    ok: Kept,
+    double: Kept,
+    big_number: Kept,
+    verbatim_string: Kept,
+    map: Kept,
+    set: Kept,
 }
 
 impl FieldNames {
     /// Makes them in this interpreter.
     pub fn new(lua: &Lua) -> Result<FieldNames> {
         Ok(FieldNames {
-            err: lua.create_string("err")?,
-            ok: lua.create_string("ok")?,
-            double: lua.create_string("double")?,
-            big_number: lua.create_string("big_number")?,
-            verbatim_string: lua.create_string("verbatim_string")?,
-            map: lua.create_string("map")?,
-            set: lua.create_string("set")?,
+            err: stack::keep(lua, "err")?,
+            ok: stack::keep(lua, "ok")?,
+            double: stack::keep(lua, "double")?,
+            big_number: stack::keep(lua, "big_number")?,
+            verbatim_string: stack::keep(lua, "verbatim_string")?,
+            map: stack::keep(lua, "map")?,
+            set: stack::keep(lua, "set")?,
         })
     }
 }
 
 /// Writes values as replies.
-pub struct Writer<'w> {
+pub struct Writer<'w, 's> {
+    /// Where the value is: the last one.
+    pub stack: &'w mut Stack<'s>,
     /// The names of the fields.
     pub names: &'w FieldNames,
     /// Protocol of the client.
@@ -55,161 +59,186 @@ pub struct Writer<'w> {
     pub errors: Vec<Vec<u8>>,
     /// Whether there is any.
     pub has_errors: bool,
-    /// The tables around the present one, by depth, where they are many.
-    pub path: Option<Table>,
 }
 
-impl Writer<'_> {
+impl Writer<'_, '_> {
+    /// Writes the last value and removes it.
+    pub fn write(&mut self) {
+        self.write_at(0);
+    }
+
     fn reply(&mut self) -> Reply<'_> {
         Reply::new(&mut self.out, self.client)
     }
 
-    /// Writes one value.
-    pub fn write(&mut self, lua: &Lua, value: Value) -> Result<()> {
-        self.write_at(lua, value, 0)
-    }
-
-    fn write_at(&mut self, lua: &Lua, value: Value, depth: usize) -> Result<()> {
-        if depth >= DEPTH_MAX {
+    fn write_at(&mut self, depth: usize) {
+        let top = self.stack.top();
+        let is_full = self.stack.is_table(top) && !self.stack.reserve(TABLE_SLOTS);
+        let mut reply = Reply::new(&mut self.out, self.client);
+        if depth >= DEPTH_MAX || is_full {
+            reply.error(b"ERR reached lua stack limit");
             self.has_errors = true;
-            self.reply().error(b"ERR reached lua stack limit");
-            return Ok(());
+            return self.stack.pop(1);
         }
-        match value {
-            Value::String(text) => self.reply().bulk(&text.as_bytes()),
-            Value::Boolean(truth) => match (self.script, truth) {
-                (Resp::V2, true) => self.reply().int(1),
-                (Resp::V2, false) => self.reply().null(),
-                (Resp::V3, truth) => self.reply().boolean(truth),
+        match self.stack.view(top) {
+            View::Text(text) => reply.bulk(text),
+            View::Boolean(truth) => match (self.script, truth) {
+                (Resp::V2, true) => reply.int(1),
+                (Resp::V2, false) => reply.null(),
+                (Resp::V3, truth) => reply.boolean(truth),
             },
-            Value::Integer(number) => self.reply().int(number),
-            Value::Number(number) => self.reply().int(truncated(number)),
-            Value::Table(table) if !self.special(lua, &table, depth)? => {
-                return self.array(lua, table, depth);
+            View::Number(number) => reply.int(truncated(number)),
+            View::Table => {
+                if !self.special(top, depth) {
+                    self.array(top, depth);
+                }
             }
-            Value::Table(_) => {}
-            _ => self.reply().null(),
+            _ => reply.null(),
         }
-        Ok(())
+        self.stack.pop(1);
     }
 
-    fn array(&mut self, lua: &Lua, table: Table, depth: usize) -> Result<()> {
+    fn array(&mut self, table: usize, depth: usize) {
         let open = self.reply().array_open();
         let mut count = 0;
-        let mut table = table;
         loop {
-            let value: Value = table.raw_get(count + 1)?;
-            if value.is_nil() {
+            self.stack.get_element(table, count + 1);
+            if self.stack.is_nil(table + 1) {
+                self.stack.pop(1);
                 break;
             }
-            if depth < SHALLOW_MAX || !value.is_table() {
-                self.write_at(lua, value, depth + ARRAY_DEPTH)?;
-            } else {
-                let path = match &self.path {
-                    Some(path) => path.clone(),
-                    None => self.path.insert(lua.create_table()?).clone(),
-                };
-                path.raw_set(depth, table)?;
-                drop(path);
-                self.write_at(lua, value, depth + ARRAY_DEPTH)?;
-                let Some(path) = &self.path else { break };
-                table = path.raw_get(depth)?;
-            }
+            self.write_at(depth + ARRAY_DEPTH);
             count += 1;
         }
         self.reply().array_close(open, count);
-        Ok(())
     }
 
-    /// Writes a table that is no array; whether it was one.
-    fn special(&mut self, lua: &Lua, table: &Table, depth: usize) -> Result<bool> {
-        let names = self.names;
-        if let Value::String(text) = table.raw_get(&names.err)? {
-            let text = text.as_bytes();
-            self.reply().error(&text);
-            self.has_errors = true;
-            if !matches!(table.get("ignore_error_stats_update")?, Value::Boolean(true)) {
-                self.errors.push(text.to_vec());
-            }
-            return Ok(true);
-        }
-        if let Value::String(text) = table.raw_get(&names.ok)? {
-            let line = one_line(&text.as_bytes());
-            let mut reply = self.reply();
-            reply.raw(b"+");
-            // Redis copies it as a C string.
-            reply.raw(line.split(|&byte| byte == 0).next().unwrap_or(&[]));
-            reply.raw(b"\r\n");
-            return Ok(true);
-        }
-        match table.raw_get(&names.double)? {
-            Value::Number(number) => {
-                self.reply().double(number);
-                return Ok(true);
-            }
-            Value::Integer(number) => {
-                self.reply().double(number as f64);
-                return Ok(true);
-            }
-            _ => {}
-        }
-        if let Value::String(digits) = table.raw_get(&names.big_number)? {
-            let digits = one_line(&digits.as_bytes());
-            self.reply().big_number(&String::from_utf8_lossy(&digits));
-            return Ok(true);
-        }
-        if let Value::Table(inner) = table.raw_get(&names.verbatim_string)?
-            && self.verbatim(&inner)?
-        {
-            return Ok(true);
-        }
-        if let Value::Table(inner) = table.raw_get(&names.map)? {
-            self.pairs(lua, &inner, depth, true)?;
-            return Ok(true);
-        }
-        if let Value::Table(inner) = table.raw_get(&names.set)? {
-            self.pairs(lua, &inner, depth, false)?;
-            return Ok(true);
-        }
-        Ok(false)
+    /// Pushes a field of a table.
+    fn push_field(&mut self, table: usize, name: Kept) -> View<'_> {
+        self.stack.push_kept(name);
+        self.stack.get_field(table);
+        self.stack.view(self.stack.top())
     }
 
-    /// Whether it was one.
-    fn verbatim(&mut self, inner: &Table) -> Result<bool> {
-        let format: Value = inner.raw_get("format")?;
-        let string: Value = inner.raw_get("string")?;
-        let (Value::String(format), Value::String(string)) = (format, string) else {
-            return Ok(false);
+    /// Writes a table that is no array; whether it was one. What it pushes it removes.
+    fn special(&mut self, table: usize, depth: usize) -> bool {
+        let is_special = self.error(table)
+            || self.status(table)
+            || self.double(table)
+            || self.big_number(table)
+            || self.verbatim(table)
+            || self.pairs(table, self.names.map, depth, true)
+            || self.pairs(table, self.names.set, depth, false);
+        self.stack.set_top(table);
+        is_special
+    }
+
+    fn error(&mut self, table: usize) -> bool {
+        let name = self.names.err;
+        let View::Text(text) = self.push_field(table, name) else {
+            self.stack.pop(1);
+            return false;
         };
-        let mut name = format.to_string_lossy();
+        let text = text.to_vec();
+        self.reply().error(&text);
+        self.has_errors = true;
+        self.stack.push_text(b"ignore_error_stats_update");
+        self.stack.get_field(table);
+        if self.stack.view(self.stack.top()) != View::Boolean(true) {
+            self.errors.push(text);
+        }
+        true
+    }
+
+    fn status(&mut self, table: usize) -> bool {
+        let name = self.names.ok;
+        let View::Text(text) = self.push_field(table, name) else {
+            self.stack.pop(1);
+            return false;
+        };
+        let line = one_line(text);
+        let mut reply = self.reply();
+        reply.raw(b"+");
+        // Redis copies it as a C string.
+        reply.raw(line.split(|&byte| byte == 0).next().unwrap_or(&[]));
+        reply.raw(b"\r\n");
+        true
+    }
+
+    fn double(&mut self, table: usize) -> bool {
+        let name = self.names.double;
+        let View::Number(number) = self.push_field(table, name) else {
+            self.stack.pop(1);
+            return false;
+        };
+        self.reply().double(number);
+        true
+    }
+
+    fn big_number(&mut self, table: usize) -> bool {
+        let name = self.names.big_number;
+        let View::Text(digits) = self.push_field(table, name) else {
+            self.stack.pop(1);
+            return false;
+        };
+        let digits = one_line(digits);
+        self.reply().big_number(&String::from_utf8_lossy(&digits));
+        true
+    }
+
+    fn verbatim(&mut self, table: usize) -> bool {
+        let name = self.names.verbatim_string;
+        if self.push_field(table, name) != View::Table {
+            self.stack.pop(1);
+            return false;
+        }
+        for name in ["format", "string"] {
+            self.stack.push_text(name.as_bytes());
+            self.stack.get_field(table + 1);
+        }
+        let (View::Text(format), View::Text(string)) =
+            (self.stack.view(table + 2), self.stack.view(table + 3))
+        else {
+            self.stack.set_top(table);
+            return false;
+        };
+        let mut name = String::from_utf8_lossy(format).into_owned();
         while name.len() < 3 {
             name.push(' ');
         }
         let name: String = name.chars().take(3).collect();
         let format = if name.len() == 3 { name.as_str() } else { "txt" };
-        self.reply().verbatim(format, &string.as_bytes());
-        Ok(true)
+        Reply::new(&mut self.out, self.client).verbatim(format, string);
+        true
     }
 
     /// A map, or of a set the keys.
-    fn pairs(&mut self, lua: &Lua, inner: &Table, depth: usize, is_map: bool) -> Result<()> {
+    fn pairs(&mut self, table: usize, name: Kept, depth: usize, is_map: bool) -> bool {
+        if self.push_field(table, name) != View::Table {
+            self.stack.pop(1);
+            return false;
+        }
+        let inner = table + 1;
         let open = self.reply().array_open();
         let mut count = 0;
-        inner.for_each(|key: Value, value: Value| {
-            self.write_at(lua, key, depth + PAIRS_DEPTH)?;
+        self.stack.push_nil();
+        while self.stack.next(inner) {
+            self.stack.push_copy(inner + 1);
+            self.write_at(depth + KEY_DEPTH);
             if is_map {
-                self.write_at(lua, value, depth + PAIRS_DEPTH)?;
+                self.write_at(depth + VALUE_DEPTH);
+            } else {
+                self.stack.pop(1);
             }
             count += 1;
-            Ok(())
-        })?;
+        }
         let mut reply = self.reply();
         if is_map {
             reply.map_close(open, count);
         } else {
             reply.set_close(open, count);
         }
-        Ok(())
+        true
     }
 }
 
