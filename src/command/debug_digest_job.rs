@@ -1,8 +1,9 @@
 //! DEBUG DIGEST and DEBUG DIGEST-VALUE, in slices.
 //!
 //! DIGEST begins when nobody is in the middle of a write, and walks over all databases as they are then
-//! (`store::walk`): what others are about to change it sees before. A big value it comes to is held for reading from then on and done in
-//! pieces; one that somebody is about to change before that is done in one go, at his cost. FLUSHALL and SWAPDB wait.
+//! (`store::walk`): what others are about to change it sees before. A big value it comes to is held for reading from
+//! then on and done in pieces; one that somebody is about to change before that is done in one go, at his cost.
+//! FLUSHALL and SWAPDB wait.
 //!
 //! Cost: `debug_digest`. For tests, as all of DEBUG.
 use crate::command::debug_digest::{Digest, EntryDigest};

@@ -112,8 +112,8 @@ fn place_of(spec: &KeySpec, args: Args<'_>) -> KeyPlace {
     KeyPlace::Range { first: first as usize, last: last as usize, step: step as usize }
 }
 
-/// The keys of a request as ranges of its arguments, with what happens to them; `None` where they are not so easily said.
-/// O(key specifications), however many keys there are.
+/// The keys of a request as ranges of its arguments, with what happens to them; `None` where they are not so easily
+/// said. O(key specifications), however many keys there are.
 pub fn uses_of(command: &Command, args: Args<'_>) -> Option<Vec<(KeyRange, u32)>> {
     let varies = command.keys.iter().any(|spec| spec.access & access::VARIABLE_FLAGS != 0);
     if varies && command.find_keys.is_some() {

@@ -74,8 +74,8 @@ impl Engine {
     /// Runs `body` as `verb` of this client and counts it. `arguments` is what MONITOR and the slow log show after the
     /// command's name. The body encodes its answer into `ctx.reply.output()`; with an error what it wrote is taken
     /// back, and the caller encodes the error; [`CmdError::Parked`] says that it has changed nothing and is to be a job
-    /// ([`Engine::park_verb`]), and is not counted. `started` is when the time of this verb begins, in ticks; it is moved
-    /// to its end.
+    /// ([`Engine::park_verb`]), and is not counted. `started` is when the time of this verb begins, in ticks; it is
+    /// moved to its end.
     pub fn perform(
         &mut self,
         session: &mut Session,
