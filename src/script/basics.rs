@@ -1,8 +1,9 @@
 //! Lua's own functions that look past metatables, and those that take functions, as scripts see them.
 //!
 //! A protected table is an empty shadow of what is behind it (`sandbox.lua`): `next`, `pairs`, `rawget` and their like
-//! have to know. Each does what the shadows ask for and then becomes Lua's function, in the same call: arguments that are
-//! wrong are refused by Lua itself, in its words and with the line of the caller, also where that returned the call.
+//! have to know. Each does what the shadows ask for and then becomes Lua's function, in the same call: arguments that
+//! are wrong are refused by Lua itself, in its words and with the line of the caller, also where that returned the
+//! call.
 use std::cell::Cell;
 
 use mlua::{Function, Lua, Result, Table};
