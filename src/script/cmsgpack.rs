@@ -56,7 +56,7 @@ struct Pack;
 impl Body for Pack {
     type Lent = Nothing;
 
-    fn call<'d>(stack: &mut Stack<'_>, _: &'d ()) -> Result<usize, Raise> {
+    fn call(stack: &mut Stack<'_>, _: &()) -> Result<usize, Raise> {
         let count = stack.top();
         if count == 0 {
             return Err(Raise::argument(0, "MessagePack pack needs input."));
@@ -147,7 +147,7 @@ struct Unpack;
 impl Body for Unpack {
     type Lent = Nothing;
 
-    fn call<'d>(stack: &mut Stack<'_>, _: &'d ()) -> Result<usize, Raise> {
+    fn call(stack: &mut Stack<'_>, _: &()) -> Result<usize, Raise> {
         unpack_items(stack, 0, 0)
     }
 }
@@ -158,7 +158,7 @@ struct UnpackOne;
 impl Body for UnpackOne {
     type Lent = Nothing;
 
-    fn call<'d>(stack: &mut Stack<'_>, _: &'d ()) -> Result<usize, Raise> {
+    fn call(stack: &mut Stack<'_>, _: &()) -> Result<usize, Raise> {
         let offset = integer_or(stack, 2, 0)?;
         unpack_items(stack, 1, offset)
     }
@@ -170,7 +170,7 @@ struct UnpackLimit;
 impl Body for UnpackLimit {
     type Lent = Nothing;
 
-    fn call<'d>(stack: &mut Stack<'_>, _: &'d ()) -> Result<usize, Raise> {
+    fn call(stack: &mut Stack<'_>, _: &()) -> Result<usize, Raise> {
         let limit = integer(stack, 2)?;
         let offset = integer_or(stack, 3, 0)?;
         unpack_items(stack, limit, offset)
