@@ -426,9 +426,9 @@ pub fn exit_now(code: i32) -> ! {
     unsafe { libc::_exit(code) }
 }
 
-/// Closes all sockets of this process but `kept` and the standard streams. For a child alone, which has those of its parent and ends by
-/// [`exit_now`], so that no owner closes a descriptor again: while they are open here, what the parent closes
-/// stays open for its peers.
+/// Closes all sockets of this process but `kept` and the standard streams: while they are open here, what the parent
+/// closes stays open for its peers. For a child alone, which has those of its parent and ends by [`exit_now`], so that
+/// no owner closes a descriptor again.
 pub fn close_sockets_but(kept: std::os::fd::RawFd) {
     let Ok(files) = std::fs::read_dir("/dev/fd") else { return };
     let numbers = files.flatten().filter_map(|file| file.file_name().to_str()?.parse().ok());

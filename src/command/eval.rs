@@ -1,7 +1,7 @@
 //! EVAL, EVALSHA and their read-only forms.
 //!
-//! The handler finds the script, or compiles it, and checks how many keys there are; [`ScriptRun`] runs it. For a client
-//! that debugs its scripts `script_debug` does all that.
+//! The handler finds the script, or compiles it, and checks how many keys there are; [`ScriptRun`] runs it. For a
+//! client that debugs its scripts `script_debug` does all that.
 use crate::base::number;
 use crate::command::script_debug;
 use crate::command::script_run::{Call, ScriptRun, Target};

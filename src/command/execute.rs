@@ -291,12 +291,10 @@ fn check(
             b"' command",
         ]));
     }
-    if command.flags & flag::PROTECTED != 0 && !is_protected_allowed(shared, session) {
-        return refuse(CmdError::Text(
-            "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", \
-             you can run it from a local connection, otherwise you need to set this option in the \
-             configuration file, and then restart the server.",
-        ));
+    if command.flags & flag::PROTECTED != 0
+        && let Err(error) = check_protected(shared, session, id)
+    {
+        return refuse(error);
     }
     if session.restraint | shared.restraint != 0 {
         return check_restraints(shared, session, found, args).or_else(refuse);
@@ -428,9 +426,21 @@ fn resolve_subcommand(shared: &Shared, args: Args<'_>, container: Found) -> Resu
     }
 }
 
-/// DEBUG is allowed by `enable-debug-command`: yes, no, or for local clients.
-fn is_protected_allowed(shared: &Shared, session: &Session) -> bool {
-    shared.config.allows_protected(Opt::EnableDebugCommand, session.is_local())
+/// DEBUG is allowed by `enable-debug-command`, MODULE by `enable-module-command`: yes, no, or for local clients.
+#[cold]
+fn check_protected(shared: &Shared, session: &Session, id: CommandId) -> Result<(), CmdError> {
+    let (opt, name, option) = match shared.table.full_name(id).starts_with("module") {
+        true => (Opt::EnableModuleCommand, "MODULE", "enable-module-command"),
+        false => (Opt::EnableDebugCommand, "DEBUG", "enable-debug-command"),
+    };
+    if shared.config.allows_protected(opt, session.is_local()) {
+        return Ok(());
+    }
+    Err(CmdError::owned(&[
+        format!("ERR {name} command not allowed. If the {option} option is set to ").as_bytes(),
+        b"\"local\", you can run it from a local connection, otherwise you need to set this option in the \
+          configuration file, and then restart the server.",
+    ]))
 }
 
 #[cold]

@@ -2,9 +2,8 @@
 //!
 //! Modules of Redis are shared libraries for its own structures in memory, which are not ours.
 use crate::command::help;
-use crate::command::spec::flag::{ADMIN, LOADING, NO_ASYNC_LOADING, NOSCRIPT, STALE};
+use crate::command::spec::flag::{ADMIN, LOADING, NO_ASYNC_LOADING, NOSCRIPT, PROTECTED, STALE};
 use crate::command::spec::{Command, Group, command, container, doc};
-use crate::engine::config::Opt;
 use crate::engine::ctx::{CmdResult, Ctx};
 use crate::engine::error::CmdError;
 use crate::proto::args::Args;
@@ -40,7 +39,7 @@ const MODULE_LIST: Command = Command {
 };
 
 /// Of those that change which modules there are.
-const CHANGES: u32 = NO_ASYNC_LOADING | ADMIN | NOSCRIPT;
+const CHANGES: u32 = NO_ASYNC_LOADING | ADMIN | NOSCRIPT | PROTECTED;
 
 const MODULE_LOAD: Command = Command {
     flags: CHANGES,
@@ -70,27 +69,13 @@ fn module_list(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
     Ok(())
 }
 
-/// What `enable-module-command` allows.
-fn check_allowed(ctx: &Ctx<'_>) -> CmdResult {
-    if ctx.engine.config.allows_protected(Opt::EnableModuleCommand, ctx.client.is_local()) {
-        return Ok(());
-    }
-    Err(CmdError::Text(
-        "ERR MODULE command not allowed. If the enable-module-command option is set to \"local\", \
-         you can run it from a local connection, otherwise you need to set this option in the \
-         configuration file, and then restart the server.",
-    ))
-}
-
-fn module_load(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
-    check_allowed(ctx)?;
+fn module_load(_ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     let path = String::from_utf8_lossy(args.at(2)).escape_default().to_string();
     log::warn!("Module {path} failed to load: modules of Redis cannot be used here");
     Err(CmdError::Text("ERR Error loading the extension. Please check the server logs."))
 }
 
-fn module_unload(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
-    check_allowed(ctx)?;
+fn module_unload(_ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
     Err(CmdError::Text("ERR Error unloading module: no such module with that name"))
 }
 

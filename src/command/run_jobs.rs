@@ -243,7 +243,7 @@ impl Engine {
 
     /// Goes on with all jobs until none can go on, however long that takes: for a command that is in the middle of its
     /// work, and finds a key held that it could not name before.
-    pub fn finish_jobs(&mut self) {
+    pub(super) fn finish_jobs(&mut self) {
         while let Some(mut running) = self.shared.jobs.take_next() {
             running.slice_ticks = self.shared.clock.ticks();
             self.shared.jobs.exchange(&running, &mut self.dbs);

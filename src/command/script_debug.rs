@@ -7,8 +7,8 @@
 //! ```
 //!
 //! The script runs in an interpreter of its own, made for it, and in one step: what it waits for is its client, by a
-//! line past the event loop. Whatever happens, the session's last line is `<endsession>`, and the reply comes behind it.
-//! Time goes on at every stop. Cost: of the fork, as for a snapshot, the page tables of all data; of a session in
+//! line past the event loop. Whatever happens, the session's last line is `<endsession>`, and the reply comes behind
+//! it. Time goes on at every stop. Cost: of the fork, as for a snapshot, the page tables of all data; of a session in
 //! this process, that nobody else is served.
 use crate::command::script_run::{Call, Guise, ScriptRun, Target, may_run};
 use crate::engine::compound::Compound;

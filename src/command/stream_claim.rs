@@ -332,6 +332,8 @@ impl Job for ClaimIds {
 }
 
 fn xautoclaim(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
+    // The key is looked up before the arguments are read, as the event `keymiss` shows, and found wrong after.
+    let group = find_group(ctx, args);
     let idle_ms = parse_i64(args.at(4))
         .ok_or(CmdError::Text("ERR Invalid min-idle-time argument for XAUTOCLAIM"))?;
     let start = range_start(args.at(5))?;
@@ -348,7 +350,7 @@ fn xautoclaim(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
             return Err(CmdError::Syntax);
         }
     }
-    let pending = find_group(ctx, args)?;
+    let pending = group?;
     let mut job = ClaimIdle {
         claim: Claim {
             idle_ms: idle_ms.max(0),

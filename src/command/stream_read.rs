@@ -99,6 +99,7 @@ fn read(ctx: &mut Ctx<'_>, args: Args<'_>, verb: Verb) -> CmdResult {
     if ctx.is_long(work) {
         return ctx.run(args, job);
     }
+    while job.look_again(ctx, args)? {}
     let open = ctx.reply.array_open();
     let mut served = 0;
     for target in std::mem::take(&mut job.targets) {
@@ -319,6 +320,8 @@ struct Read {
     request: Request,
     /// Streams whose ids have been read.
     resolved: usize,
+    /// Streams that were looked up a second time.
+    looked_again: usize,
     targets: VecDeque<Target>,
     serving: Option<Serving>,
     /// Streams in the reply.
@@ -338,6 +341,7 @@ impl Read {
         Read {
             request,
             resolved: 0,
+            looked_again: 0,
             targets: VecDeque::new(),
             serving: None,
             served: 0,
@@ -404,6 +408,19 @@ impl Read {
     }
 }
 
+impl Read {
+    /// Looks up the next stream as Redis does when it serves them, after it has looked up all for their ids: clients
+    /// see that in `keyspace_hits`, `keyspace_misses` and `keymiss`. Whether there are more.
+    fn look_again(&mut self, ctx: &mut Ctx<'_>, args: Args<'_>) -> Result<bool, CmdError> {
+        if self.request.is_woken || self.looked_again >= self.request.streams {
+            return Ok(false);
+        }
+        let _ = ctx.db.get::<Stream>(args.key(self.request.first + self.looked_again))?;
+        self.looked_again += 1;
+        Ok(true)
+    }
+}
+
 const DOLLAR_IN_GROUP: CmdError = CmdError::Text(
     "ERR The $ ID is meaningless in the context of XREADGROUP: you want to read the history of \
     this consumer by specifying a proper ID, or use the > ID to get new messages. The $ ID would \
@@ -438,6 +455,11 @@ impl Job for Read {
                 self.resolve(ctx, args)?;
             }
             if budget.spend(count as u64) {
+                return Ok(Step::More);
+            }
+        }
+        while self.look_again(ctx, args)? {
+            if budget.spend(1) {
                 return Ok(Step::More);
             }
         }

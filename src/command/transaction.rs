@@ -297,8 +297,10 @@ impl Compound for Exec {
         }
         let before = std::mem::replace(&mut session.nesting, Nesting::Transaction);
         session.is_blocking_denied = true;
+        session.executing = Some(self.transaction.as_executing());
         let step = self.run(engine, session, out, budget);
         session.is_blocking_denied = false;
+        session.executing = None;
         session.nesting = before;
         if step == Step::Done {
             let commands = std::mem::take(&mut *self.transaction).into_commands();

@@ -44,6 +44,12 @@ pub fn line(session: &Session, args_bytes: usize, shared: &Shared, now_ms: i64, 
         session.db,
     );
     let queued = session.transaction.as_deref();
+    let queued = queued.map(|queued| (queued.commands().len() as i64, queued.memory_bytes()));
+    let (commands, commands_bytes) = match (queued, session.executing) {
+        (Some(queued), _) => queued,
+        (None, Some(running)) => (i64::from(running.commands), running.bytes as usize),
+        (None, None) => (-1, 0),
+    };
     let unsent_bytes = io.reply_bytes + io.reply_block_bytes;
     let nodes = counted_nodes(unsent_bytes);
     let _ = write!(
@@ -53,10 +59,10 @@ pub fn line(session: &Session, args_bytes: usize, shared: &Shared, now_ms: i64, 
         session.subscriptions.count(Kind::Channel),
         session.subscriptions.count(Kind::Pattern),
         session.subscriptions.count(Kind::Shard),
-        queued.map_or(-1, |queued| queued.commands().len() as i64),
+        commands,
         io.query_bytes,
         io.query_free_bytes,
-        queued.map_or(0, |queued| queued.memory_bytes()),
+        commands_bytes,
         io.reply_buffer_bytes,
         io.reply_peak_bytes,
         unsent_bytes.min(REPLY_BUFFER_BYTES),
@@ -65,7 +71,11 @@ pub fn line(session: &Session, args_bytes: usize, shared: &Shared, now_ms: i64, 
         session.memory_bytes(),
     );
     let is_sending = unsent_bytes > 0;
-    let command = session.last_command.map_or("NULL", |id| shared.table.full_name(id));
+    let command = match session.executing {
+        // The commands of a transaction are not what the client has sent last.
+        Some(_) => "exec",
+        None => session.last_command.map_or("NULL", |id| shared.table.full_name(id)),
+    };
     let library = session.library.as_deref();
     let redirect = session.tracking.as_ref().map_or(-1, |tracking| tracking.redirect as i64);
     let _ = writeln!(

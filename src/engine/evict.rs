@@ -390,6 +390,8 @@ impl Shared {
             eviction.is_running = limit_bytes != 0;
             self.set_room(Room::Enough);
             if limit_bytes == 0 {
+                // It is measured no more, and would be old when there is a limit again.
+                self.eviction.base_bytes = 0;
                 self.end_exceeding();
             }
         }

@@ -1,8 +1,9 @@
 //! INFO: what the server tells about itself, in the sections and with the field names of Redis 7.0.15.
 //!
 //! Fields of features that do not exist yet have the value a fresh Redis shows (0, `no`, an empty list), so
-//! that tools which read them go on; nothing is made up. Ours beside them: `rufous_version`, `server_name`,
-//! `loop_turns`, `loop_max_stall_us`, and the section `loop`, which only INFO loop, all and everything show.
+//! that tools which read them go on; nothing is made up. Ours beside them: `rufous_version`,
+//! `loop_turns`, `loop_max_stall_us`, and the section `loop`, which only INFO loop, all and everything show. There is no
+//! `server_name`: Redis has none, and by that field programs tell Valkey and others from it.
 //!
 //! `info` has the frame and the small sections, `info_memory` the memory figures (MEMORY reads them too),
 //! `info_load` what is counted per command, error and database. Cost: O(commands + clients).
@@ -153,7 +154,6 @@ fn server(ctx: &mut Ctx<'_>, text: &mut InfoText) {
     text.title("Server");
     text.field("redis_version", REDIS_VERSION);
     text.field("rufous_version", env!("CARGO_PKG_VERSION"));
-    text.field("server_name", "rufous");
     text.field("redis_git_sha1", "00000000");
     text.field("redis_git_dirty", 0);
     text.field("redis_build_id", 0);

@@ -341,11 +341,10 @@ impl Jobs {
 
     /// Whether a job works in several databases: it runs other commands, or looks into all of them.
     pub fn has_compound(&self) -> bool {
-        let is_compound = |running: &Running| {
+        self.running.iter().any(|running| {
             matches!(running.task, Task::Compound(_))
                 || matches!(running.keys, KeySource::Places(_))
-        };
-        self.running.iter().any(|running| is_compound(running))
+        })
     }
 
     /// Whether some job can go on.

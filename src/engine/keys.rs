@@ -238,10 +238,10 @@ pub fn sort_keys(args: Args<'_>, found: &mut Vec<KeyUse>) {
 /// DEBUG: what a subcommand about values looks at.
 pub fn debug_keys(args: Args<'_>, found: &mut Vec<KeyUse>) {
     const ABOUT_ONE: [&str; 5] = ["object", "listpack", "quicklist", "htstats-key", "sdslen"];
-    let is = |name: &&str| args.at(1).eq_ignore_ascii_case(name.as_bytes());
+    let is = |name: &str| args.at(1).eq_ignore_ascii_case(name.as_bytes());
     let end = match () {
-        () if ABOUT_ONE.iter().any(&is) => args.len().min(3),
-        () if is(&"digest-value") => args.len(),
+        () if ABOUT_ONE.iter().any(|name| is(name)) => args.len().min(3),
+        () if is("digest-value") => args.len(),
         () => 0,
     };
     found.extend((2..end).map(|index| KeyUse { index, access: access::RO | access::ACCESS }));

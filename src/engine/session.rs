@@ -69,6 +69,8 @@ pub struct Session {
     pub is_blocking_denied: bool,
     /// What MULTI has begun.
     pub transaction: Option<Box<Transaction>>,
+    /// What EXEC is running now, for CLIENT LIST.
+    pub executing: Option<Executing>,
     /// What the keys it watches take.
     pub watched_bytes: usize,
     /// How much it listens to.
@@ -92,6 +94,15 @@ pub struct Debugging {
     pub is_here: bool,
     /// What the last one has left: a transaction may run several.
     pub debugger: Debugger,
+}
+
+/// A transaction that EXEC has begun.
+#[derive(Clone, Copy, Debug)]
+pub struct Executing {
+    /// Commands it consists of.
+    pub commands: u32,
+    /// Memory they take, as far as it can be told.
+    pub bytes: u32,
 }
 
 /// Bits of [`Session::restraint`].
@@ -283,6 +294,7 @@ impl Session {
             io: IoFigures::default(),
             job_bytes: 0,
             nesting: Nesting::None,
+            executing: None,
             is_blocking_denied: false,
             transaction: None,
             watched_bytes: 0,

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use crate::base::chunks::Chunks;
 use crate::base::hash::KeyHasher;
 use crate::base::pieces::{Garbage, Progress};
-use crate::engine::session::{Session, restraint};
+use crate::engine::session::{Executing, Session, restraint};
 use crate::engine::spec::{Command, flag};
 use crate::engine::table::Found;
 use crate::proto::args::{Args, OwnedArgs};
@@ -106,6 +106,12 @@ impl Transaction {
     /// Memory they take (CLIENT LIST `multi-mem`).
     pub fn memory_bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// What CLIENT LIST says of it while EXEC runs it.
+    pub fn as_executing(&self) -> Executing {
+        let number = |size: usize| u32::try_from(size).unwrap_or(u32::MAX);
+        Executing { commands: number(self.commands.len()), bytes: number(self.bytes) }
     }
 
     /// Whether EXEC will refuse.

@@ -121,19 +121,11 @@ impl Reactor {
     /// parent's.
     #[cold]
     pub(super) fn take_leave(&mut self, client: usize) -> ! {
-        // A transaction may have more to do than fitted in its slice.
-        self.engine.finish_jobs();
-        let replies = std::mem::take(&mut self.engine.shared.outbox.replies);
         let current = self.current.take();
-        if let Some(conn) = self.conns.iter_mut().map(|(_, conn)| conn).find(|c| c.client == client)
-        {
-            let is_current =
-                |session: &crate::engine::session::Session| session.fd == conn.transport.fd();
-            if let Some(current) = current.filter(|current| is_current(&current.session)) {
+        let mut conns = self.conns.iter_mut();
+        if let Some((key, conn)) = conns.find(|(_, conn)| conn.client == client) {
+            if let Some(current) = current.filter(|current| current.conn == key) {
                 conn.output = current.output;
-            }
-            for (_, reply) in replies.into_iter().filter(|(to, _)| *to == client) {
-                conn.output.append(reply);
             }
             if let Ok(mut line) = SocketLine::open(conn.transport.fd(), self.debugging.clone()) {
                 line.send(&conn.output.to_bytes());

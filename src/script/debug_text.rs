@@ -20,8 +20,8 @@ pub struct Shower {
 }
 
 impl Shower {
-    /// Appends a value, as far as `bytes_max` reaches: a table as a list where its keys are 1, 2, 3 in the order Lua has
-    /// them in, and as pairs otherwise. Cost: what is shown, which for tables in tables is all of it.
+    /// Appends a value, as far as `bytes_max` reaches: a table as a list where its keys are 1, 2, 3 in the order Lua
+    /// has them in, and as pairs otherwise. Cost: what is shown, which for tables in tables is all of it.
     pub fn show(&self, lua: &mlua::Lua, out: &mut Vec<u8>, value: Value) -> Result<()> {
         self.show_at(lua, out, value, 0)
     }

@@ -4,9 +4,14 @@ use crate::script::exchange::{Answer, DebugEvent, Done, Event, Task};
 use crate::script::guest::Kind;
 use crate::script::interpreter::Interpreter;
 
+fn hearing(heard: &[u8]) -> Debugger {
+    let mut debugger = Debugger::default();
+    debugger.heard.extend_from_slice(heard);
+    debugger
+}
+
 fn found(heard: &[u8]) -> Found {
-    let mut debugger = Debugger { heard: heard.to_vec(), ..Debugger::default() };
-    debugger.take_command()
+    hearing(heard).take_command()
 }
 
 #[test]
@@ -40,8 +45,7 @@ fn commands_are_cut_as_loosely_as_redis_does() {
 
 #[test]
 fn what_was_heard_is_forgotten_with_its_first_command() {
-    let heard = b"*1\r\n$1\r\ns\r\n*1\r\n$1\r\nn\r\n".to_vec();
-    let mut debugger = Debugger { heard, ..Debugger::default() };
+    let mut debugger = hearing(b"*1\r\n$1\r\ns\r\n*1\r\n$1\r\nn\r\n");
     assert!(matches!(debugger.take_command(), Found::Command(_)));
     assert_eq!(debugger.take_command(), Found::Unfinished);
 }

@@ -4,7 +4,7 @@
 //! How much goes into a node is `list-max-listpack-size` by Redis's rules ([`Fill`]), so that a DUMP has the nodes
 //! a Redis would make.
 //! With `list-compress-depth` the nodes farther than that from both ends are kept compressed (`squeezed`).
-//! DIFFERS: LSET and LINSERT make no node longer than 128 KiB, where Redis has no limit: a change of a node moves its bytes.
+//! DIFFERS: LSET and LINSERT make no node longer than 128 KiB, where Redis has no limit: a change moves a node's bytes.
 //!
 //! Cost: O(1) at both ends; an index is found in O(log n) and half a node. What touches many elements is told how
 //! many at most, and says how far it came.

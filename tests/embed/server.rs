@@ -171,3 +171,25 @@ fn the_client_speaks_both_versions() {
     assert_eq!(replies[9_999], Reply::Int(10_000));
     assert!(matches!(&replies[10_000], Reply::Error(text) if text.starts_with("ERR value is not")));
 }
+
+/// A process that is not ours alone is not forked, and a script that is debugged here, which holds the loop, does not
+/// keep the server from being stopped.
+#[test]
+fn debugged_scripts_stay_in_the_process_and_end_with_the_server() {
+    let server = Server::builder().spawn().unwrap();
+    let mut client = server.connect().unwrap();
+    let refused = client.command(&["SCRIPT", "DEBUG", "YES"]).unwrap();
+    let Reply::Error(text) = refused else { panic!("{refused:?}") };
+    assert!(text.contains("part of another program"), "{text}");
+    assert_eq!(client.command(&["SCRIPT", "DEBUG", "SYNC"]).unwrap(), Reply::Simple("OK".into()));
+    let stopped = client.command(&["EVAL", "return 1", "0"]).unwrap();
+    assert!(format!("{stopped:?}").contains("Stopped at 1"), "{stopped:?}");
+    let started = Instant::now();
+    server.stop().unwrap();
+    assert!(started.elapsed() < Duration::from_secs(2));
+    assert!(format!("{:?}", client.receive().unwrap()).contains("<endsession>"));
+    assert!(matches!(client.receive().unwrap(), Reply::Error(_)));
+    assert!(client.receive().is_err());
+    let refused = rufous::Engine::new().execute(&[b"SCRIPT".as_slice(), b"DEBUG", b"SYNC"]);
+    assert!(matches!(refused, Reply::Error(_)), "{refused:?}");
+}

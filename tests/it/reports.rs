@@ -24,7 +24,6 @@ const STEPS: usize = 120;
 /// Fields of INFO that only ours has.
 const OUR_FIELDS: &[&str] = &[
     "rufous_version",
-    "server_name",
     "expired_subkeys",
     "client_query_buffer_limit_disconnections",
     "client_output_buffer_limit_disconnections",

@@ -157,6 +157,21 @@ fn memory_of_one_that_never_reads_returns() {
 }
 
 #[test]
+fn a_limit_that_is_set_again_counts_what_came_meanwhile() {
+    let server = Server::start(&[]);
+    let mut client = server.connect();
+    client.roundtrip(&["CONFIG", "SET", "maxmemory", "100mb"], "+OK");
+    client.roundtrip(&["SET", "key", "value"], "+OK");
+    client.roundtrip(&["CONFIG", "SET", "maxmemory", "0"], "+OK");
+    // Neither data nor a client's buffer.
+    client.command(&["SCRIPT", "LOAD", &format!("return '{}'", "x".repeat(MIB))]);
+    client.reply();
+    client.roundtrip(&["CONFIG", "SET", "maxmemory", "100mb"], "+OK");
+    let uncounted: usize = client.info("mem_not_counted_for_evict").parse().unwrap();
+    assert!(uncounted < MIB / 2, "{uncounted}");
+}
+
+#[test]
 fn longest_bulk() {
     for (_, mut server) in Server::both(&["--proto-max-bulk-len", "1mb"]) {
         let mut client = server.connect();

@@ -134,6 +134,10 @@ fn play(server: &Server, session: &str, mode: &str) -> String {
             _ => continue,
         };
         heard += &format!("{line}\n");
+        if line.starts_with("> hello") {
+            // It tells the client's number.
+            continue;
+        }
         shown(&reply).iter().for_each(|line| heard += &format!("{line}\n"));
     }
     heard
@@ -278,7 +282,9 @@ fn sessions_end_with_the_server() {
         server.signal("TERM");
         assert!(server.wait().success(), "{name}");
         debugged.expect_closed();
-        assert!(!std::path::Path::new(&format!("/proc/{}", pids[0])).exists(), "{name}");
+        // Redis leaves it for init to bury.
+        let is_gone = !std::path::Path::new(&format!("/proc/{}", pids[0])).exists();
+        assert!(is_gone || name == "redis");
     }
 }
 
@@ -318,8 +324,9 @@ fn what_a_session_leaves_unsaid_comes_with_its_end() {
     for (name, server) in Server::both(&[]) {
         for mode in ["yes", "sync"] {
             let mut client = server.connect();
-            // More than a socket takes at once waits to be sent when the session begins.
-            client.roundtrip(&["SET", "big", &"x".repeat(100_000)], "+OK");
+            // The child of Redis has forgotten what waits in big buffers, and sends zeros.
+            let len = if name == "redis" && mode == "yes" { 100 } else { 500_000 };
+            client.roundtrip(&["SET", "big", &"x".repeat(len)], "+OK");
             let mut sent = encode(&["SCRIPT", "DEBUG", mode]);
             sent.extend(encode(&["GET", "big"]));
             sent.extend(encode(&["EVAL", "return 'over'", "0"]));
@@ -328,7 +335,7 @@ fn what_a_session_leaves_unsaid_comes_with_its_end() {
             client.command(&["step"]);
             assert!(client.reply().text().contains("<endsession>"), "{name}, {mode}");
             client.expect("+OK");
-            client.expect_bulk("x".repeat(100_000).as_bytes());
+            client.expect_bulk("x".repeat(len).as_bytes());
             client.expect("over");
             client.expect_closed();
         }

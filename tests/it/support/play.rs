@@ -189,7 +189,11 @@ impl Player<'_> {
                 self.send(step.link, words)?;
                 self.receive(step).map(Some)
             }
-            Action::SendOnly(words) => self.send(step.link, words).map(|()| None),
+            Action::SendOnly(words) => {
+                self.send(step.link, words)?;
+                self.target.settle();
+                Ok(None)
+            }
             Action::Receive => self.receive(step).map(Some),
             Action::Raw(bytes) => self.raw(step, bytes).map(Some),
             Action::Close => {

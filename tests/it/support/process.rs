@@ -27,6 +27,8 @@ pub struct Process {
     child: Child,
     directory: PathBuf,
     address: Address,
+    /// So long it may be until it has begun with what was sent to it.
+    pub settles_in: Duration,
 }
 
 impl Process {
@@ -67,7 +69,7 @@ impl Process {
         } else {
             Address::Unix(socket)
         };
-        let mut process = Process { kind, child, directory, address };
+        let mut process = Process { kind, child, directory, address, settles_in: Duration::ZERO };
         process.wait_until_ready()?;
         Ok(process)
     }
@@ -124,6 +126,10 @@ impl Target for Process {
 
     fn connect(&mut self) -> io::Result<Box<dyn Link>> {
         dial(&self.address)
+    }
+
+    fn settle(&mut self) {
+        std::thread::sleep(self.settles_in);
     }
 }
 

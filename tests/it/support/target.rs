@@ -24,6 +24,9 @@ pub trait Target {
         Ok(())
     }
 
+    /// Something was sent whose reply nobody awaits now: lets the server begin with it, where that takes it turns.
+    fn settle(&mut self) {}
+
     /// Lets this much time pass on the clock of the server.
     fn advance(&mut self, time: Duration) {
         std::thread::sleep(time);
