@@ -4,9 +4,6 @@ use std::cell::RefCell;
 use mlua::{Lua, Value};
 use rufous::script::{bit, cjson, cmsgpack, structs};
 
-/// Memory scripts may have: an input of 4 KiB is far from needing it.
-const MEMORY_MAX: usize = 64 << 20;
-
 thread_local! {
     static LUA: RefCell<Option<Lua>> = const { RefCell::new(None) };
 }
@@ -28,6 +25,5 @@ fn make() -> Lua {
     globals.set("cjson", cjson::register(&lua).expect("cjson")).expect("globals");
     globals.set("cmsgpack", cmsgpack::register(&lua).expect("cmsgpack")).expect("globals");
     globals.set("struct", structs::register(&lua).expect("struct")).expect("globals");
-    lua.set_memory_limit(MEMORY_MAX).expect("a limit");
     lua
 }

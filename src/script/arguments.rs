@@ -11,8 +11,8 @@ use crate::script::fail::fail;
 
 /// Slots of Lua's stack a function may use: deeper nesting and more results fail.
 ///
-/// DIFFERS: Lua 5.1 in Redis has 8000. Here each open table and each string is a reference of mlua's, which has as many
-/// of them altogether; some are kept for whoever runs the script.
+/// DIFFERS: Lua 5.1 in Redis has 8000. Here, in `struct`, each string is a reference of mlua's, which has as many of
+/// them altogether; some are kept for whoever runs the script.
 pub const STACK_SLOTS_MAX: usize = 7800;
 
 /// The arguments of one call, numbered from 1.

@@ -1,8 +1,9 @@
 //! Lua's own functions that look past metatables, and those that take functions, as scripts see them.
 //!
 //! A protected table is an empty shadow of what is behind it (`sandbox.lua`): `next`, `pairs`, `rawget` and their like
-//! have to know. Each does what the shadows ask for and then becomes Lua's function, in the same call: arguments that are
-//! wrong are refused by Lua itself, in its words and with the line of the caller, also where that returned the call.
+//! have to know. Each does what the shadows ask for and then becomes Lua's function, in the same call: arguments that
+//! are wrong are refused by Lua itself, in its words and with the line of the caller, also where that returned the
+//! call.
 use std::cell::Cell;
 
 use mlua::{Function, Lua, Result, Table};
@@ -109,7 +110,7 @@ struct Basic<const WHICH: usize>;
 impl<const WHICH: usize> Body for Basic<WHICH> {
     type Lent = Lent;
 
-    fn call<'d>(stack: &mut Stack<'_>, basics: &'d Cell<Option<Basics>>) -> Outcome {
+    fn call(stack: &mut Stack<'_>, basics: &Cell<Option<Basics>>) -> Outcome {
         let Some(basics) = basics.get() else { return Ok(0) };
         match WHICH {
             0 => Ok(past_shadow(stack, &basics, basics.next)),
@@ -249,15 +250,11 @@ fn resume(stack: &mut Stack<'_>, basics: &Basics) -> usize {
     let count = stack.become_native(basics.resume);
     let first = stack.top() + 1 - count;
     // An error of ours is a value of mlua's until somebody looks.
-    if count == 2
-        && stack.view(first) == View::Boolean(false)
-        && stack.kind_name(first + 1) == "userdata"
-    {
-        if stack.reserve(3) {
-            stack.push_kept(basics.plain);
-            stack.insert(first + 1);
-            stack.call(1, 1, None);
-        }
+    let has_failed = count == 2 && stack.view(first) == View::Boolean(false);
+    if has_failed && stack.kind_name(first + 1) == "userdata" && stack.reserve(3) {
+        stack.push_kept(basics.plain);
+        stack.insert(first + 1);
+        stack.call(1, 1, None);
     }
     count
 }

@@ -87,7 +87,7 @@ struct Encode;
 impl Body for Encode {
     type Lent = Lent;
 
-    fn call<'d>(stack: &mut Stack<'_>, settings: &'d Cell<Settings>) -> Result<usize, Raise> {
+    fn call(stack: &mut Stack<'_>, settings: &Cell<Settings>) -> Result<usize, Raise> {
         check_count(stack)?;
         let mut encoder =
             Encoder { stack, settings: settings.get(), out: Vec::new(), open: Vec::new() };
@@ -104,7 +104,7 @@ struct Decode;
 impl Body for Decode {
     type Lent = Lent;
 
-    fn call<'d>(stack: &mut Stack<'_>, settings: &'d Cell<Settings>) -> Result<usize, Raise> {
+    fn call(stack: &mut Stack<'_>, settings: &Cell<Settings>) -> Result<usize, Raise> {
         check_count(stack)?;
         if stack.text(1).is_none() {
             return Err(Raise::wrong_kind(stack, 1, "string"));
@@ -147,7 +147,7 @@ fn add_settings(lua: &Lua, module: &Table, settings: &Shared<Lent>) -> mlua::Res
 impl<const WHICH: usize> Body for Setting<WHICH> {
     type Lent = Lent;
 
-    fn call<'d>(stack: &mut Stack<'_>, settings: &'d Cell<Settings>) -> Result<usize, Raise> {
+    fn call(stack: &mut Stack<'_>, settings: &Cell<Settings>) -> Result<usize, Raise> {
         let count = if WHICH == SPARSE_ARRAY { 3 } else { 1 };
         if stack.top() > count {
             return Err(Raise::argument(count + 1, "found too many arguments"));

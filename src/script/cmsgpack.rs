@@ -1,8 +1,8 @@
 //! `cmsgpack`: MessagePack for scripts, as lua-cmsgpack 0.4.0 in Redis has it.
 //!
 //! A table whose keys are 1 to n is an array, any other a map; below `NESTING_MAX` tables within tables nil is
-//! written. What is open while items are read stands in a `Vec` and on Lua's stack: no nesting overflows ours, and it ends
-//! where the library runs out of Lua's. A count of items costs nothing until the items are there.
+//! written. What is open while items are read stands in a `Vec` and on Lua's stack: no nesting overflows ours, and it
+//! ends where the library runs out of Lua's. A count of items costs nothing until the items are there.
 
 use mlua::{Lua, Table};
 
@@ -56,7 +56,7 @@ struct Pack;
 impl Body for Pack {
     type Lent = Nothing;
 
-    fn call<'d>(stack: &mut Stack<'_>, _: &'d ()) -> Result<usize, Raise> {
+    fn call(stack: &mut Stack<'_>, _: &()) -> Result<usize, Raise> {
         let count = stack.top();
         if count == 0 {
             return Err(Raise::argument(0, "MessagePack pack needs input."));
@@ -147,7 +147,7 @@ struct Unpack;
 impl Body for Unpack {
     type Lent = Nothing;
 
-    fn call<'d>(stack: &mut Stack<'_>, _: &'d ()) -> Result<usize, Raise> {
+    fn call(stack: &mut Stack<'_>, _: &()) -> Result<usize, Raise> {
         unpack_items(stack, 0, 0)
     }
 }
@@ -158,7 +158,7 @@ struct UnpackOne;
 impl Body for UnpackOne {
     type Lent = Nothing;
 
-    fn call<'d>(stack: &mut Stack<'_>, _: &'d ()) -> Result<usize, Raise> {
+    fn call(stack: &mut Stack<'_>, _: &()) -> Result<usize, Raise> {
         let offset = integer_or(stack, 2, 0)?;
         unpack_items(stack, 1, offset)
     }
@@ -170,7 +170,7 @@ struct UnpackLimit;
 impl Body for UnpackLimit {
     type Lent = Nothing;
 
-    fn call<'d>(stack: &mut Stack<'_>, _: &'d ()) -> Result<usize, Raise> {
+    fn call(stack: &mut Stack<'_>, _: &()) -> Result<usize, Raise> {
         let limit = integer(stack, 2)?;
         let offset = integer_or(stack, 3, 0)?;
         unpack_items(stack, limit, offset)
@@ -273,8 +273,8 @@ impl Reader<'_, '_, '_> {
         check_stack(self.stack, slots + self.arrays, what)
     }
 
-    /// Pushes the value that the next item is, tables without room made beforehand: it would change the order of what is
-    /// in them; false if it is a table with something in it.
+    /// Pushes the value that the next item is, tables without room made beforehand: it would change the order of what
+    /// is in them; false if it is a table with something in it.
     fn begin_value(&mut self) -> Result<bool, Raise> {
         const TOO_MANY: &str =
             "too many return values at once; use unpack_one or unpack_limit instead.";

@@ -415,7 +415,8 @@ impl Guest<'_> {
         done.unwrap_or(Err(Error::StackError))
     }
 
-    /// The keys and the other arguments as tables: globals of a script, arguments of a function. How many of the latter.
+    /// The keys and the other arguments as tables: globals of a script, arguments of a function. How many of the
+    /// latter.
     fn push_params(&self, stack: &mut Stack<'_>, sandbox: &Sandbox, kind: Kind) -> Result<usize> {
         let params: Texts = self.exchange.params.take();
         let key_count = self.exchange.key_count.get().min(params.len());

@@ -240,8 +240,8 @@ unsafe extern "C-unwind" fn interrupt<B: Body>(state: *mut ffi::lua_State, _: *m
         }
     };
     if let Err(raise) = outcome {
-        // SAFETY: there is room as at the beginning of the hook; when the error is on the stack nothing is left here that
-        // would have to be dropped.
+        // SAFETY: there is room as at the beginning of the hook; when the error is on the stack nothing is left here
+        // that would have to be dropped.
         unsafe {
             let argument = push(state, raise);
             throw(state, argument)

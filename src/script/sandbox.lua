@@ -2,7 +2,8 @@
 --
 -- Lua 5.1 has no read-only tables. A table to be protected is hidden behind an empty one, its shadow, whose metatable
 -- reads from it and refuses writes. What would look past a metatable (next, pairs, rawget, rawset, getmetatable,
--- setmetatable) knows shadows: those are functions of Rust (`basics.rs`). Compiled once per interpreter; `native` holds Lua's globals, `host` functions of Rust.
+-- setmetatable) knows shadows: those are functions of Rust (`basics.rs`). Compiled once per interpreter; `native`
+-- holds Lua's globals, `host` functions of Rust.
 local native, host = ...
 local error, type, tostring, next = native.error, native.type, native.tostring, native.next
 local pcall, xpcall = native.pcall, native.xpcall

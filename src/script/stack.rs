@@ -116,7 +116,8 @@ impl Stack<'_> {
         Stack { state, base, top: 0, room: ffi::LUA_MINSTACK as usize, lifetime: PhantomData }
     }
 
-    /// Works above what is on the interpreter's stack now, and removes what it leaves there. `None` if the stack is full.
+    /// Works above what is on the interpreter's stack now, and removes what it leaves there. `None` if the stack is
+    /// full.
     pub fn with<R>(lua: &Lua, work: impl FnOnce(&mut Stack<'_>) -> R) -> Option<R> {
         lua.exec_raw_lua(|raw| {
             let state = raw.state();
@@ -468,9 +469,9 @@ impl Stack<'_> {
         self.top -= 1;
     }
 
-    /// Lua's own function in place of the one that runs, with its arguments; how many of the last values are its results.
-    /// Its errors are the one exception to what is promised above: they jump, so nothing of the caller's may need to be
-    /// dropped. To be called on the stack of a function only.
+    /// Lua's own function in place of the one that runs, with its arguments; how many of the last values are its
+    /// results. Its errors are the one exception to what is promised above: they jump, so nothing of the caller's may
+    /// need to be dropped. To be called on the stack of a function only.
     pub fn become_native(&mut self, native: Native) -> usize {
         assert!(self.base == 0, "no function's stack");
         // SAFETY: a function of Lua's library gets a state as Lua would give it: its arguments and, since at most they
@@ -484,7 +485,8 @@ impl Stack<'_> {
     }
 
     /// Calls the function below the last `arguments` values, all of which its `results` results replace; errors go to
-    /// the function at `handler`. False if it raised: then there is one value, the error or what the handler made of it.
+    /// the function at `handler`. False if it raised: then there is one value, the error or what the handler made of
+    /// it.
     pub fn call(&mut self, arguments: usize, results: usize, handler: Option<usize>) -> bool {
         let handler = handler.map_or(0, |index| self.at(index));
         assert!(self.top > arguments && self.room >= self.top + results, "no function, or no room");

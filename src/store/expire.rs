@@ -68,8 +68,8 @@ pub struct SweepProgress {
 
 impl Db {
     /// When something will be due, a key or a field; a moment in the past if something is. `None` if no key is known
-    /// to expire within the span of the wheel, and no field. O(1), about 10 ns; two loads where nothing has a TTL, for it
-    /// is asked of every database in each turn of the loop.
+    /// to expire within the span of the wheel, and no field. O(1), about 10 ns; two loads where nothing has a TTL,
+    /// for it is asked of every database in each turn of the loop.
     #[inline]
     #[must_use]
     pub fn next_expiry_ms(&self) -> Option<UnixMillis> {
