@@ -2,8 +2,8 @@
 //!
 //! Fields of features that do not exist yet have the value a fresh Redis shows (0, `no`, an empty list), so
 //! that tools which read them go on; nothing is made up. Ours beside them: `rufous_version`,
-//! `loop_turns`, `loop_max_stall_us`, and the section `loop`, which only INFO loop, all and everything show. There is no
-//! `server_name`: Redis has none, and by that field programs tell Valkey and others from it.
+//! `loop_turns`, `loop_max_stall_us`, and the section `loop`, which only INFO loop, all and everything show. There is
+//! no `server_name`: Redis has none, and by that field programs tell Valkey and others from it.
 //!
 //! `info` has the frame and the small sections, `info_memory` the memory figures (MEMORY reads them too),
 //! `info_load` what is counted per command, error and database. Cost: O(commands + clients).

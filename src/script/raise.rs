@@ -1,6 +1,6 @@
 //! Errors that functions on [`Stack`] raise, and the doors by which Lua comes in to them.
 //!
-//! A function is a type with a [`Body`]: Lua calls [`enter`], which makes a [`Stack`] of its arguments and raises what
+//! A function is a type with a [`Body`]: Lua calls `enter`, which makes a [`Stack`] of its arguments and raises what
 //! the body returns as an error, as the very value that Lua's own functions and Redis's raise: a string with the place
 //! of the call, or a table. What functions share is one piece of memory of Lua's: [`Shared`].
 #![allow(unsafe_code)]

@@ -5,8 +5,8 @@
 //! copy it to another page, patch its one handle in the table, free the old slot. The emptied page
 //! serves any class, or goes back to the system.
 //!
-//! Big collections close their gaps themselves, as long as they are written. One that nobody writes any more is found by
-//! `tidy_collections`, which goes round all of them, and stops while nothing has changed since it last saw all. It
+//! Big collections close their gaps themselves, as long as they are written. One that nobody writes any more is found
+//! by `tidy_collections`, which goes round all of them, and stops while nothing has changed since it last saw all. It
 //! waits while jobs or walks are under way: they may know elements by where they stand.
 
 use super::db::Db;

@@ -157,8 +157,8 @@ impl Object {
         self.members().is_some_and(Members::is_gappy)
     }
 
-    /// Closes gaps between elements while nobody writes: looks after up to `steps` of them, some 0.2 us each; false when
-    /// few are left. Order and SCAN cursors stay; ids of elements do not.
+    /// Closes gaps between elements while nobody writes: looks after up to `steps` of them, some 0.2 us each; false
+    /// when few are left. Order and SCAN cursors stay; ids of elements do not.
     pub fn tidy_idle(&mut self, steps: usize) -> bool {
         match self {
             Object::Hash(Hash::Table(table)) => table.tidy_idle(steps),

@@ -7,8 +7,8 @@
 //! | table: [`Members`] | otherwise | `hashtable` |
 //!
 //! Redis 7.0 has no packed sets; they save memory here and are told by nothing else: they go by the name of the form
-//! they stand for, and [`SetRef::scan`] shows them piece by piece. As in Redis a set that has left the intset does not come back to it; one that has shrunk to
-//! [`PACKED_AGAIN_ENTRIES`] is packed again.
+//! they stand for, and [`SetRef::scan`] shows them piece by piece. As in Redis a set that has left the intset does not
+//! come back to it; one that has shrunk to [`PACKED_AGAIN_ENTRIES`] is packed again.
 //!
 //! Cost: O(1) in a table, O(log n) to find in an intset, O(n) in a listpack (up to 128). Nothing else depends on the
 //! number of members, but for the change from intset to table, once, and what takes a count of units.

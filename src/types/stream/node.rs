@@ -364,8 +364,8 @@ impl<'a> NodeRef<'a> {
         self.entry_before(self.end()).map(|entry| entry.id)
     }
 
-    /// Checks bytes from elsewhere: every item and count, and that ids ascend. Those of deleted entries need not: XSETID
-    /// may have gone back behind them. Returns how many entries are not deleted, and their last id. O(bytes).
+    /// Checks bytes from elsewhere: every item and count, and that ids ascend. Those of deleted entries need not:
+    /// XSETID may have gone back behind them. Returns how many entries are not deleted, and their last id. O(bytes).
     pub(super) fn check(first: StreamId, bytes: &[u8]) -> Result<(u64, StreamId), Corrupt> {
         let items = ListpackRef::check(bytes, true)?;
         let node = NodeRef::new(first, ListpackRef::new(bytes));
