@@ -29,6 +29,7 @@ use crate::engine::monitor;
 use crate::engine::session::{Address, Nesting, Replies, Session, Waiting, restraint};
 use crate::proto::args::{ArgList, Args, HashHint, Span};
 use crate::proto::reply::{Mark, Output, Reply};
+use crate::store::Db;
 
 /// A request as the network layer hands it over.
 #[derive(Clone, Copy)]
@@ -153,25 +154,8 @@ impl Engine {
             has_waited: false,
             is_remembered: false,
         };
-        let outcome = match ran.result {
-            Err(CmdError::Parked) => {
-                let parked = Parked { ran, now, out, places: None };
-                run_jobs::park(&mut self.dbs, shared, session, args, parked);
-                Outcome::Running
-            }
-            Err(CmdError::Blocked) => {
-                serve::begin_wait(shared, session, args, &ran, out);
-                Outcome::Blocked
-            }
-            _ => {
-                if session.is(restraint::TRACKING) {
-                    // A key found expired is void before it is remembered as read.
-                    note_gone(&mut self.dbs, shared);
-                }
-                account(shared, session, args, ran, out);
-                Outcome::Done
-            }
-        };
+        let outcome =
+            conclude(&mut self.dbs, shared, session, args, Parked { ran, now, out, places: None });
         if self.shared.listeners != 0 || !self.shared.blocking.is_empty() {
             self.after_command(started);
         }
@@ -271,6 +255,35 @@ enum Verdict {
     Wait,
     /// EXEC will run it.
     Queue(Found),
+}
+
+/// What becomes of a command whose handler has returned: it goes on as a job, waits for a key, or has ended.
+#[inline(always)]
+fn conclude(
+    dbs: &mut [Db],
+    shared: &mut Shared,
+    session: &mut Session,
+    args: Args<'_>,
+    returned: Parked<'_>,
+) -> Outcome {
+    match returned.ran.result {
+        Err(CmdError::Parked) => {
+            run_jobs::park(dbs, shared, session, args, returned);
+            Outcome::Running
+        }
+        Err(CmdError::Blocked) => {
+            serve::begin_wait(shared, session, args, &returned.ran, returned.out);
+            Outcome::Blocked
+        }
+        _ => {
+            if session.is(restraint::TRACKING) {
+                // A key found expired is void before it is remembered as read.
+                note_gone(dbs, shared);
+            }
+            account(shared, session, args, returned.ran, returned.out);
+            Outcome::Done
+        }
+    }
 }
 
 /// Everything that can keep a command from running.

@@ -14,6 +14,8 @@ use crate::base::sys::{self, Ready};
 use crate::engine::host::{Heard, Line};
 use crate::net::reactor::Reactor;
 
+/// Debugged scripts that may have processes at a time.
+const CHILDREN_MAX: usize = 100;
 /// Most that is read at once, and so all that one command of the debugger is looked for in.
 const READ_BYTES: usize = 1024;
 /// How long a client that takes nothing is waited for.
@@ -102,6 +104,12 @@ impl Children {
         self.pids.push(pid);
     }
 
+    /// Whether there may be one more: clients that have a process of their own count as clients no longer, so this is
+    /// what bounds them.
+    pub fn has_room(&self) -> bool {
+        self.pids.len() < CHILDREN_MAX
+    }
+
     /// Forgets those that have ended.
     pub fn reap(&mut self) {
         self.pids.retain(|&pid| !sys::has_ended(pid));
@@ -133,5 +141,20 @@ impl Reactor {
         }
         log::warn!("The debugged script is over, its process ends");
         sys::exit_now(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn processes_are_bounded() {
+        let mut children = Children::default();
+        for _ in 0..CHILDREN_MAX {
+            assert!(children.has_room());
+            children.add(0);
+        }
+        assert!(!children.has_room());
     }
 }

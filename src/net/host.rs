@@ -184,6 +184,9 @@ impl Host for NetHost {
     }
 
     fn fork(&mut self, client_fd: i32, config: &Config) -> Result<Side, String> {
+        if !self.children.has_room() {
+            return Err("too many scripts are debugged".into());
+        }
         match sys::fork() {
             Err(error) => Err(os_reason(&error)),
             Ok(Forked::Parent(pid)) => {
