@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use rufous::base::random::Random;
 
+use super::compare::Check;
 use super::events::{self, Ear};
 use super::grammar::pick;
 use super::{Request, Step, last, shown};
@@ -245,7 +246,8 @@ impl Duel {
             for request in std::iter::once(&step.request).chain(&step.then) {
                 let theirs = self.redis.ear.hear().expect("Redis tells");
                 let ours = self.rufous.ear.hear().map_err(|what| self.broken(what))?;
-                if theirs != ours {
+                // What is deleted by names that mean nothing, and so what is left for DEL, is another thing on each.
+                if theirs != ours && !matches!(step.check, Check::Open) {
                     let [theirs, ours] = [theirs, ours]
                         .map(|events| Reply::Array(events.into_iter().map(Reply::Bulk).collect()));
                     return Err(mismatch(index, request, &theirs, &ours));
