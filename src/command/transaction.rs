@@ -293,6 +293,8 @@ impl Compound for Exec {
             return Ok(Step::More);
         }
         if self.next == 0 {
+            // It may have waited for its keys, and what it sets is to live from when it is set.
+            self.now = engine.shared.clock.unix_ms();
             Reply::new(out, session.resp).array(self.transaction.commands().len());
         }
         let before = std::mem::replace(&mut session.nesting, Nesting::Transaction);

@@ -292,6 +292,30 @@ impl Blocking {
         self.deadlines.len()
     }
 
+    /// Those whose wait ended before `now`, at most so many. Not who waits for a key that is ready: it became so in
+    /// time, and only serving it takes longer.
+    fn due_before(&self, now: UnixMillis, most: usize) -> Vec<usize> {
+        let due = self.deadlines.iter().take_while(|&&(until, ..)| until < now);
+        let clients = due.map(|&(.., client)| client);
+        clients.filter(|&client| !self.is_about_to_be_served(client)).take(most).collect()
+    }
+
+    fn is_about_to_be_served(&self, client: usize) -> bool {
+        if self.ready_len() == 0 {
+            return false;
+        }
+        let Some(blocked) = self.clients.get(&client) else { return false };
+        let Some(queues) = self.queues.get(blocked.db) else { return false };
+        // Of those that are ready only the first may have been served in part.
+        let is_first = |key: &Arc<[u8]>| {
+            self.ready.front().is_some_and(|first| {
+                first.db == blocked.db && first.from <= blocked.order && first.key == *key
+            })
+        };
+        let mut keys = blocked.keys.iter();
+        keys.any(|key| is_first(key) || queues.get(key).is_some_and(|queue| queue.is_ready))
+    }
+
     /// When the next wait is over: the first millisecond in which it is.
     pub fn next_deadline_ms(&self) -> Option<UnixMillis> {
         // Redis's comparison: the clock's milliseconds are cut off, and nobody is to wait too short.
@@ -555,14 +579,8 @@ impl Shared {
 
     /// Tells those whose time is over, as many as fit into a turn.
     pub fn end_waits_due(&mut self) {
-        let now = self.clock.unix_ms();
-        for _ in 0..TIMEOUTS_PER_TURN {
-            match self.blocking.deadlines.first() {
-                Some(&(until, _, client)) if until < now => {
-                    self.end_wait(client, WaitEnd::TimedOut);
-                }
-                _ => return,
-            }
+        for client in self.blocking.due_before(self.clock.unix_ms(), TIMEOUTS_PER_TURN) {
+            self.end_wait(client, WaitEnd::TimedOut);
         }
     }
 

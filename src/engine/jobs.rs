@@ -334,9 +334,13 @@ impl Jobs {
         wakes.append(&mut self.kept);
     }
 
-    /// Whether a job besides the one that runs now is in the middle of its work.
+    /// Whether a job besides the one that runs now is in the middle of its work, or of letting go of what it held:
+    /// its keys are to be found where they were until then.
     pub fn has_workers(&self) -> bool {
-        self.running.iter().any(|running| running.phase == Phase::Work)
+        self.running.iter().any(|running| match running.phase {
+            Phase::Work | Phase::Remember(_) | Phase::Release(_) => true,
+            Phase::Find | Phase::Take(_) => false,
+        })
     }
 
     /// Whether a job works in several databases: it runs other commands, or looks into all of them.

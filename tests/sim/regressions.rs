@@ -107,3 +107,18 @@ fn a_job_keeps_its_request_when_another_is_served() {
     let plan = plan(&doors, 1, steps);
     assert_right(&Plan { ticks_per_reading: 400_000, has_collections: true, ..plan });
 }
+
+/// Who waited for a key that had got an element in time, but was not served yet, was told that its time was over.
+#[test]
+fn a_wait_does_not_end_while_its_key_is_ready() {
+    for turns_before in 0..4 {
+        let steps = [
+            vec![Step::Send(0, words("BLPOP k3 0.02")), Step::Send(1, words("RPUSH k3 e28 a"))],
+            vec![Step::Deliver(0, usize::MAX), Step::Deliver(1, usize::MAX)],
+            turns(turns_before + 1),
+            vec![Step::Advance(100)],
+            turns(20),
+        ];
+        assert_right(&plan(&[Door::Resp2, Door::Resp2], 1, steps.concat()));
+    }
+}
