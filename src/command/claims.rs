@@ -5,6 +5,7 @@
 use crate::command::keys::ranges_of;
 use crate::command::spec::{Group, flag};
 use crate::command::transaction;
+use crate::engine::blocking::NO_TICKET;
 use crate::engine::engine::{Engine, Shared};
 use crate::engine::jobs::{INDEX, KeyRange, KeySource, Place, UNITS_AT_ONCE, WHOLE};
 use crate::engine::session::{Session, Waiting};
@@ -12,9 +13,6 @@ use crate::engine::table::Found;
 use crate::engine::transaction::looks_into_all;
 use crate::proto::args::Args;
 use crate::store::{Db, Hold};
-
-/// Number of the job that a command is before it is one.
-const NO_JOB: u32 = 0;
 
 /// Whether a command may run beside the jobs under way. If not, its client is queued at everything it needs.
 #[cold]
@@ -56,7 +54,7 @@ fn claim_turn(dbs: &[Db], shared: &mut Shared, session: &mut Session, found: Fou
     let selected = transaction.into_iter().flat_map(|transaction| transaction.dbs().iter());
     let places = std::iter::once(&session.db).chain(selected);
     let places = places.map(|&db| ((db, INDEX), Hold::Read)).collect::<Vec<_>>();
-    let ticket = if session.ticket == 0 { u64::MAX } else { session.ticket };
+    let ticket = ticket_of(session);
     let has_turn = places.iter().all(|&(place, hold)| !shared.jobs.is_ahead(place, hold, ticket));
     has_turn || claim_places(dbs, shared, session, places)
 }
@@ -107,7 +105,7 @@ pub(super) fn claim_places(
     session: &mut Session,
     places: Vec<(Place, Hold)>,
 ) -> bool {
-    let ticket = if session.ticket == 0 { u64::MAX } else { session.ticket };
+    let ticket = ticket_of(session);
     let are_free = places.iter().all(|&(place, hold)| {
         is_free(dbs, place, hold) && !shared.jobs.is_ahead(place, hold, ticket)
     });
@@ -134,9 +132,14 @@ pub fn unqueue(shared: &mut Shared, session: &mut Session) {
     }
 }
 
+/// Its place among those who wait: behind all while it has none.
+fn ticket_of(session: &Session) -> u64 {
+    if session.ticket == 0 { NO_TICKET } else { session.ticket }
+}
+
 /// Whether no job keeps this place from being held so.
 pub(super) fn is_free(dbs: &[Db], (db, hash): Place, hold: Hold) -> bool {
-    dbs.get(db).is_none_or(|db| db.holds.is_free_for(hash, hold, NO_JOB))
+    dbs.get(db).is_none_or(|db| db.holds.is_free(hash, hold))
 }
 
 /// Whether no job holds what a command needs.

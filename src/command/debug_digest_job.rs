@@ -17,8 +17,6 @@ const ELEMENTS_PER_PIECE: usize = 32;
 /// Values of more elements, or bytes, are done in pieces.
 const ELEMENTS_AT_ONCE: usize = 64;
 const BYTES_AT_ONCE: usize = 32 * 1024;
-/// The number of the job that nobody is.
-const NO_JOB: u32 = 0;
 
 pub(super) fn digest(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     ctx.run(args, DigestAll::default())
@@ -169,7 +167,7 @@ impl DigestAll {
     fn step_walk(&mut self, ctx: &mut Ctx<'_>, index: usize, walk: WalkId) -> bool {
         let Some(db) = ctx.db_at(index) else { return true };
         let leave = |db: &mut Db, leaves_big: bool| {
-            let sum = db.visitor(walk).and_then(|visitor| visitor.downcast_mut::<Sum>())?;
+            let sum = sum_of(db, walk)?;
             sum.leaves_big = leaves_big;
             Some(std::mem::take(&mut sum.big))
         };
@@ -178,7 +176,7 @@ impl DigestAll {
         let big = leave(db, false).unwrap_or_default();
         for key in big {
             let hash = db.key(&key).hash;
-            match db.holds.is_free_for(hash, Hold::Read, NO_JOB) {
+            match db.holds.is_free(hash, Hold::Read) {
                 true => self.big.push(key),
                 // It cannot be kept as it is.
                 false => add(db, walk, &key),
@@ -199,7 +197,7 @@ impl DigestAll {
         let digest = work.digest();
         (self.work, _) = (None, self.big.pop());
         self.big_held = self.big_held.min(self.big.len());
-        if let Some(sum) = db.visitor(walk).and_then(|visitor| visitor.downcast_mut::<Sum>()) {
+        if let Some(sum) = sum_of(db, walk) {
             sum.sum.combine(digest.bytes());
         }
     }
@@ -226,13 +224,16 @@ impl DigestAll {
     }
 }
 
+/// What the walk of a database has come to.
+fn sum_of(db: &mut Db, walk: WalkId) -> Option<&mut Sum> {
+    db.visitor(walk).and_then(|visitor| visitor.downcast_mut())
+}
+
 /// Digests a value in one go.
 fn add(db: &mut Db, walk: WalkId, key: &[u8]) {
     let found = db.key(key);
     let digest = db.peek(found).map(|entry| EntryDigest::whole(keyed(key), &entry));
-    if let (Some(digest), Some(visitor)) = (digest, db.visitor(walk))
-        && let Some(sum) = visitor.downcast_mut::<Sum>()
-    {
+    if let (Some(digest), Some(sum)) = (digest, sum_of(db, walk)) {
         sum.sum.combine(digest.bytes());
     }
 }

@@ -144,16 +144,7 @@ impl Engine {
         let ticks = ended.saturating_sub(*started);
         probes::command_end(|| shared.table.full_name(id), || shared.clock.nanos(ticks));
         *started = ended;
-        let ran = Ran {
-            id,
-            command,
-            ticks,
-            turn_ticks: ticks,
-            result,
-            mark,
-            has_waited: false,
-            is_remembered: false,
-        };
+        let ran = Ran::new(resolved, ticks, result, mark);
         let outcome =
             conclude(&mut self.dbs, shared, session, args, Parked { ran, now, out, places: None });
         if self.shared.listeners != 0 || !self.shared.blocking.is_empty() {
@@ -193,6 +184,24 @@ pub(super) struct Ran {
     pub(super) has_waited: bool,
     /// What it has read is remembered already, where that is to be.
     pub(super) is_remembered: bool,
+}
+
+impl Ran {
+    /// One that took all its time in this turn, and never waited.
+    #[inline(always)]
+    pub(super) fn new(found: Found, ticks: u64, result: CmdResult, mark: Mark) -> Ran {
+        let Found { id, command, .. } = found;
+        Ran {
+            id,
+            command,
+            ticks,
+            turn_ticks: ticks,
+            result,
+            mark,
+            has_waited: false,
+            is_remembered: false,
+        }
+    }
 }
 
 /// Everything after the handler: its error, CLIENT REPLY, statistics, slow log.

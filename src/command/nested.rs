@@ -90,16 +90,7 @@ impl Engine {
         if session.is(restraint::TRACKING) {
             self.note_gone();
         }
-        let ran = Ran {
-            id,
-            command,
-            ticks,
-            turn_ticks: ticks,
-            result,
-            mark,
-            has_waited: false,
-            is_remembered: false,
-        };
+        let ran = Ran::new(found, ticks, result, mark);
         execute::account(&mut self.shared, session, args, ran, out);
         None
     }
@@ -149,19 +140,9 @@ impl Engine {
             inner.args = owned;
             return Step::More;
         }
-        let Found { id, command, .. } = inner.found;
         let (ticks, result) = (inner.ticks, result.map(|_| ()));
         let mark = Output::default().mark();
-        let ran = Ran {
-            id,
-            command,
-            ticks,
-            turn_ticks,
-            result,
-            mark,
-            has_waited: false,
-            is_remembered: false,
-        };
+        let ran = Ran { turn_ticks, ..Ran::new(inner.found, ticks, result, mark) };
         execute::account(&mut self.shared, session, args, ran, &mut inner.out);
         Step::Done
     }
@@ -222,19 +203,9 @@ impl Engine {
         *started = ended;
         self.shared.jobs.spend_turn(ticks);
         session.last_command = Some(found.id);
-        let Found { id, command, .. } = found;
         let is_over = !matches!(step, Ok(Step::More));
         let result = step.map(|_| ());
-        let ran = Ran {
-            id,
-            command,
-            ticks,
-            turn_ticks: ticks,
-            result,
-            mark,
-            has_waited: false,
-            is_remembered: false,
-        };
+        let ran = Ran::new(found, ticks, result, mark);
         if is_over {
             self.shared.jobs.take_further();
             execute::account(&mut self.shared, session, args, ran, out);

@@ -13,6 +13,7 @@ use crate::command::keys::ranges_of;
 use crate::command::serve;
 use crate::command::spec::flag;
 use crate::engine::background::Work;
+use crate::engine::blocking::NO_TICKET;
 use crate::engine::changes::listener;
 use crate::engine::ctx::{CmdResult, Ctx, with_ctx};
 use crate::engine::engine::{Engine, Shared};
@@ -130,7 +131,7 @@ fn begin(dbs: &mut [Db], shared: &mut Shared, session: &mut Session, start: Star
     let running = Box::new(Running {
         id: shared.jobs.new_id(),
         // One that takes its keys comes after everybody until it holds anything.
-        ticket: if is_taker { u64::MAX } else { shared.jobs.new_ticket() },
+        ticket: if is_taker { NO_TICKET } else { shared.jobs.new_ticket() },
         task,
         args: OwnedArgs::default(),
         args_bytes: 0,
@@ -392,7 +393,7 @@ impl Engine {
         let Engine { dbs, shared, .. } = self;
         for &((index, hash), how) in &base {
             let Some(db) = dbs.get_mut(index) else { continue };
-            let is_first = !shared.jobs.is_ahead((index, hash), how, u64::MAX);
+            let is_first = !shared.jobs.is_ahead((index, hash), how, NO_TICKET);
             if !is_first || !db.holds.is_free_for(hash, how, running.id) {
                 shared.jobs.wait_as_job(running, (index, hash), how);
                 return;
@@ -499,15 +500,14 @@ impl Engine {
     /// The reply is complete: statistics, MONITOR, the slow log, and off it goes.
     fn finish(&mut self, running: &mut Running, result: Result<(), CmdError>) {
         self.shared.jobs.ended += 1;
-        let Found { id, command, .. } = running.found;
+        let id = running.found.id;
         let mut out = std::mem::take(&mut running.out);
         let mark = Output::default().mark();
         // The ledger is told slice by slice.
         let ticks = running.ticks + self.shared.clock.ticks().saturating_sub(running.slice_ticks);
-        let has_waited = running.has_waited;
-        let is_remembered = running.is_remembered;
-        let mut ran =
-            Ran { id, command, ticks, turn_ticks: 0, result, mark, has_waited, is_remembered };
+        let Running { has_waited, is_remembered, .. } = *running;
+        let new = Ran::new(running.found, ticks, result, mark);
+        let mut ran = Ran { turn_ticks: 0, has_waited, is_remembered, ..new };
         if running.session.is(restraint::TRACKING) {
             self.note_gone();
         }

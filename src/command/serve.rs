@@ -26,9 +26,6 @@ use crate::proto::args::Args;
 use crate::proto::reply::Output;
 use crate::store::{Hold, Kind};
 
-/// Number of the job that a request is before it is one.
-const NO_JOB: u32 = 0;
-
 /// What serving one key came to.
 enum Served {
     /// All its clients have been looked at.
@@ -128,7 +125,7 @@ impl Engine {
                 return Served::All;
             }
             let own = ((ready.db, hash), Hold::Write);
-            if !db.holds.is_free_for(hash, Hold::Write, NO_JOB)
+            if !db.holds.is_free(hash, Hold::Write)
                 || shared.jobs.is_ahead(own.0, own.1, ready.ticket)
             {
                 return Served::Stalled(vec![own]);
@@ -220,7 +217,6 @@ impl Engine {
         session.woken_by = None;
         let turn_ticks = shared.clock.ticks().saturating_sub(started);
         let ticks = first_ticks + turn_ticks;
-        let (id, command) = (found.id, found.command);
         if matches!(result, Err(CmdError::Blocked)) {
             if let Some(blocked) = shared.blocking.get_mut(client) {
                 blocked.args = args;
@@ -229,16 +225,8 @@ impl Engine {
         }
         shared.blocking.remove(client);
         session.active_ms = now;
-        let ran = Ran {
-            id,
-            command,
-            ticks,
-            turn_ticks,
-            result,
-            mark,
-            has_waited: true,
-            is_remembered: false,
-        };
+        let new = Ran::new(found, ticks, result, mark);
+        let ran = Ran { turn_ticks, has_waited: true, ..new };
         if matches!(ran.result, Err(CmdError::Parked)) {
             let parked = Parked { ran, now, out: &mut out, places: None };
             run_jobs::park(&mut self.dbs, shared, &mut session, lent.args(), parked);

@@ -16,6 +16,7 @@ use std::collections::{HashMap, VecDeque};
 use slab::Slab;
 
 use crate::base::clock::Clock;
+use crate::engine::blocking::NO_TICKET;
 pub use crate::engine::budget::Budget;
 use crate::engine::compound::Compound;
 use crate::engine::ctx::{CmdResult, Ctx};
@@ -396,7 +397,7 @@ impl Jobs {
 
     /// A job that writes begins in a database whose place somebody waits for: it passes him.
     pub fn note_pass(&mut self, db: usize) {
-        if self.is_ahead((db, INDEX), Hold::Read, u64::MAX) {
+        if self.is_ahead((db, INDEX), Hold::Read, NO_TICKET) {
             self.passes += 1;
         }
     }

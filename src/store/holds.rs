@@ -13,6 +13,8 @@ use crate::types::table::Table;
 const CHUNK: usize = 4096;
 /// Buckets one call may split or merge.
 const RESIZE_STEPS: usize = 2;
+/// The number of no job: what a command is before it is one.
+const NO_JOB: u32 = 0;
 
 /// How a job holds a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,6 +107,12 @@ impl Holds {
             (false, Hold::Read) => true,
             (false, Hold::Write) => false,
         }
+    }
+
+    /// As [`Holds::is_free_for`], for somebody who is no job: what any job holds hinders it.
+    #[must_use]
+    pub fn is_free(&self, hash: u64, hold: Hold) -> bool {
+        self.is_free_for(hash, hold, NO_JOB)
     }
 
     /// Holds a key once more. Whether that is allowed has been asked before.
