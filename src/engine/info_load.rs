@@ -54,7 +54,8 @@ pub(super) fn stats(ctx: &mut Ctx<'_>, text: &mut InfoText) {
     }
     text.field("latest_fork_usec", stats.last_fork_us);
     text.field("total_forks", stats.forks);
-    text.zeros(STATS_OF_ABSENT_FEATURES);
+    text.field("migrate_cached_sockets", shared.remotes.len());
+    text.field("slave_expires_tracked_keys", 0);
     // An entry is one allocation, and those of a page that is being emptied all move.
     text.field("active_defrag_hits", stats.compaction_moves);
     text.field("active_defrag_misses", 0);
@@ -83,8 +84,6 @@ pub(super) fn stats(ctx: &mut Ctx<'_>, text: &mut InfoText) {
     text.field("loop_turns", turns.histogram.count());
     text.field("loop_max_stall_us", turns.nanos_max / 1000);
 }
-
-const STATS_OF_ABSENT_FEATURES: &[&str] = &["migrate_cached_sockets", "slave_expires_tracked_keys"];
 
 /// Section `loop`: turns of the event loop, whole and by phase, without waiting; microseconds.
 pub(super) fn turns(ctx: &mut Ctx<'_>, text: &mut InfoText) {

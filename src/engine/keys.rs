@@ -213,6 +213,29 @@ pub fn delex_keys(args: Args<'_>, found: &mut Vec<KeyUse>) {
     found.push(KeyUse { index: 1, access: reads | access::DELETE });
 }
 
+/// MIGRATE: its one key, or those behind the first KEYS; none where both are given, which is a syntax error. What
+/// follows AUTH and AUTH2 is no option.
+pub fn migrate_keys(args: Args<'_>, found: &mut Vec<KeyUse>) {
+    let access = access::RW | access::ACCESS | access::DELETE;
+    let mut at = 6;
+    let mut keys = 3..4;
+    while at < args.len() {
+        let option = args.at(at);
+        if option.eq_ignore_ascii_case(b"keys") {
+            let end = if args.at(3).is_empty() { args.len() } else { at + 1 };
+            keys = at + 1..end;
+            break;
+        }
+        let values = match () {
+            () if option.eq_ignore_ascii_case(b"auth") => 1,
+            () if option.eq_ignore_ascii_case(b"auth2") => 2,
+            () => 0,
+        };
+        at += 1 + values;
+    }
+    found.extend(keys.map(|index| KeyUse { index, access }));
+}
+
 /// SORT: the source, and the destination of the last STORE. Keys that BY and GET make of the elements
 /// are no arguments.
 pub fn sort_keys(args: Args<'_>, found: &mut Vec<KeyUse>) {

@@ -10,6 +10,7 @@ pub mod host;
 pub mod listener;
 pub mod reactor;
 mod read;
+pub mod remote;
 #[doc(hidden)]
 pub mod simulated;
 mod timers;

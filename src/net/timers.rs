@@ -149,10 +149,13 @@ impl Reactor {
         // The engine's clock may have been set meanwhile: work out anew when that moment is. And an alarm that
         // has rung watches nothing.
         (self.timers.expiry, self.timers.alarm_at) = (None, None);
+        self.engine.shared.jobs.wake_away(Some(now));
         if self.engine.shared.debug.is_cron_paused {
             return;
         }
         self.timers.is_background_due = true;
+        let shared = &mut self.engine.shared;
+        shared.remotes.close_idle(now);
         if let Some(host) = &mut self.engine.shared.host {
             host.reap();
         }
@@ -163,6 +166,14 @@ impl Reactor {
             self.engine.note_peak_memory();
         }
         self.sweep_connections();
+    }
+
+    /// Jobs that wait for other servers do so for a while only.
+    pub(super) fn expect_remotes(&mut self) {
+        let shared = &self.engine.shared;
+        if let Some(until) = shared.jobs.away_until() {
+            self.timers.next = self.timers.next.min(until);
+        }
     }
 
     /// Once CLIENT PAUSE is over, those who waited go on.
