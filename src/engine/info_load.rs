@@ -72,12 +72,9 @@ pub(super) fn stats(ctx: &mut Ctx<'_>, text: &mut InfoText) {
     text.field("dump_payload_sanitizations", 0);
     text.field("total_reads_processed", stats.reads_processed);
     text.field("total_writes_processed", stats.writes_processed);
-    text.zeros(&[
-        "io_threaded_reads_processed",
-        "io_threaded_writes_processed",
-        "reply_buffer_shrinks",
-        "reply_buffer_expands",
-    ]);
+    text.zeros(&["io_threaded_reads_processed", "io_threaded_writes_processed"]);
+    text.field("reply_buffer_shrinks", stats.reply_buffer_shrinks);
+    text.field("reply_buffer_expands", stats.reply_buffer_expands);
     text.field("client_query_buffer_limit_disconnections", stats.query_buffer_disconnections);
     text.field("client_output_buffer_limit_disconnections", stats.output_buffer_disconnections);
     let turns = shared.stalls.turns();

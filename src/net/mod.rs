@@ -11,6 +11,7 @@ pub mod listener;
 pub mod reactor;
 mod read;
 pub mod remote;
+mod reply_use;
 #[doc(hidden)]
 pub mod simulated;
 mod timers;

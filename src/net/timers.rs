@@ -16,6 +16,7 @@ use crate::base::sys::Alarm;
 use crate::engine::config::Opt;
 use crate::engine::session::{Waiting, restraint};
 use crate::net::reactor::Reactor;
+use crate::net::reply_use::Change;
 
 /// Time between two measurements of the rates.
 const RATES_EVERY: Duration = Duration::from_millis(100);
@@ -217,6 +218,15 @@ impl Reactor {
             self.timers.sweep = (self.timers.sweep + 1) % capacity;
             let key = self.timers.sweep;
             let Some(conn) = self.conns.get_mut(key) else { continue };
+            let shared = &mut self.engine.shared;
+            match conn.reply_size.follow(conn.output.len(), now_ms, &shared.debug) {
+                Change::None => {}
+                Change::Shrunk => shared.stats.reply_buffer_shrinks += 1,
+                Change::Grown => shared.stats.reply_buffer_expands += 1,
+            }
+            if let Some(session) = shared.clients.get_mut(conn.client) {
+                session.reply_use = conn.reply_size.shown();
+            }
             if conn.over_soft_limit_ms != 0 {
                 self.mark_dirty(key);
                 self.recheck_output_limit(key);
