@@ -14,7 +14,7 @@ const SIZE_MAX: u32 = REPLY_BUFFER_BYTES as u32;
 const SIZE_MIN: u32 = 1024;
 
 /// What a connection's replies fill.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct ReplySize {
     shown: ReplyUse,
     /// When that was, in milliseconds since 1970.
@@ -30,12 +30,6 @@ pub enum Change {
     Shrunk,
     /// It is larger now.
     Grown,
-}
-
-impl Default for ReplySize {
-    fn default() -> ReplySize {
-        ReplySize { shown: ReplyUse::default(), reset_ms: 0 }
-    }
 }
 
 impl ReplySize {
