@@ -181,6 +181,26 @@ fn a_transaction_waits_and_a_script_has_all_wait() {
     ours.assert_healthy();
 }
 
+#[test]
+fn who_needs_all_databases_sleeps_until_it_has_ended() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = silent.local_addr().unwrap().port().to_string();
+    let mut ours = Server::start(&[]);
+    let [mut here, mut all, mut others] = [(); 3].map(|()| ours.connect());
+    here.ask(&["SET", "key", "1"]);
+    here.command(&["MIGRATE", "127.0.0.1", &port, "key", "0", "1500"]);
+    eventually("it is under way", || others.info("jobs_running") == "1");
+    all.roundtrip(&["MULTI"], "+OK");
+    all.roundtrip(&["DBSIZE"], "+QUEUED");
+    all.roundtrip(&["FLUSHALL"], "+QUEUED");
+    all.command(&["EXEC"]);
+    assert_waits(&mut all);
+    ours.assert_idle();
+    here.expect("-IOERR error or timeout reading to target instance");
+    assert_eq!(all.reply().text(), r#"Array([Line(":1"), Line("+OK")])"#);
+    ours.assert_healthy();
+}
+
 /// Serves one connection after the other as `serve` says.
 fn pretend(serve: impl Fn(usize, TcpStream) + Send + 'static) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
