@@ -48,13 +48,33 @@ pub fn keys_of(
     Ok(())
 }
 
+/// The key of a request that has one and no more, where that is easily said. O(1), without memory of its own: most
+/// requests have one key.
+pub fn single_key(command: &Command, args: Args<'_>) -> Option<KeyUse> {
+    let [spec] = command.keys else { return None };
+    let Begin::Index(index) = spec.begin else { return None };
+    if !matches!(spec.find, Find::Range { last: 0, .. }) || index as usize >= args.len() {
+        return None;
+    }
+    let unclear = access::NOT_KEY | access::INCOMPLETE | access::VARIABLE_FLAGS;
+    if spec.access & unclear == 0 {
+        return Some(KeyUse { index: index as usize, access: spec.access });
+    }
+    let (mut key, mut count) = (None, 0);
+    if spec.access & unclear == access::VARIABLE_FLAGS {
+        command.find_keys?(args, &mut |KeysUse { indices, access }| {
+            key = Some(KeyUse { index: indices.start, access });
+            count += indices.len();
+        });
+    }
+    key.filter(|_| count == 1)
+}
+
 /// Appends the keys that a finder finds.
 fn push_found(find: KeyFinder, args: Args<'_>, found: &mut Vec<KeyUse>) {
-    let mut uses = Vec::new();
-    find(args, &mut uses);
-    for KeysUse { indices, access } in uses {
+    find(args, &mut |KeysUse { indices, access }| {
         found.extend(indices.map(|index| KeyUse { index, access }));
-    }
+    });
 }
 
 /// Appends the keys of one specification; false where it is incomplete or the request too short for
@@ -131,9 +151,9 @@ fn range_of(keys: &KeysUse, hold: Hold) -> KeyRange {
 /// O(key specifications), however many keys there are.
 pub fn uses_of(command: &Command, args: Args<'_>) -> Option<Vec<(KeyRange, u32)>> {
     let by_finder = || {
-        let mut keys = Vec::new();
-        command.find_keys?(args, &mut keys);
-        Some(keys.iter().map(|key| (range_of(key, Hold::Read), key.access)).collect())
+        let mut uses = Vec::new();
+        command.find_keys?(args, &mut |keys| uses.push((range_of(&keys, Hold::Read), keys.access)));
+        Some(uses)
     };
     let varies = command.keys.iter().any(|spec| spec.access & access::VARIABLE_FLAGS != 0);
     if varies && command.find_keys.is_some() {
@@ -166,9 +186,7 @@ pub fn ranges_of(command: &Command, args: Args<'_>) -> Vec<KeyRange> {
     let mut ranges = Vec::new();
     if let Some(find) = command.find_keys.or(command.looks_at) {
         // Not the specifications: they find the first STORE of several, the command obeys the last.
-        let mut keys = Vec::new();
-        find(args, &mut keys);
-        ranges.extend(keys.iter().map(|key| range_of(key, hold(key.access))));
+        find(args, &mut |keys| ranges.push(range_of(&keys, hold(keys.access))));
         return ranges;
     }
     for spec in command.keys.iter().filter(|spec| spec.access & access::NOT_KEY == 0) {
@@ -193,7 +211,7 @@ fn keyword_at(word: &str, from: i64, args: Args<'_>) -> Option<i64> {
 }
 
 /// SET: with GET or a condition on the value it also reads.
-pub fn set_keys(args: Args<'_>, found: &mut Vec<KeysUse>) {
+pub fn set_keys(args: Args<'_>, found: &mut dyn FnMut(KeysUse)) {
     const READING: [&str; 5] = ["get", "ifeq", "ifne", "ifdeq", "ifdne"];
     let reads =
         |option: &[u8]| READING.iter().any(|word| option.eq_ignore_ascii_case(word.as_bytes()));
@@ -202,11 +220,11 @@ pub fn set_keys(args: Args<'_>, found: &mut Vec<KeysUse>) {
     } else {
         access::OW | access::UPDATE
     };
-    found.push(KeysUse::one(1, access));
+    found(KeysUse::one(1, access));
 }
 
 /// BITFIELD: without SET and INCRBY it only reads; what is wrong may be meant as one of them.
-pub fn bitfield_keys(args: Args<'_>, found: &mut Vec<KeysUse>) {
+pub fn bitfield_keys(args: Args<'_>, found: &mut dyn FnMut(KeysUse)) {
     let mut index = 2;
     let mut writes = false;
     while index < args.len() && !writes {
@@ -219,18 +237,18 @@ pub fn bitfield_keys(args: Args<'_>, found: &mut Vec<KeysUse>) {
         }
     }
     let access = access::ACCESS | if writes { access::RW | access::UPDATE } else { access::RO };
-    found.push(KeysUse::one(1, access | access::ACCESS));
+    found(KeysUse::one(1, access | access::ACCESS));
 }
 
 /// DELEX: without a condition it does not look at the value.
-pub fn delex_keys(args: Args<'_>, found: &mut Vec<KeysUse>) {
+pub fn delex_keys(args: Args<'_>, found: &mut dyn FnMut(KeysUse)) {
     let reads = if args.len() > 2 { access::RW } else { access::RM };
-    found.push(KeysUse::one(1, reads | access::DELETE));
+    found(KeysUse::one(1, reads | access::DELETE));
 }
 
 /// MIGRATE: its one key, or those behind the first KEYS; none where both are given, which is a syntax error. What
 /// follows AUTH and AUTH2 is no option.
-pub fn migrate_keys(args: Args<'_>, found: &mut Vec<KeysUse>) {
+pub fn migrate_keys(args: Args<'_>, found: &mut dyn FnMut(KeysUse)) {
     let access = access::RW | access::ACCESS | access::DELETE;
     let mut at = 6;
     let mut keys = 3..4;
@@ -248,12 +266,12 @@ pub fn migrate_keys(args: Args<'_>, found: &mut Vec<KeysUse>) {
         };
         at += 1 + values;
     }
-    found.push(KeysUse { indices: keys, access });
+    found(KeysUse { indices: keys, access });
 }
 
 /// SORT: the source, and the destination of the last STORE. Keys that BY and GET make of the elements
 /// are no arguments.
-pub fn sort_keys(args: Args<'_>, found: &mut Vec<KeysUse>) {
+pub fn sort_keys(args: Args<'_>, found: &mut dyn FnMut(KeysUse)) {
     sort_ro_keys(args, found);
     let mut destination = None;
     let mut index = 2;
@@ -270,11 +288,13 @@ pub fn sort_keys(args: Args<'_>, found: &mut Vec<KeysUse>) {
         };
         index += 1 + values;
     }
-    found.extend(destination.map(|index| KeysUse::one(index, access::OW | access::UPDATE)));
+    if let Some(index) = destination {
+        found(KeysUse::one(index, access::OW | access::UPDATE));
+    }
 }
 
 /// DEBUG: what a subcommand about values looks at.
-pub fn debug_keys(args: Args<'_>, found: &mut Vec<KeysUse>) {
+pub fn debug_keys(args: Args<'_>, found: &mut dyn FnMut(KeysUse)) {
     const ABOUT_ONE: [&str; 5] = ["object", "listpack", "quicklist", "htstats-key", "sdslen"];
     let is = |name: &str| args.at(1).eq_ignore_ascii_case(name.as_bytes());
     let end = match () {
@@ -282,17 +302,17 @@ pub fn debug_keys(args: Args<'_>, found: &mut Vec<KeysUse>) {
         () if is("digest-value") => args.len(),
         () => 0,
     };
-    found.push(KeysUse { indices: 2..end.max(2), access: access::RO | access::ACCESS });
+    found(KeysUse { indices: 2..end.max(2), access: access::RO | access::ACCESS });
 }
 
 /// SORT_RO: nothing but the source.
-pub fn sort_ro_keys(_args: Args<'_>, found: &mut Vec<KeysUse>) {
-    found.push(KeysUse::one(1, access::RO | access::ACCESS));
+pub fn sort_ro_keys(_args: Args<'_>, found: &mut dyn FnMut(KeysUse)) {
+    found(KeysUse::one(1, access::RO | access::ACCESS));
 }
 
 /// GEORADIUS and GEORADIUSBYMEMBER: the source, and the destination of the last STORE or STOREDIST.
-pub fn georadius_keys(args: Args<'_>, found: &mut Vec<KeysUse>) {
-    found.push(KeysUse::one(1, access::RO | access::ACCESS));
+pub fn georadius_keys(args: Args<'_>, found: &mut dyn FnMut(KeysUse)) {
+    found(KeysUse::one(1, access::RO | access::ACCESS));
     let mut destination = None;
     let mut index = 5;
     while index + 1 < args.len() {
@@ -303,12 +323,14 @@ pub fn georadius_keys(args: Args<'_>, found: &mut Vec<KeysUse>) {
         }
         index += 1;
     }
-    found.extend(destination.map(|index| KeysUse::one(index, access::OW | access::UPDATE)));
+    if let Some(index) = destination {
+        found(KeysUse::one(index, access::OW | access::UPDATE));
+    }
 }
 
 /// XREAD and XREADGROUP: what follows the option STREAMS, which may also be the name of a group, of
 /// a consumer or of a stream. Nothing where the request is wrong.
-pub fn xread_keys(args: Args<'_>, found: &mut Vec<KeysUse>) {
+pub fn xread_keys(args: Args<'_>, found: &mut dyn FnMut(KeysUse)) {
     let mut index = 1;
     while index < args.len() {
         let word = args.at(index);
@@ -316,7 +338,7 @@ pub fn xread_keys(args: Args<'_>, found: &mut Vec<KeysUse>) {
         if is("streams") {
             let count = (args.len() - index - 1) / 2;
             let access = access::RO | access::ACCESS;
-            found.push(KeysUse { indices: index + 1..index + 1 + count, access });
+            found(KeysUse { indices: index + 1..index + 1 + count, access });
             return;
         }
         index += match () {
@@ -425,6 +447,34 @@ mod tests {
         let mut found = Vec::new();
         push_found(find, request.lend(&hasher).args(), &mut found);
         found.iter().map(|key| (key.index, key.access)).collect()
+    }
+
+    proptest::proptest! {
+        /// Whoever asks for the key of a request with one gets what he would find among all keys, or nothing.
+        #[test]
+        fn a_single_key_is_the_only_one(
+            words in proptest::collection::vec("get|ifeq|store|streams|keys|set|2|k", 0..6),
+            variable: bool,
+            finder in 0usize..5,
+            first in 1i16..3,
+            last in -1i16..2,
+        ) {
+            let finders: [KeyFinder; 5] = [set_keys, bitfield_keys, delex_keys, sort_keys, migrate_keys];
+            let extra = if variable { access::VARIABLE_FLAGS } else { 0 };
+            let keys = vec![KeySpec::range(RO | extra, first, last, 1)].leak();
+            let command =
+                Command { keys, find_keys: Some(finders[finder]), ..command(Group::Generic, "test", -1, handler) };
+            let hasher = KeyHasher::new(0);
+            let words = std::iter::once("c").chain(words.iter().map(String::as_str));
+            let request = OwnedArgs::from_parts(words.map(str::as_bytes));
+            let list = request.lend(&hasher);
+            let mut all = Vec::new();
+            let outcome = keys_of(&command, list.args(), &mut all);
+            if let Some(key) = single_key(&command, list.args()) {
+                proptest::prop_assert!(outcome.is_ok());
+                proptest::prop_assert_eq!(all, [key]);
+            }
+        }
     }
 
     #[test]

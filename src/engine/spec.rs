@@ -13,8 +13,8 @@ use crate::proto::args::Args;
 /// A plain function pointer: no box, no dynamic dispatch, no future.
 pub type Handler = fn(&mut Ctx<'_>, Args<'_>) -> CmdResult;
 
-/// Appends the keys of one command whose `keys` do not tell all; the name is argument 0.
-pub type KeyFinder = fn(Args<'_>, &mut Vec<KeysUse>);
+/// Tells the keys of one command whose `keys` do not tell all; the name is argument 0.
+pub type KeyFinder = fn(Args<'_>, &mut dyn FnMut(KeysUse));
 
 /// One command or subcommand.
 #[derive(Clone, Copy)]
