@@ -250,7 +250,7 @@ mod tests {
         };
         let refused = open("127.0.0.1", port).err().expect("nobody listens there");
         assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
-        let unknown = open("nobody.invalid", 1).err().expect("nobody has this name");
+        let unknown = open("no..name", 1).err().expect("nobody has this name");
         assert_eq!(unknown.kind(), ErrorKind::NotFound);
     }
 }
