@@ -9,7 +9,7 @@ use crate::engine::ctx::{Ctx, Event};
 use crate::engine::error::CmdError;
 use crate::engine::jobs::{Budget, Job, Step, Stepped};
 use crate::proto::args::Args;
-use crate::proto::reply::Reply;
+use crate::proto::reply::{Mark, Reply};
 use crate::store::{BigEdit, Db, EditError};
 use crate::types::bitfield::{self, FieldType, Overflow};
 
@@ -143,9 +143,12 @@ impl EditFields {
         }
     }
 
-    fn finish(&self, ctx: &mut Ctx<'_>, key: Key<'_>) {
-        if self.changes > 0 {
-            ctx.changed_by(Event::SetBit, key.bytes, self.changes as usize);
+    /// Tells of the change: after the reply where that is a list, and before the only reply, which begins at `mark`.
+    fn finish(&self, ctx: &mut Ctx<'_>, key: Key<'_>, mark: Mark) {
+        match self.changes as usize {
+            0 => {}
+            changes if self.is_list => ctx.changed_by(Event::SetBit, key.bytes, changes),
+            _ => ctx.changed_before_reply(mark, Event::SetBit, key.bytes),
         }
     }
 }
@@ -166,6 +169,7 @@ impl Job for EditFields {
             }
             let end = (self.next + budget.piece(FIELDS_PER_PIECE)).min(self.ops.len());
             let piece = &self.ops[self.next..end];
+            let mark = ctx.reply.output().mark();
             let (reply, changes) = (&mut ctx.reply, &mut self.changes);
             let opens = self.is_list && self.next == 0;
             let (count, is_grown) = (self.ops.len(), self.is_grown);
@@ -183,7 +187,7 @@ impl Job for EditFields {
             }
             self.next = end;
             if end == self.ops.len() {
-                self.finish(ctx, key);
+                self.finish(ctx, key, mark);
                 return Ok(Step::Done);
             }
             if budget.spend(piece.len() as u64) {

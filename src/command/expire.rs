@@ -229,8 +229,14 @@ fn set_expiry(ctx: &mut Ctx<'_>, args: Args<'_>, when: When) -> CmdResult {
         ctx.reply.int(0);
         return Ok(());
     }
-    ctx.expire_at(key, expiry)?;
-    ctx.reply.int(1);
+    // As in Redis, who hears of his own changes is told of a deletion before the reply, of a new time after it.
+    if expiry <= ctx.now {
+        ctx.expire_at(key, expiry)?;
+        ctx.reply.int(1);
+    } else {
+        ctx.reply.int(1);
+        ctx.expire_at(key, expiry)?;
+    }
     Ok(())
 }
 

@@ -180,10 +180,10 @@ impl Job for AddPlaces {
             }
         }
         let changes = self.added + self.updated;
+        ctx.reply.count(if self.counts_changes { changes } else { self.added });
         if changes > 0 {
             ctx.changed_by(Event::ZAdd, key.bytes, changes);
         }
-        ctx.reply.count(if self.counts_changes { changes } else { self.added });
         Ok(Step::Done)
     }
 }

@@ -16,6 +16,7 @@ use crate::engine::ctx::{CmdResult, Ctx, Event};
 use crate::engine::error::CmdError;
 use crate::engine::jobs::{Budget, Job, Step, Stepped};
 use crate::proto::args::Args;
+use crate::proto::reply::Reply;
 use crate::types::hash::{FieldTtl, Found, Hash, NewValue, Value};
 use crate::types::listpack::Item;
 
@@ -321,11 +322,11 @@ impl Job for SetFields {
         if self.expired > 0 {
             note_expired(ctx, key, self.expired);
         }
-        ctx.changed_by(Event::HSet, key.bytes, args.len() / 2 - 1);
         match self.reply {
             SetReply::Created => ctx.reply.count(self.created),
             SetReply::Ok => ctx.reply.ok(),
         }
+        ctx.changed_by(Event::HSet, key.bytes, args.len() / 2 - 1);
         Ok(Step::Done)
     }
 }
@@ -343,28 +344,32 @@ fn hsetnx(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
         Ok(hash.set(field, value, FieldTtl::Clear, limits)?)
     })??;
     note_expired(ctx, key, is_expired.into());
+    ctx.reply.int(is_set.into());
     if is_set {
         ctx.changed(Event::HSet, key.bytes);
     }
-    ctx.reply.int(is_set.into());
     Ok(())
 }
 
 fn hincrby(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     let increment = integer(args.at(3))?;
-    let sum = replace_number(ctx, args, Event::HIncrBy, |old| {
-        let old = match old {
-            None => 0,
-            Some(Value::Item(Item::Int(number))) => number,
-            Some(value) => parse_i64(value.as_bytes(&mut itoa::Buffer::new()))
-                .ok_or(CmdError::Text("ERR hash value is not an integer"))?,
-        };
-        let sum = old.checked_add(increment);
-        let sum = sum.ok_or(CmdError::Text("ERR increment or decrement would overflow"))?;
-        Ok((sum, itoa::Buffer::new().format(sum).as_bytes().to_vec()))
-    })?;
-    ctx.reply.int(sum);
-    Ok(())
+    replace_number(
+        ctx,
+        args,
+        Event::HIncrBy,
+        |reply, sum| reply.int(sum),
+        |old| {
+            let old = match old {
+                None => 0,
+                Some(Value::Item(Item::Int(number))) => number,
+                Some(value) => parse_i64(value.as_bytes(&mut itoa::Buffer::new()))
+                    .ok_or(CmdError::Text("ERR hash value is not an integer"))?,
+            };
+            let sum = old.checked_add(increment);
+            let sum = sum.ok_or(CmdError::Text("ERR increment or decrement would overflow"))?;
+            Ok((sum, itoa::Buffer::new().format(sum).as_bytes().to_vec()))
+        },
+    )
 }
 
 fn hincrbyfloat(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
@@ -372,32 +377,37 @@ fn hincrbyfloat(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     if increment.is_nan() || increment.is_infinite() {
         return Err(CmdError::Text("ERR value is NaN or Infinity"));
     }
-    let text = replace_number(ctx, args, Event::HIncrByFloat, |old| {
-        let old = match old {
-            None => LongDouble::from_i64(0),
-            Some(Value::Item(Item::Int(number))) => LongDouble::from_i64(number),
-            Some(value) => LongDouble::parse(value.as_bytes(&mut itoa::Buffer::new()))
-                .ok_or(CmdError::Text("ERR hash value is not a float"))?,
-        };
-        let sum = old.add(increment);
-        if sum.is_nan() || sum.is_infinite() {
-            return Err(CmdError::Text("ERR increment would produce NaN or Infinity"));
-        }
-        let text = sum.to_human();
-        Ok((text.clone(), text))
-    })?;
-    ctx.reply.bulk(&text);
-    Ok(())
+    replace_number(
+        ctx,
+        args,
+        Event::HIncrByFloat,
+        |reply, text: Vec<u8>| reply.bulk(&text),
+        |old| {
+            let old = match old {
+                None => LongDouble::from_i64(0),
+                Some(Value::Item(Item::Int(number))) => LongDouble::from_i64(number),
+                Some(value) => LongDouble::parse(value.as_bytes(&mut itoa::Buffer::new()))
+                    .ok_or(CmdError::Text("ERR hash value is not a float"))?,
+            };
+            let sum = old.add(increment);
+            if sum.is_nan() || sum.is_infinite() {
+                return Err(CmdError::Text("ERR increment would produce NaN or Infinity"));
+            }
+            let text = sum.to_human();
+            Ok((text.clone(), text))
+        },
+    )
 }
 
 /// Puts what `change` makes of a field's value in its place; the field's time to live stays. `change` returns what to
-/// reply, and the text to keep.
+/// `tell`, and the text to keep.
 fn replace_number<R>(
     ctx: &mut Ctx<'_>,
     args: Args<'_>,
     event: Event,
+    tell: impl FnOnce(&mut Reply<'_>, R),
     change: impl FnOnce(Option<Value<'_>>) -> Result<(R, Vec<u8>), CmdError>,
-) -> Result<R, CmdError> {
+) -> CmdResult {
     let (key, field) = (args.key(1), args.at(2));
     let (limits, now) = (&ctx.engine.limits, ctx.now);
     let mut is_expired = false;
@@ -411,8 +421,9 @@ fn replace_number<R>(
         Ok(result)
     })??;
     note_expired(ctx, key, is_expired.into());
+    tell(&mut ctx.reply, replaced);
     ctx.changed(event, key.bytes);
-    Ok(replaced)
+    Ok(())
 }
 
 fn hdel(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {

@@ -230,10 +230,10 @@ impl Push {
 
     #[inline]
     fn finish(&self, ctx: &mut Ctx<'_>, args: Args<'_>, length: Option<usize>) {
+        ctx.reply.count(length.unwrap_or(0));
         if length.is_some() {
             ctx.changed_by(push_event(self.end), args.at(1), args.len() - 2);
         }
-        ctx.reply.count(length.unwrap_or(0));
     }
 }
 

@@ -146,8 +146,8 @@ fn lset(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     };
     ctx.db.edit(key, set)?.ok_or(CmdError::NoSuchKey)??;
     bury(ctx, spent);
-    ctx.changed(Event::LSet, key.bytes);
     ctx.reply.ok();
+    ctx.changed(Event::LSet, key.bytes);
     Ok(())
 }
 

@@ -525,15 +525,20 @@ impl Combine {
                 if self.is_form_of_first && is_texts {
                     self.left.leave_intset_form(limits)?;
                 }
+                let mark = ctx.reply.output().mark();
+                ctx.reply.count(len);
                 if len == 0 {
-                    if ctx.db.remove(key) {
-                        ctx.changed(Event::Del, key.bytes);
+                    // Redis gives up early where a source of an intersection is missing, and tells of that first.
+                    let lacks_source = self.sets.len() < self.keys.len();
+                    match (ctx.db.remove(key), self.kind == Kind::Intersection && lacks_source) {
+                        (false, _) => {}
+                        (true, true) => ctx.changed_before_reply(mark, Event::Del, key.bytes),
+                        (true, false) => ctx.changed(Event::Del, key.bytes),
                     }
                 } else {
                     ctx.db.put_aggregate(key, std::mem::take(&mut self.left), Ttl::Clear)?;
                     ctx.changed(event, key.bytes);
                 }
-                ctx.reply.count(len);
             }
         }
         Ok(Step::Done)

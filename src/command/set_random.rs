@@ -64,6 +64,7 @@ fn spop(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
 
 fn pop_one(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     let key = args.key(1);
+    let mark = ctx.reply.output().mark();
     let (random, reply) = (&mut ctx.engine.random, &mut ctx.reply);
     let is_empty = ctx.db.edit(key, |set: &mut Set| {
         set.take_random(random, |member| reply_item(reply, member));
@@ -73,7 +74,7 @@ fn pop_one(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
         ctx.reply.null();
         return Ok(());
     };
-    ctx.changed(Event::SPop, key.bytes);
+    ctx.changed_before_reply(mark, Event::SPop, key.bytes);
     if is_empty {
         ctx.emptied(key.bytes);
     }
@@ -85,14 +86,17 @@ fn pop_many(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     let count = count.ok_or(CmdError::Text("ERR value is out of range, must be positive"))?;
     let size = ctx.db.peek_as::<Set>(args.key(1))?.map_or(0, |set| set.len());
     let count = count.min(size);
-    ctx.reply.set(count);
     if count == 0 {
+        ctx.reply.set(0);
         return Ok(());
     }
+    // Nothing fails from here on; Redis tells of it before the reply.
+    ctx.changed_by(Event::SPop, args.at(1), count);
+    ctx.reply.set(count);
     if count == size {
-        return run(ctx, args, count, PopAll { cursor: SetCursor::default(), count });
+        return run(ctx, args, count, PopAll { cursor: SetCursor::default() });
     }
-    run(ctx, args, count, PopMany { left: count, count })
+    run(ctx, args, count, PopMany { left: count })
 }
 
 /// Runs a job over so many members.
@@ -106,7 +110,6 @@ fn run(ctx: &mut Ctx<'_>, args: Args<'_>, count: usize, mut job: impl Job + 'sta
 /// SPOP of all members: they are shown, and the key is deleted.
 struct PopAll {
     cursor: SetCursor,
-    count: usize,
 }
 
 impl Job for PopAll {
@@ -123,7 +126,6 @@ impl Job for PopAll {
             }
         }
         ctx.db.remove(key);
-        ctx.changed_by(Event::SPop, key.bytes, self.count);
         ctx.emptied(key.bytes);
         Ok(Step::Done)
     }
@@ -132,7 +134,6 @@ impl Job for PopAll {
 /// SPOP of fewer members than there are.
 struct PopMany {
     left: usize,
-    count: usize,
 }
 
 impl Job for PopMany {
@@ -148,7 +149,6 @@ impl Job for PopMany {
             })?;
             self.left -= units;
             if self.left == 0 {
-                ctx.changed_by(Event::SPop, key.bytes, self.count);
                 return Ok(Step::Done);
             }
             if budget.spend(units as u64) {

@@ -240,12 +240,12 @@ fn xadd(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
             CmdError::Text("ERR Elements are too large to be stored")
         }
     })?;
-    ctx.changed(Event::XAdd, key.bytes);
-    if let Some(trim) = trim.filter(|_| nodes > 0) {
-        return trim_with(ctx, args, Trimming { trim, added: Some(id) }, nodes);
-    }
     reply_id(&mut ctx.reply, id);
-    Ok(())
+    ctx.changed(Event::XAdd, key.bytes);
+    match trim.filter(|_| nodes > 0) {
+        Some(trim) => trim_with(ctx, args, Trimming { trim, is_after_adding: true }, nodes),
+        None => Ok(()),
+    }
 }
 
 fn xtrim(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
@@ -256,7 +256,7 @@ fn xtrim(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
         return Ok(());
     };
     let nodes = trim.nodes_ahead(stream.log());
-    trim_with(ctx, args, Trimming { trim, added: None }, nodes)
+    trim_with(ctx, args, Trimming { trim, is_after_adding: false }, nodes)
 }
 
 fn trim_with(ctx: &mut Ctx<'_>, args: Args<'_>, mut job: Trimming, nodes: usize) -> CmdResult {
@@ -267,10 +267,10 @@ fn trim_with(ctx: &mut Ctx<'_>, args: Args<'_>, mut job: Trimming, nodes: usize)
     Ok(())
 }
 
-/// XTRIM, or XADD once the entry is added.
+/// XTRIM, or XADD once the entry is added and its id replied.
 struct Trimming {
     trim: Trim,
-    added: Option<StreamId>,
+    is_after_adding: bool,
 }
 
 impl Job for Trimming {
@@ -292,20 +292,13 @@ impl Job for Trimming {
             }
         }
         let removed = self.trim.removed();
-        match self.added {
-            Some(id) => {
-                if removed > 0 {
-                    // Its change was counted with the entry.
-                    ctx.changed_by(Event::XTrim, key.bytes, 0);
-                }
-                reply_id(&mut ctx.reply, id);
-            }
-            None => {
-                if removed > 0 {
-                    ctx.changed_by(Event::XTrim, key.bytes, removed as usize);
-                }
-                ctx.reply.int(removed as i64);
-            }
+        if removed > 0 {
+            // After an addition the change was counted with the entry.
+            let changes = if self.is_after_adding { 0 } else { removed as usize };
+            ctx.changed_by(Event::XTrim, key.bytes, changes);
+        }
+        if !self.is_after_adding {
+            ctx.reply.int(removed as i64);
         }
         Ok(Step::Done)
     }

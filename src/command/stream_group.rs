@@ -187,11 +187,11 @@ fn xgroup_create(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     ctx.db.edit_or_new(key, |stream: &mut Stream| {
         stream.add_group(name, ConsumerGroup::new(id, options.entries_read))
     })?;
+    ctx.reply.ok();
     ctx.changed(Event::XGroupCreate, key.bytes);
     if is_new {
         ctx.modified(key.bytes);
     }
-    ctx.reply.ok();
     Ok(())
 }
 
@@ -212,8 +212,8 @@ fn xgroup_setid(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
             group.entries_read = options.entries_read;
         })
     })?;
-    ctx.changed(Event::XGroupSetId, key.bytes);
     ctx.reply.ok();
+    ctx.changed(Event::XGroupSetId, key.bytes);
     Ok(())
 }
 
@@ -240,9 +240,9 @@ fn xgroup_destroy(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     {
         ctx.engine.graveyard.bury_garbage(group);
     }
+    ctx.reply.int(1);
     // Those who wait for the group are told that it is gone.
     ctx.changed(Event::XGroupDestroy, key.bytes);
-    ctx.reply.int(1);
     Ok(())
 }
 

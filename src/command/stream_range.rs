@@ -298,7 +298,7 @@ fn xsetid(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     }
     let max_deleted = Some(max_deleted).filter(|id| !id.is_zero());
     ctx.db.edit(key, |stream: &mut Stream| stream.log_mut().set_ids(last, added, max_deleted))?;
-    ctx.changed(Event::XSetId, key.bytes);
     ctx.reply.ok();
+    ctx.changed(Event::XSetId, key.bytes);
     Ok(())
 }

@@ -254,14 +254,14 @@ impl Job for Add {
             }
         }
         let changes = self.added + self.updated;
-        if changes > 0 {
-            let event = if self.options.is_increment { Event::ZIncr } else { Event::ZAdd };
-            ctx.changed_by(event, key.bytes, changes);
-        }
         match self.score {
             Some(score) => ctx.reply.double(score),
             None if self.options.is_increment => ctx.reply.null(),
             None => ctx.reply.count(if self.options.counts_changes { changes } else { self.added }),
+        }
+        if changes > 0 {
+            let event = if self.options.is_increment { Event::ZIncr } else { Event::ZAdd };
+            ctx.changed_by(event, key.bytes, changes);
         }
         Ok(Step::Done)
     }

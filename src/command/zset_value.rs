@@ -149,13 +149,13 @@ pub(super) fn install(
     event: Event,
 ) -> Result<(), CmdError> {
     let len = result.len();
+    ctx.reply.count(len);
     if len > 0 {
         ctx.db.put_aggregate(key, result, Ttl::Clear)?;
         ctx.changed(event, key.bytes);
     } else if ctx.db.remove(key) {
         ctx.changed(Event::Del, key.bytes);
     }
-    ctx.reply.count(len);
     Ok(())
 }
 

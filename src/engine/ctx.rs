@@ -6,7 +6,7 @@ use crate::base::number;
 use crate::engine::engine::Shared;
 use crate::engine::error::CmdError;
 use crate::engine::session::Session;
-use crate::proto::reply::{Output, Reply};
+use crate::proto::reply::{Mark, Output, Reply};
 use crate::store::{Db, Detached, Hold};
 
 /// What a handler returns: its reply is written, or the error takes the reply's place.
@@ -51,6 +51,17 @@ impl<'a> Ctx<'a> {
         if self.engine.listeners != 0 || !self.engine.blocking.is_empty() {
             self.tell_change(db, event, key);
         }
+    }
+
+    /// As [`Ctx::changed`], for a reply begun at `mark` that comes after what the command tells of: who hears of his own
+    /// changes is to hear both in Redis's order.
+    pub fn changed_before_reply(&mut self, mark: Mark, event: Event, key: &[u8]) {
+        if self.engine.listeners == 0 {
+            return self.changed(event, key);
+        }
+        let reply = self.reply.output().split_off(mark);
+        self.changed(event, key);
+        self.reply.output().append(reply);
     }
 
     /// As [`Ctx::changed`], for an event that counts as so many changes: each element added or removed, or none where
