@@ -298,6 +298,8 @@ impl ScriptRun {
             return refuse("ERR This Redis command is not allowed from script");
         }
         if session.is(restraint::ACL) {
+            // The log tells what its client has sent, not what the script ran last.
+            session.last_command = self.command;
             acl::check(&mut engine.shared, session, found, args)?;
         }
         if self.is_read_only() && flags & (flag::WRITE | flag::MAY_REPLICATE) != 0 {
