@@ -50,11 +50,14 @@ mod list_inner;
 mod list_value;
 mod lolwut;
 mod memory;
+mod migrate;
+mod migrate_job;
 mod module;
 mod nested;
 mod object;
 mod observe;
 mod options;
+mod payload;
 mod pubsub;
 pub mod run_jobs;
 mod scan;
@@ -153,6 +156,7 @@ pub(crate) const FAMILIES: &[&[Command]] = &[
     sort::COMMANDS,
     object::COMMANDS,
     dump::COMMANDS,
+    migrate::COMMANDS,
     fcall::COMMANDS,
     function::COMMANDS,
     database::COMMANDS,
