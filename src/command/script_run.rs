@@ -298,6 +298,8 @@ impl ScriptRun {
             return refuse("ERR This Redis command is not allowed from script");
         }
         if session.is(restraint::ACL) {
+            // The log tells what its client has sent, not what the script ran last.
+            session.last_command = self.command;
             acl::check(&mut engine.shared, session, found, args)?;
         }
         if self.is_read_only() && flags & (flag::WRITE | flag::MAY_REPLICATE) != 0 {
@@ -313,6 +315,29 @@ impl ScriptRun {
             return Err(CmdError::OutOfMemory);
         }
         Ok(found)
+    }
+
+    /// The end of the script as a reply, behind what its client was told meanwhile.
+    fn conclude(
+        &self,
+        engine: &mut Engine,
+        session: &mut Session,
+        exchange: &Exchange,
+        done: Done,
+        out: &mut Output,
+    ) -> Result<(), CmdError> {
+        if !engine.shared.hear_late(session, out) {
+            return self.finish(engine, session, exchange, done, out);
+        }
+        self.finish(engine, session, exchange, done, out).or_else(|error| {
+            // Returned, it would take the messages back.
+            let message = error.message();
+            if let Some(id) = self.command {
+                engine.shared.stats.count_failure(id, &message);
+            }
+            Reply::new(out, session.resp).error(&message);
+            Ok(())
+        })
     }
 
     /// The end of the script as a reply.
@@ -415,7 +440,8 @@ impl Compound for ScriptRun {
                 if self.is_slow {
                     engine.shared.scripts.slow = None;
                 }
-                self.finish(engine, session, &interpreter.exchange, done, out).map(|()| Step::Done)
+                self.conclude(engine, session, &interpreter.exchange, done, out)
+                    .map(|()| Step::Done)
             }
         };
         let bytes = interpreter.exchange.memory_bytes.get();

@@ -51,6 +51,25 @@ impl Shared {
         self.listen(listener::NOTIFIED, is_minded);
     }
 
+    /// Puts the messages under way to `session` itself into `out`, if it listens to anything; whether there were any.
+    pub fn hear_late(&mut self, session: &mut Session, out: &mut Output) -> bool {
+        if !session.subscriptions.is_any() || self.pubsub.is_idle() {
+            return false;
+        }
+        let Some(slot) = self.clients.slot_of(session.id) else { return false };
+        let mut heard = Output::default();
+        self.catch_up(slot, session.resp, &mut heard);
+        if heard.is_empty() {
+            return false;
+        }
+        if session.is_answered() {
+            out.append(heard);
+        } else {
+            session.pushed.extend_from_slice(&heard.to_bytes());
+        }
+        true
+    }
+
     /// Appends to `out` all messages under way to the client at `slot`, before anything of its own comes there.
     pub fn catch_up(&mut self, slot: usize, resp: Resp, out: &mut Output) {
         self.pubsub.catch_up(slot, |letter| letter.write_to(out, resp));
@@ -91,7 +110,7 @@ impl Ctx<'_> {
     #[inline]
     pub fn hear(&mut self) {
         let is_due = self.client.subscriptions.is_any() && !self.engine.pubsub.is_idle();
-        // What a script's command writes goes to the script.
+        // What a script's command writes goes to the script; its client hears them at its end.
         if is_due && self.client.nesting != Nesting::Script {
             self.hear_all();
         }

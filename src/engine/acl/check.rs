@@ -47,7 +47,9 @@ fn deny(
         Denial::Key(index) => (Reason::Key, args.at(index)),
         Denial::Channel(index) => (Reason::Channel, args.at(index)),
     };
-    session.last_command = Some(found.id);
+    if session.nesting != Nesting::Script {
+        session.last_command = Some(found.id);
+    }
     let user = session.user_name().to_vec();
     note_denial(shared, session, reason, object.to_vec(), user);
     words_of(denial, session.nesting, full_name)
