@@ -11,6 +11,8 @@ use crate::engine::acl::{self, Acl};
 use crate::engine::config::Opt;
 use crate::engine::ctx::{CmdResult, Ctx};
 use crate::engine::error::CmdError;
+use crate::engine::jobs::{Budget, Job, Step, Stepped};
+use crate::engine::table::Found;
 use crate::proto::args::Args;
 use crate::proto::reply::Reply;
 
@@ -235,9 +237,9 @@ fn acl_deluser(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
 
 fn acl_dryrun(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     let (name, request) = (args.at(2), args.skip(3));
-    let Some(user) = ctx.engine.acl.get(name) else {
+    if ctx.engine.acl.get(name).is_none() {
         return Err(CmdError::owned(&[b"ERR User '", c_string(name), b"' not found"]));
-    };
+    }
     let Some(entry) = ctx.engine.table.resolve(request) else {
         let name = c_string(request.at(0));
         return Err(CmdError::owned(&[b"ERR Command '", name, b"' not found"]));
@@ -246,11 +248,30 @@ fn acl_dryrun(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
         return Err(CmdError::Arity(entry.full_name));
     }
     let found = ctx.engine.table.found(entry.id);
-    match acl::dry_run(user, found, entry.full_name, request) {
-        Some(denial) => ctx.reply.bulk(&denial),
-        None => ctx.reply.ok(),
+    let full_name = entry.full_name.to_owned();
+    ctx.run(args, DryRun { found, full_name, trial: acl::Trial::default() })
+}
+
+/// ACL DRYRUN, in slices where there are very many keys.
+struct DryRun {
+    found: Found,
+    full_name: String,
+    trial: acl::Trial,
+}
+
+impl Job for DryRun {
+    fn step(&mut self, ctx: &mut Ctx<'_>, args: Args<'_>, budget: &mut Budget) -> Stepped {
+        let (name, request) = (args.at(2), args.skip(3));
+        let Some(denial) = self.trial.step(&ctx.engine.acl, name, self.found, request, budget)
+        else {
+            return Ok(Step::More);
+        };
+        match denial.map_err(|denial| denial.told(&self.full_name, request)) {
+            Err(told) => ctx.reply.bulk(&told),
+            Ok(()) => ctx.reply.ok(),
+        }
+        Ok(Step::Done)
     }
-    Ok(())
 }
 
 /// Most bits of a password.

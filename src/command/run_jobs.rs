@@ -358,7 +358,8 @@ impl Engine {
         if let (Task::Compound(Some(compound)), KeySource::Places(places)) =
             (&mut running.task, &mut running.keys)
         {
-            return Ok(compound.find_places(self, places, budget));
+            let list = running.args.lend(&self.hasher);
+            return Ok(compound.find_places(self, list.args(), places, budget));
         }
         let KeySource::Found { hashes, .. } = &mut running.keys else { return Ok(Step::Done) };
         let list = running.args.lend(&self.hasher);

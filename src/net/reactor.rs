@@ -594,6 +594,8 @@ impl Reactor {
             || !shared.graveyard.is_empty()
             || shared.pubsub.is_leaving()
             || shared.blocking.is_leaving()
+            || shared.watch.is_leaving()
+            || shared.watch.is_sweeping()
             || self.engine.shared.tracking.is_over_limit()
             || self.engine.is_evicting();
         if !(has_jobs || has_due || has_dead) {

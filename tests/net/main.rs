@@ -29,3 +29,4 @@ mod slices;
 mod sort;
 mod stalls;
 mod turns;
+mod watching;
