@@ -18,6 +18,7 @@ mod debug;
 mod debug_digest;
 mod debug_digest_job;
 mod debug_object;
+mod debug_populate;
 pub mod direct;
 mod distribution;
 mod dump;

@@ -217,6 +217,14 @@ impl Engine {
                     break;
                 }
             }
+            if is_free && self.shared.watch.is_sweeping() {
+                self.shared.jobs.count_slice();
+                self.sweep_watched();
+                if self.shared.clock.ticks() >= until || self.shared.jobs.is_forced() {
+                    break;
+                }
+                continue;
+            }
             let Some(mut running) = self.shared.jobs.take_next() else { break };
             let started = self.shared.clock.ticks();
             running.slice_ticks = started;
@@ -259,7 +267,8 @@ impl Engine {
 
     /// Whether [`Engine::run_jobs`] has something to go on with.
     pub fn has_work_for_jobs(&self) -> bool {
-        self.shared.jobs.is_runnable() || (self.has_ready_keys() && !self.shared.jobs.is_stopped())
+        let has_more = self.has_ready_keys() || self.shared.watch.is_sweeping();
+        self.shared.jobs.is_runnable() || (has_more && !self.shared.jobs.is_stopped())
     }
 
     /// Tells tracers and the stall ledger of a slice.

@@ -57,11 +57,6 @@ impl Engine {
                 return Work::Left;
             }
         }
-        while !self.sweep_watched() {
-            if is_spent(self) {
-                return Work::Left;
-            }
-        }
         while !self.shared.watch.free_slice(WATCHED_PER_STEP) {
             if is_spent(self) {
                 return Work::Left;

@@ -205,11 +205,8 @@ impl Shared {
 }
 
 impl Engine {
-    /// Looks at some of the keys watched where databases have changed places; true: nothing is left to look at.
-    pub(super) fn sweep_watched(&mut self) -> bool {
-        if !self.shared.watch.is_sweeping() {
-            return true;
-        }
+    /// Looks at some of the keys watched where databases have changed places.
+    pub fn sweep_watched(&mut self) {
         let dbs = &self.dbs;
         let is_over = self.shared.watch.sweep(|index, key, since| match dbs.get(index) {
             Some(db) => seen_at(db, key, since),
@@ -218,7 +215,6 @@ impl Engine {
         if is_over {
             self.shared.end_sweeps();
         }
-        is_over
     }
 }
 
