@@ -1,6 +1,7 @@
 //! ACL: users and their rules, told and changed. What they mean is in `engine::acl`.
 use crate::base::number::{self, c_string};
 use crate::base::random::fill_from_os;
+use crate::command::acl_change::{DeleteUsers, SetUser};
 use crate::command::help;
 use crate::command::spec::flag::{ADMIN, LOADING, NOSCRIPT, STALE};
 use crate::command::spec::{Command, Doc, Group, category, command, container, doc};
@@ -230,9 +231,7 @@ fn acl_deluser(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     if args.from(2).any(|name| name == DEFAULT) {
         return Err(CmdError::Text("ERR The 'default' user cannot be removed"));
     }
-    let deleted = args.from(2).filter(|name| ctx.engine.delete_user(ctx.client, name)).count();
-    ctx.reply.count(deleted);
-    Ok(())
+    ctx.run_compound(DeleteUsers::default())
 }
 
 fn acl_dryrun(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
@@ -358,14 +357,7 @@ fn acl_setuser(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     if !is_word(name) {
         return Err(CmdError::Text("ERR Usernames can't contain spaces or null characters"));
     }
-    let rules: Vec<&[u8]> = args.from(3).collect();
-    match ctx.engine.change_user(ctx.client, name, &rules) {
-        Ok(()) => {
-            ctx.reply.ok();
-            Ok(())
-        }
-        Err(error) => Err(CmdError::owned(&[b"ERR ", &error.message()])),
-    }
+    ctx.run_compound(SetUser::default())
 }
 
 fn needs_file(ctx: &Ctx<'_>) -> CmdResult {

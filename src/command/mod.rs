@@ -1,5 +1,6 @@
 //! Layer 5: the commands of Redis, declared and handled. No family imports another.
 mod acl;
+mod acl_change;
 mod bit_edit;
 mod bitfield;
 mod bitmap;

@@ -127,7 +127,7 @@ impl UserLines {
         let rules: Vec<&[u8]> = rules.iter().map(Vec::as_slice).collect();
         let rules = match merge_selectors(&rules) {
             Ok(rules) => rules,
-            Err(opener) => return refused(opener, RuleError::Syntax),
+            Err(opener) => return refused(&opener, RuleError::Syntax),
         };
         let book = Rulebook { commands: &self.commands, allows_channels: false };
         let mut user = User::new(book.allows_channels);
@@ -159,7 +159,7 @@ pub fn configured_users(
             format!("Error loading ACL rule '{rule}' for the user named '{shown}': {error}")
         };
         let rules: Vec<&[u8]> = rules.iter().map(Vec::as_slice).collect();
-        let rules = merge_selectors(&rules).map_err(|opener| failed(opener, RuleError::Syntax))?;
+        let rules = merge_selectors(&rules).map_err(|opener| failed(&opener, RuleError::Syntax))?;
         let mut user = User::new(book.allows_channels);
         if name == DEFAULT {
             // He is there already, and is reset.

@@ -10,7 +10,7 @@ use super::file;
 use super::rule::Rulebook;
 use super::selector::channel_is_listed;
 use super::user::User;
-use super::users::{Acl, DEFAULT, Identity, RulesError, WrongPassword};
+use super::users::{Acl, DEFAULT, Identity, RulesError, WrongPassword, apply};
 use crate::base::quote::{quote_into, split_args};
 use crate::engine::config::Opt;
 use crate::engine::config_choice::AclPubsubDefault;
@@ -122,12 +122,28 @@ impl Shared {
         rules: &[&[u8]],
     ) -> Result<(), RulesError> {
         let user = self.acl.changed_user(name, rules, self.allows_channels())?;
+        self.put_changed_user(session, name, user);
+        Ok(())
+    }
+
+    /// The user called `name`, or a new one, to be changed rule by rule.
+    pub fn user_to_change(&self, name: &[u8]) -> User {
+        self.acl.user_to_change(name, self.allows_channels())
+    }
+
+    /// Changes such a user by one rule; or why not.
+    pub fn apply_rule(&self, user: &mut User, rule: &[u8]) -> Result<(), RulesError> {
+        apply(user, rule, self.rulebook())
+    }
+
+    /// Puts such a user into his place; what follows for his clients. O(clients) where he may do everything now, or not
+    /// any more, or loses channels.
+    pub fn put_changed_user(&mut self, session: &mut Session, name: &[u8], user: User) {
         let loses_channels = self.acl.get(name).is_some_and(|old| loses_channels(old, &user));
         self.put_user(session, name, user);
         if loses_channels {
             self.close_listeners(session, name);
         }
-        Ok(())
     }
 
     fn put_user(&mut self, session: &mut Session, name: &[u8], user: User) {

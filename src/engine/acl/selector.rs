@@ -2,7 +2,7 @@
 //! needs one that allows all of it.
 //!
 //! A check is one bit for the command, one glob match per key and pattern, and nothing for keys where all are allowed.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::commands::{CommandSet, Commands};
 use crate::base::glob::{Case, glob_match};
@@ -52,6 +52,45 @@ pub struct Selector {
     pub has_all_channels: bool,
     /// The channels that may be named, none of the patterns twice.
     pub channels: Vec<Box<[u8]>>,
+    /// Where the patterns of keys stand, where they are many.
+    key_places: Places,
+    /// Where those of channels do.
+    channel_places: Places,
+}
+
+/// Patterns found by looking at all of them.
+const FEW_PATTERNS: usize = 64;
+
+/// Where each pattern of a list stands, once they are many: so that the list grows by one in no time. Follows from the
+/// list, so any two are equal.
+#[derive(Clone, Debug, Default)]
+struct Places(HashMap<Box<[u8]>, usize>);
+
+impl PartialEq for Places {
+    fn eq(&self, _: &Places) -> bool {
+        true
+    }
+}
+
+impl Eq for Places {}
+
+impl Places {
+    /// Where a pattern stands in a list of `len` that has grown at its end, or was emptied, since the last call.
+    fn find<'l>(
+        &mut self,
+        len: usize,
+        at: impl Fn(usize) -> &'l Box<[u8]>,
+        pattern: &[u8],
+    ) -> Option<usize> {
+        if len <= FEW_PATTERNS {
+            self.0 = HashMap::new();
+            return (0..len).find(|&place| **at(place) == *pattern);
+        }
+        (self.0.len()..len).for_each(|place| {
+            self.0.insert(at(place).clone(), place);
+        });
+        self.0.get(pattern).copied()
+    }
 }
 
 impl Selector {
@@ -124,16 +163,20 @@ impl Selector {
 
     /// Adds a pattern of keys, or what may be done with one that is there.
     pub(super) fn allow_keys(&mut self, pattern: &[u8], access: u8) {
-        match self.keys.iter_mut().find(|known| *known.pattern == *pattern) {
+        let keys = &mut self.keys;
+        let place = self.key_places.find(keys.len(), |at| &keys[at].pattern, pattern);
+        match place.and_then(|at| keys.get_mut(at)) {
             Some(known) => known.access |= access,
-            None => self.keys.push(KeyPattern { access, pattern: pattern.into() }),
+            None => keys.push(KeyPattern { access, pattern: pattern.into() }),
         }
     }
 
     /// Adds a pattern of channels.
     pub(super) fn allow_channels(&mut self, pattern: &[u8]) {
-        if !self.channels.iter().any(|known| **known == *pattern) {
-            self.channels.push(pattern.into());
+        let channels = &mut self.channels;
+        let place = self.channel_places.find(channels.len(), |at| &channels[at], pattern);
+        if place.is_none() {
+            channels.push(pattern.into());
         }
     }
 }

@@ -128,14 +128,16 @@ impl Acl {
         allows_channels: bool,
     ) -> Result<User, RulesError> {
         let book = Rulebook { commands: &self.commands, allows_channels };
-        let known = self.get(name).cloned();
-        let mut user = known.unwrap_or_else(|| User::new(allows_channels));
-        let unmatched = |opener: &[u8]| RulesError::Unmatched(opener.to_vec());
-        for rule in merge_selectors(rules).map_err(unmatched)? {
-            let refused = |error| RulesError::Rule { rule: rule.to_vec(), error };
-            user.apply(&rule, book).map_err(refused)?;
+        let mut user = self.user_to_change(name, allows_channels);
+        for rule in merge_selectors(rules).map_err(RulesError::Unmatched)? {
+            apply(&mut user, &rule, book)?;
         }
         Ok(user)
+    }
+
+    /// A user like the one called `name`, or like a new one.
+    pub fn user_to_change(&self, name: &[u8], allows_channels: bool) -> User {
+        self.get(name).cloned().unwrap_or_else(|| User::new(allows_channels))
     }
 
     /// How often the rules of a user have changed.
@@ -190,6 +192,11 @@ impl Acl {
     pub fn lines(&self) -> impl Iterator<Item = Vec<u8>> {
         self.users().map(|(name, user)| [name, b" ", &*user.describe(&self.commands)].concat())
     }
+}
+
+/// Changes a user by one rule; or why not.
+pub(super) fn apply(user: &mut User, rule: &[u8], book: Rulebook<'_>) -> Result<(), RulesError> {
+    user.apply(rule, book).map_err(|error| RulesError::Rule { rule: rule.to_vec(), error })
 }
 
 /// No user has this name and this password.
