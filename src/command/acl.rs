@@ -2,13 +2,14 @@
 use crate::base::number::{self, c_string};
 use crate::base::random::fill_from_os;
 use crate::command::acl_change::{DeleteUsers, SetUser};
+use crate::command::each::tell_each;
 use crate::command::help;
 use crate::command::spec::flag::{ADMIN, LOADING, NOSCRIPT, STALE};
 use crate::command::spec::{Command, Doc, Group, category, command, container, doc};
 use crate::engine::acl::rule::is_word;
 use crate::engine::acl::selector::Selector;
 use crate::engine::acl::users::DEFAULT;
-use crate::engine::acl::{self, Acl};
+use crate::engine::acl::{self, Acl, User};
 use crate::engine::config::Opt;
 use crate::engine::ctx::{CmdResult, Ctx};
 use crate::engine::error::CmdError;
@@ -332,19 +333,33 @@ fn write_selector(reply: &mut Reply<'_>, acl: &Acl, selector: &Selector) {
     reply.bulk(&selector.describe_channels());
 }
 
-fn acl_list(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
-    ctx.reply.array(ctx.engine.acl.users().len());
-    for line in ctx.engine.acl.lines() {
-        ctx.reply.bulk(&[b"user ", &*line].concat());
-    }
-    Ok(())
+fn acl_list(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
+    tell_users(ctx, args, |acl, reply, name, user| {
+        reply.bulk(&[b"user ", name, b" ", &*user.describe(acl.commands())].concat());
+    })
 }
 
-fn acl_users(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
-    let users = ctx.engine.acl.users();
-    ctx.reply.array(users.len());
-    users.for_each(|(name, _)| ctx.reply.bulk(name));
-    Ok(())
+fn acl_users(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
+    tell_users(ctx, args, |_, reply, name, _| reply.bulk(name))
+}
+
+/// Users told of between two looks at the clock.
+const USERS_PER_PIECE: usize = 8;
+
+/// Tells of all users, in the order of their names.
+fn tell_users(
+    ctx: &mut Ctx<'_>,
+    args: Args<'_>,
+    tell: impl Fn(&Acl, &mut Reply<'_>, &[u8], &User) + Send + 'static,
+) -> CmdResult {
+    let mut last: Option<Vec<u8>> = None;
+    tell_each(ctx, args, USERS_PER_PIECE, move |ctx, _, reply| {
+        let acl = &ctx.engine.acl;
+        let Some((name, user)) = acl.user_after(last.as_deref()) else { return false };
+        last = Some(name.to_vec());
+        tell(acl, reply, name, user);
+        true
+    })
 }
 
 fn acl_whoami(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {

@@ -162,7 +162,7 @@ fn selectors_in_pieces() {
         let text = |words: Vec<std::borrow::Cow<'_, [u8]>>| {
             words.iter().map(|word| String::from_utf8_lossy(word).into_owned()).collect::<Vec<_>>()
         };
-        let opener = |word: &[u8]| String::from_utf8_lossy(word).into_owned();
+        let opener = |word: Vec<u8>| String::from_utf8_lossy(&word).into_owned();
         merge_selectors(&words).map(text).map_err(opener)
     };
     assert_eq!(merged(&["on", "(~a", "+get", ")", "off"]).unwrap(), ["on", "(~a +get )", "off"]);

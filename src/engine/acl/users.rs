@@ -3,6 +3,7 @@
 //! A session knows its user by an [`Identity`]; `None` there is the user `default`. What the user may do is looked up
 //! when it matters, so that changed rules are obeyed by all connections from the next command on.
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use slab::Slab;
@@ -87,6 +88,14 @@ impl Acl {
     /// All users with their names, in the order of those.
     pub fn users(&self) -> impl ExactSizeIterator<Item = (&[u8], &User)> {
         self.places.iter().map(|(name, place)| (&**name, &self.accounts[*place].user))
+    }
+
+    /// The first user whose name comes after this one; `None`: the first of all. O(log n).
+    pub fn user_after(&self, name: Option<&[u8]>) -> Option<(&[u8], &User)> {
+        let from = name.map_or(Bound::Unbounded, Bound::Excluded);
+        let mut after = self.places.range::<[u8], _>((from, Bound::Unbounded));
+        let (name, place) = after.next()?;
+        Some((name, &self.accounts.get(*place)?.user))
     }
 
     /// The user a client is; `None` if he was deleted.
