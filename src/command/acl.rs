@@ -1,7 +1,7 @@
 //! ACL: users and their rules, told and changed. What they mean is in `engine::acl`.
 use crate::base::number::{self, c_string};
 use crate::base::random::fill_from_os;
-use crate::command::acl_change::{DeleteUsers, SetUser};
+use crate::command::acl_change::{DeleteUsers, LoadUsers, SetUser};
 use crate::command::each::tell_each;
 use crate::command::help;
 use crate::command::spec::flag::{ADMIN, LOADING, NOSCRIPT, STALE};
@@ -389,13 +389,7 @@ fn needs_file(ctx: &Ctx<'_>) -> CmdResult {
 /// Waits for the disk, as Redis does: the file is small, and who asks wants to know.
 fn acl_load(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
     needs_file(ctx)?;
-    match ctx.engine.load_acl_file(ctx.client) {
-        Ok(()) => {
-            ctx.reply.ok();
-            Ok(())
-        }
-        Err(errors) => Err(CmdError::owned(&[b"ERR ", errors.as_bytes()])),
-    }
+    ctx.run_compound(LoadUsers::default())
 }
 
 /// Waits for the disk, as Redis does.

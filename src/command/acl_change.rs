@@ -1,10 +1,10 @@
-//! ACL SETUSER of very many rules and ACL DELUSER of very many users, in slices.
+//! ACL SETUSER of very many rules, ACL DELUSER of very many users and ACL LOAD of them, in slices.
 //!
 //! SETUSER changes a copy of the user, rule by rule, which takes his place at the end; where rules of anybody have
 //! changed meanwhile it begins again. Cost: as in one piece.
-use crate::engine::acl::User;
 use crate::engine::acl::rule::Merger;
 use crate::engine::acl::users::RulesError;
+use crate::engine::acl::{FileParser, User};
 use crate::engine::compound::Compound;
 use crate::engine::engine::{Engine, Shared};
 use crate::engine::error::CmdError;
@@ -126,5 +126,47 @@ impl Compound for DeleteUsers {
         }
         Reply::new(out, session.resp).count(self.deleted);
         Ok(Step::Done)
+    }
+}
+
+/// ACL LOAD on its way: all users are read before any takes his place.
+#[derive(Default)]
+pub(super) struct LoadUsers {
+    parser: Option<FileParser>,
+}
+
+/// Lines read between two looks at the clock.
+const LINES_PER_PIECE: usize = 8;
+
+impl Compound for LoadUsers {
+    fn step(
+        &mut self,
+        engine: &mut Engine,
+        session: &mut Session,
+        _args: Args<'_>,
+        out: &mut Output,
+        budget: &mut Budget,
+    ) -> Result<Step, CmdError> {
+        let shared = &mut engine.shared;
+        let wrong = |errors: String| CmdError::owned(&[b"ERR ", errors.as_bytes()]);
+        let mut parser = match self.parser.take() {
+            Some(parser) => parser,
+            None => shared.open_acl_file().map_err(wrong)?,
+        };
+        loop {
+            let count = budget.piece(LINES_PER_PIECE);
+            for _ in 0..count {
+                if !parser.step(shared.acl.commands()) {
+                    let accounts = parser.finish().map_err(wrong)?;
+                    shared.put_users(session, accounts);
+                    Reply::new(out, session.resp).ok();
+                    return Ok(Step::Done);
+                }
+            }
+            if budget.spend(count as u64) {
+                self.parser = Some(parser);
+                return Ok(Step::More);
+            }
+        }
     }
 }

@@ -289,8 +289,8 @@ fn tell_keys(
     })
 }
 
-/// The keys of a request that does not run, as ranges of its arguments, with what it does to them. O(key specifications)
-/// but for the few commands with a finder of their own.
+/// The keys of a request that does not run, as ranges of its arguments, with what it does to them. O(key
+/// specifications) but for the few commands with a finder of their own.
 fn keys_in(table: &CommandTable, request: Args<'_>) -> Result<Vec<(KeyRange, u32)>, CmdError> {
     let entry = table.resolve(request).ok_or(CmdError::Text("ERR Invalid command specified"))?;
     if !has_keys(entry.command) {

@@ -90,7 +90,7 @@ struct Sweep {
 }
 
 /// What one client watches.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Watching {
     number: u64,
     keys: Chunks<Place>,
@@ -102,19 +102,6 @@ struct Watching {
     there: Vec<(usize, u64)>,
     /// When the first of them that expires does.
     until: Option<UnixMillis>,
-}
-
-impl Default for Watching {
-    fn default() -> Watching {
-        Watching {
-            number: 0,
-            keys: Chunks::default(),
-            bytes: 0,
-            is_dirty: false,
-            there: Vec::new(),
-            until: None,
-        }
-    }
 }
 
 impl Watch {

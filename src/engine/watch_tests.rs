@@ -1,3 +1,4 @@
+//! What is watched against a model of whole databases, and that nothing of it is done in one piece.
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
@@ -117,7 +118,8 @@ proptest! {
     #[test]
     fn it_is_what_redis_does_at_once(
         crowd in any::<bool>(),
-        steps in proptest::collection::vec((0u8..12, 1u64..5, 0usize..2, 0..KEYS, 0usize..9), 0..150),
+        steps in
+            proptest::collection::vec((0u8..12, 1u64..5, 0usize..2, 0..KEYS, 0usize..9), 0..150),
     ) {
         let (mut watch, mut model) = (Watch::default(), Model::default());
         if crowd {
@@ -127,11 +129,11 @@ proptest! {
             }
         }
         for (what, client, db, key, count) in steps {
-            let look = |dbs: &[BTreeSet<u8>; 2], db: usize, key: &[u8]| match dbs[db].contains(&key[0]) {
-                _ if key.len() > 1 => Seen::Missing,
-                true => Seen::There(None),
-                false => Seen::Missing,
+            let look = |dbs: &[BTreeSet<u8>; 2], db: usize, key: &[u8]| {
+                let is_there = key.len() == 1 && dbs[db].contains(&key[0]);
+                if is_there { Seen::There(None) } else { Seen::Missing }
             };
+            let is_there = |seen: Seen| matches!(seen, Seen::There(_));
             match what {
                 0..=3 => {
                     let watched = model.clients.entry(client).or_default();
@@ -164,7 +166,7 @@ proptest! {
                     (0..2).for_each(|db| watch.emptied_one(db));
                     if count % 2 == 0 {
                         for db in 0..2 {
-                            watch.sweep_before(db, |key| matches!(look(&dbs, 1 - db, key), Seen::There(_)));
+                            watch.sweep_before(db, |key| is_there(look(&dbs, 1 - db, key)));
                         }
                     } else {
                         (0..2).for_each(|db| watch.begin_sweep(db, 0));
@@ -184,8 +186,8 @@ proptest! {
                     for client in 1..5 {
                         let is_dirty = model.clients.get(&client).is_some_and(|watched| watched.1);
                         prop_assert_eq!(watch.is_dirty(client), is_dirty, "client {}", client);
-                        let watched = model.clients.get(&client).map_or(0, |watched| watched.0.len());
-                        prop_assert_eq!(watch.memory_bytes(client), watched * (WATCH_BYTES + 1));
+                        let keys = model.clients.get(&client).map_or(0, |watched| watched.0.len());
+                        prop_assert_eq!(watch.memory_bytes(client), keys * (WATCH_BYTES + 1));
                     }
                 }
             }

@@ -88,7 +88,8 @@ pub struct Merger {
 }
 
 impl Merger {
-    /// The next word: a rule, or `None` inside of a selector. The error is the word that opens a selector nobody closes.
+    /// The next word: a rule, or `None` inside of a selector. The error is the word that opens a selector nobody
+    /// closes.
     pub fn feed<'w>(&mut self, word: &'w [u8]) -> Result<Option<Cow<'w, [u8]>>, Vec<u8>> {
         let is_closing = word.ends_with(b")");
         let is_opening = word.starts_with(b"(") && !is_closing;
