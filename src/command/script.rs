@@ -138,7 +138,8 @@ fn flush(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     if args.len() > 3 || (args.len() == 3 && !is_mode(args.at(2))) {
         return Err(CmdError::Text("ERR SCRIPT FLUSH only support SYNC|ASYNC option"));
     }
-    ctx.engine.scripts.flush();
+    let forgotten = ctx.engine.scripts.flush();
+    ctx.engine.graveyard.bury_garbage(Box::new(forgotten));
     ctx.reply.ok();
     Ok(())
 }

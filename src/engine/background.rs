@@ -57,6 +57,11 @@ impl Engine {
                 return Work::Left;
             }
         }
+        while !self.shared.scripts.wane() {
+            if is_spent(self) {
+                return Work::Left;
+            }
+        }
         while !self.shared.watch.free_slice(WATCHED_PER_STEP) {
             if is_spent(self) {
                 return Work::Left;

@@ -595,6 +595,7 @@ impl Reactor {
             || shared.pubsub.is_leaving()
             || shared.blocking.is_leaving()
             || shared.watch.is_leaving()
+            || shared.scripts.is_waning()
             || self.engine.shared.tracking.is_over_limit()
             || self.engine.is_evicting();
         if !(has_jobs || has_due || has_dead) {

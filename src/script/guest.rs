@@ -82,6 +82,9 @@ impl Body for Tick {
     }
 }
 
+/// Functions forgotten by one task of an interpreter that nobody needs any more.
+const FORGOTTEN_PER_TASK: usize = 32;
+
 /// Functions by the number of their slot. They lie in a table of Lua: handles of mlua are few thousands at most.
 struct Slots {
     functions: Table,
@@ -112,6 +115,17 @@ impl Slots {
             self.free.borrow_mut().push(slot);
         }
         Ok(())
+    }
+}
+
+impl Slots {
+    /// Forgets some functions, those kept last first; true: none is left.
+    fn forget_some(&self, count: usize) -> Result<bool> {
+        for _ in 0..count.min(self.len.get()) {
+            self.functions.raw_set(self.len.get(), Value::Nil)?;
+            self.len.set(self.len.get() - 1);
+        }
+        Ok(self.len.get() == 0)
     }
 }
 
@@ -373,6 +387,11 @@ impl Guest<'_> {
             Task::Forget { slot } => {
                 self.functions.take(slot)?;
                 Ok(Done::Forgotten)
+            }
+            Task::Wane => {
+                let is_empty = self.functions.forget_some(FORGOTTEN_PER_TASK)?;
+                let is_swept = lua.gc_step()?;
+                Ok(if is_empty && is_swept { Done::Forgotten } else { Done::Waning })
             }
         }
     }
