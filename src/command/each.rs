@@ -1,8 +1,8 @@
 //! Commands that do the same small thing for each of very many arguments, or tell of each of very many things
 //! there are (users, clients, slow commands), in slices.
 //!
-//! They hold no key: what they ask is not in the keyspace. Each of the things is done at an instant of its own, and what
-//! comes or goes meanwhile may be told of or not. Cost: as in one piece.
+//! They hold no key: what they ask is not in the keyspace. Each of the things is done at an instant of its own, and
+//! what comes or goes meanwhile may be told of or not. Cost: as in one piece.
 use std::ops::Range;
 
 use crate::engine::ctx::{CmdResult, Ctx};

@@ -264,7 +264,7 @@ impl Watch {
             // It has grown into many.
             (sweep.next, sweep.of) = (0, names.maps_len());
         }
-        let mut come = Vec::new();
+        let (mut come, mut left) = (Vec::new(), Vec::new());
         for (key, watchers) in names.map_mut(sweep.next) {
             if watchers.iter().all(|watcher| watcher.was == Was::There) {
                 continue;
@@ -275,15 +275,20 @@ impl Watch {
                     let missing = watchers.iter_mut().filter(|one| one.was == Was::Missing);
                     missing.for_each(|watcher| watcher.was = Was::Expired);
                 }
-                Seen::There(_) => come.push(key.clone()),
+                Seen::There(_) => {
+                    // Not who began to watch it since, and saw it here.
+                    come.extend(watchers.iter().filter(|one| one.was != Was::There).copied());
+                    watchers.retain(|watcher| watcher.was == Was::There);
+                    left.extend(watchers.is_empty().then(|| key.clone()));
+                }
             }
         }
+        left.iter().for_each(|key: &Arc<[u8]>| drop(names.remove(key)));
         sweep.next += 1;
         if sweep.next >= sweep.of {
             self.sweeps.pop();
         }
-        // Who saw it there has lost it by the same change.
-        come.iter().for_each(|key| self.touch(db, key));
+        come.into_iter().for_each(|watcher| self.mark_one(watcher));
         self.sweeps.is_empty()
     }
 

@@ -114,7 +114,7 @@ impl Model {
 const KEYS: u8 = 60;
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(ProptestConfig::with_cases(600))]
     #[test]
     fn it_is_what_redis_does_at_once(
         crowd in any::<bool>(),

@@ -33,8 +33,8 @@ pub enum Task {
         /// What its registration said.
         slot: usize,
     },
-    /// Nothing will be run any more: forget some of what is kept, and free some of it: [`Done::Waning`], or, once little
-    /// is left, [`Done::Forgotten`].
+    /// Nothing will be run any more: forget some of what is kept, and free some of it: [`Done::Waning`], or, once
+    /// little is left, [`Done::Forgotten`].
     Wane,
     /// Forget what is in this slot.
     Forget {

@@ -57,6 +57,8 @@ pub struct Guest<'y> {
     /// What the debugger works with, where scripts are debugged.
     pub tools: OnceCell<Tools>,
     functions: Slots,
+    /// Collections that have ended since all functions were forgotten.
+    sweeps: Cell<u8>,
     registered: RefCell<Option<Vec<Registration>>>,
 }
 
@@ -82,6 +84,9 @@ impl Body for Tick {
     }
 }
 
+/// Collections that have to end after all is forgotten: what the first one finds may have been marked before, and what
+/// holds something else is freed before it.
+const SWEEPS_TO_WANE: u8 = 3;
 /// Functions forgotten by one task of an interpreter that nobody needs any more.
 const FORGOTTEN_PER_TASK: usize = 32;
 
@@ -164,6 +169,7 @@ pub fn run(yielder: &Yielder<Answer, Event>, kind: Kind, exchange: Rc<Exchange>,
         is_running: Cell::new(false),
         tools: OnceCell::new(),
         functions,
+        sweeps: Cell::new(0),
         registered: RefCell::default(),
     };
     let ended = raise::lend::<Lent, _>(&lua, &guest, |lent| {
@@ -391,7 +397,9 @@ impl Guest<'_> {
             Task::Wane => {
                 let is_empty = self.functions.forget_some(FORGOTTEN_PER_TASK)?;
                 let is_swept = lua.gc_step()?;
-                Ok(if is_empty && is_swept { Done::Forgotten } else { Done::Waning })
+                self.sweeps.set(self.sweeps.get() + u8::from(is_empty && is_swept));
+                let is_over = self.sweeps.get() == SWEEPS_TO_WANE;
+                Ok(if is_over { Done::Forgotten } else { Done::Waning })
             }
         }
     }

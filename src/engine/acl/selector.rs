@@ -3,6 +3,7 @@
 //!
 //! A check is one bit for the command, one glob match per key and pattern, and nothing for keys where all are allowed.
 use std::collections::{BTreeMap, HashMap};
+use std::hash::{BuildHasher, RandomState};
 
 use super::commands::{CommandSet, Commands};
 use crate::base::glob::{Case, glob_match};
@@ -60,11 +61,25 @@ pub struct Selector {
 
 /// Patterns found by looking at all of them.
 const FEW_PATTERNS: usize = 64;
+/// Patterns whose places are noted by one search.
+const NOTED_PER_SEARCH: usize = 64;
 
-/// Where each pattern of a list stands, once they are many: so that the list grows by one in no time. Follows from the
-/// list, so any two are equal.
-#[derive(Clone, Debug, Default)]
-struct Places(HashMap<Box<[u8]>, usize>);
+/// Where each pattern of a list stands, by its hash, once they are many: so that the list grows by one in no time. It
+/// is noted little by little, and follows from the list, so any two are equal and a copy begins anew.
+#[derive(Debug, Default)]
+struct Places {
+    by_hash: HashMap<u64, usize>,
+    hasher: RandomState,
+    noted: usize,
+    /// Two patterns of one hash: only looking at all of them tells.
+    has_twins: bool,
+}
+
+impl Clone for Places {
+    fn clone(&self) -> Places {
+        Places::default()
+    }
+}
 
 impl PartialEq for Places {
     fn eq(&self, _: &Places) -> bool {
@@ -82,14 +97,24 @@ impl Places {
         at: impl Fn(usize) -> &'l Box<[u8]>,
         pattern: &[u8],
     ) -> Option<usize> {
-        if len <= FEW_PATTERNS {
-            self.0 = HashMap::new();
+        if len < FEW_PATTERNS || len < self.noted {
+            *self = Places::default();
+        }
+        if len < FEW_PATTERNS || self.has_twins {
             return (0..len).find(|&place| **at(place) == *pattern);
         }
-        (self.0.len()..len).for_each(|place| {
-            self.0.insert(at(place).clone(), place);
-        });
-        self.0.get(pattern).copied()
+        let end = len.min(self.noted + NOTED_PER_SEARCH);
+        for place in self.noted..end {
+            let hash = self.hasher.hash_one(&**at(place));
+            self.has_twins |= self.by_hash.insert(hash, place).is_some();
+        }
+        self.noted = end;
+        if self.has_twins {
+            return self.find(len, at, pattern);
+        }
+        let noted = self.by_hash.get(&self.hasher.hash_one(pattern)).copied();
+        let noted = noted.filter(|&place| **at(place) == *pattern);
+        noted.or_else(|| (self.noted..len).find(|&place| **at(place) == *pattern))
     }
 }
 
