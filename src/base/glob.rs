@@ -30,6 +30,11 @@ pub fn glob_match(pattern: &[u8], text: &[u8], nocase: Case) -> bool {
     if text.is_empty() {
         return pattern.is_empty();
     }
+    // Most patterns are some plain bytes and a star.
+    let plain =
+        pattern.iter().zip(text).take_while(|(one, other)| one == other && !is_special(**one));
+    let plain = plain.count();
+    (pattern, text) = (&pattern[plain..], &text[plain..]);
     let mut reopen: Option<Reopen<'_>> = None;
     while let [byte, text_tail @ ..] = text {
         if pattern.first() == Some(&b'*') {
@@ -56,6 +61,10 @@ pub fn glob_match(pattern: &[u8], text: &[u8], nocase: Case) -> bool {
 /// True if the pattern has no special byte, so it matches exactly the equal text. O(n).
 pub fn is_literal(pattern: &[u8]) -> bool {
     memchr::memchr3(b'*', b'?', b'[', pattern).is_none() && memchr::memchr(b'\\', pattern).is_none()
+}
+
+fn is_special(byte: u8) -> bool {
+    matches!(byte, b'*' | b'?' | b'[' | b'\\')
 }
 
 fn skip_stars(pattern: &[u8]) -> &[u8] {

@@ -6,20 +6,21 @@ use crate::base::block::Block;
 use crate::base::pieces::Progress;
 use crate::base::utf8::Utf8Check;
 use crate::command::options::{Options, integer, is};
+use crate::command::payload::{
+    COLLECTION_UNITS, Choice, MARKED, PIECE_UNITS, Payload, scalar_mark,
+};
 use crate::command::spec::access::{ACCESS, OW, RO, UPDATE};
 use crate::command::spec::flag::{ASKING, DENYOOM, READONLY, SYSCMD, WRITE};
 use crate::command::spec::{Command, Doc, Group, KeySpec, category, command, doc};
-use crate::engine::config::Opt;
 use crate::engine::ctx::{CmdResult, Ctx, Event};
 use crate::engine::error::CmdError;
 use crate::engine::jobs::{Budget, Job, Step, Stepped};
 use crate::engine::session::Nesting;
-use crate::persist::dump_pieces::{DumpWriter, FooterCheck, StringReader, Unreadable};
-use crate::persist::rdb_format::{self, Checksum, Compression, Text, value_type};
+use crate::persist::dump_pieces::{FooterCheck, StringReader, Unreadable};
+use crate::persist::rdb_format::{Checksum, Text, value_type};
 use crate::persist::value_reader::ValueReader;
-use crate::persist::value_writer::ValueWriter;
 use crate::proto::args::Args;
-use crate::store::{Kind, NewString, Scalar, StringRef, Ttl};
+use crate::store::{NewString, Scalar, Ttl};
 use crate::types::document::{self, Check};
 use crate::types::limits::Limits;
 use crate::types::object::Object;
@@ -92,115 +93,48 @@ const RESTORE_ASKING: Command = Command {
     ..command(Group::Server, "restore-asking", -4, restore)
 };
 
-/// Units of work on a payload between two looks at the clock: 25 us.
-const PIECE_UNITS: usize = 8;
-/// The same of a collection: elements, or KiB.
-const COLLECTION_UNITS: usize = 32;
 /// A value of this size is taken over, not copied.
 const BLOCK_BYTES_MIN: usize = 16 * 1024;
 
 const BAD_FORMAT: CmdError = CmdError::Text("ERR Bad data format");
 
 fn dump(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
-    let is_compressed = ctx.engine.config.flag(Opt::Rdbcompression);
-    let compression = if is_compressed { Compression::Lzf } else { Compression::Off };
+    let choice = Choice::of(ctx);
     let Some(entry) = ctx.db.read(args.key(1)) else {
         ctx.reply.null();
         return Ok(());
     };
-    let value_type = match entry.kind() {
-        Kind::Document => value_type::DOCUMENT,
-        Kind::String => value_type::STRING,
-        Kind::List | Kind::Set | Kind::Hash | Kind::Zset | Kind::Stream => {
-            let threshold = ctx.engine.limits.list_packed_threshold;
-            let writer = Some(Box::new(ValueWriter::new(compression, threshold)));
-            return ctx.run(args, DumpCollection { writer });
-        }
-    };
-    let mark = scalar_mark(entry.scalar());
-    let text = match (entry.string(), entry.document()) {
-        (Some(StringRef::Int(value)), _) => {
-            let mut payload = vec![value_type];
-            rdb_format::write_int(&mut payload, value);
-            payload.extend(mark);
-            rdb_format::write_footer(&mut payload);
-            ctx.reply.bulk(&payload);
-            return Ok(());
-        }
-        (Some(StringRef::Block(block)), _) => block.clone(),
-        (Some(StringRef::Bytes(bytes)), _) | (None, Some(bytes)) => Block::new(bytes.to_vec()),
-        (None, None) => return Err(BAD_FORMAT),
-    };
-    let writer = Some(DumpWriter::new(value_type, &text, mark, compression)?);
-    ctx.run(args, Dump { writer, text })
+    let payload = Some(Payload::begin(&entry, choice)?);
+    ctx.run(args, Dump { payload })
 }
 
-/// DUMP of a string.
+/// See [`DUMP`].
 struct Dump {
-    /// `None` once the payload is complete.
-    writer: Option<DumpWriter>,
-    /// The value.
-    text: Block,
+    /// `None` once it is complete.
+    payload: Option<Payload>,
 }
 
 impl Job for Dump {
-    fn step(&mut self, ctx: &mut Ctx<'_>, _args: Args<'_>, budget: &mut Budget) -> Stepped {
-        while let Some(writer) = &mut self.writer {
-            let units = budget.piece(PIECE_UNITS);
-            if writer.step(&self.text, units).is_done() {
-                break;
-            }
-            if budget.spend(units as u64) {
-                return Ok(Step::More);
-            }
-        }
-        if let Some(writer) = self.writer.take() {
-            let (payload, range) = writer.into_payload();
-            ctx.reply.bulk_range(&payload, range);
-        }
-        Ok(Step::Done)
-    }
-
-    fn give_up(&mut self, ctx: &mut Ctx<'_>) {
-        if let Some(writer) = self.writer.take() {
-            ctx.engine.graveyard.bury_garbage(Box::new(writer));
-        }
-    }
-}
-
-/// DUMP of a collection.
-struct DumpCollection {
-    /// `None` once the payload is complete.
-    writer: Option<Box<ValueWriter>>,
-}
-
-impl Job for DumpCollection {
     fn step(&mut self, ctx: &mut Ctx<'_>, args: Args<'_>, budget: &mut Budget) -> Stepped {
-        let key = args.key(1);
-        while let (Some(writer), Some(entry)) = (&mut self.writer, ctx.db.peek(key)) {
-            let units = budget.piece(COLLECTION_UNITS);
-            if writer.step(entry.value(), units).is_done() {
-                break;
-            }
-            if budget.spend(units as u64) {
-                return Ok(Step::More);
-            }
+        if let Some(payload) = &mut self.payload
+            && !payload.step(ctx.db, args.key(1), budget).is_done()
+        {
+            return Ok(Step::More);
         }
-        if let Some(writer) = self.writer.take() {
-            let (pieces, len) = writer.into_payload();
-            ctx.reply.bulk_pieces(&pieces, len);
+        if let Some(payload) = self.payload.take() {
+            payload.write(&mut ctx.reply);
         }
         Ok(Step::Done)
     }
 
     fn give_up(&mut self, ctx: &mut Ctx<'_>) {
-        if let Some(writer) = self.writer.take() {
-            ctx.engine.graveyard.bury_garbage(writer);
+        if let Some(payload) = self.payload.take() {
+            payload.bury(&mut ctx.engine.graveyard);
         }
     }
 
     fn reply_bytes(&self) -> usize {
-        self.writer.as_ref().map_or(0, |writer| writer.len())
+        self.payload.as_ref().map_or(0, Payload::len)
     }
 }
 
@@ -484,20 +418,6 @@ impl Restored {
             Restored::Document(bytes) => bytes,
             Restored::String(Text::Int(_), _) | Restored::Collection(_) => &[],
         }
-    }
-}
-
-/// Scalars that are no mere bytes.
-const MARKED: [Scalar; 4] = [Scalar::Number, Scalar::Text, Scalar::Json, Scalar::Simple];
-
-/// The byte after a string that says as what it came. Redis ignores it, so the payload is one for Redis too.
-fn scalar_mark(scalar: Scalar) -> Option<u8> {
-    match scalar {
-        Scalar::Bytes => None,
-        Scalar::Number => Some(b':'),
-        Scalar::Text => Some(b'^'),
-        Scalar::Json => Some(b'@'),
-        Scalar::Simple => Some(b'+'),
     }
 }
 

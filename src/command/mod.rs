@@ -53,11 +53,14 @@ mod list_inner;
 mod list_value;
 mod lolwut;
 mod memory;
+mod migrate;
+mod migrate_job;
 mod module;
 mod nested;
 mod object;
 mod observe;
 mod options;
+mod payload;
 mod pubsub;
 pub mod run_jobs;
 mod scan;
@@ -157,6 +160,7 @@ pub(crate) const FAMILIES: &[&[Command]] = &[
     sort::COMMANDS,
     object::COMMANDS,
     dump::COMMANDS,
+    migrate::COMMANDS,
     fcall::COMMANDS,
     function::COMMANDS,
     database::COMMANDS,

@@ -95,7 +95,7 @@ impl Engine {
         None
     }
 
-    /// Goes on with a nested command; once it is over its whole reply is in `Inner::out`.
+    /// Goes on with a nested command; once that is [`Step::Done`] its whole reply is in `Inner::out`.
     pub fn step_inner(
         &mut self,
         session: &mut Session,
@@ -136,9 +136,9 @@ impl Engine {
         };
         let turn_ticks = self.shared.clock.ticks().saturating_sub(started);
         inner.ticks += turn_ticks;
-        if matches!(result, Ok(Step::More)) {
+        if let Ok(step @ (Step::More | Step::Until(_))) = result {
             inner.args = owned;
-            return Step::More;
+            return step;
         }
         let (ticks, result) = (inner.ticks, result.map(|_| ()));
         let mark = Output::default().mark();
@@ -203,7 +203,7 @@ impl Engine {
         *started = ended;
         self.shared.jobs.spend_turn(ticks);
         session.last_command = Some(found.id);
-        let is_over = !matches!(step, Ok(Step::More));
+        let is_over = !matches!(step, Ok(step) if step.goes_on());
         let result = step.map(|_| ());
         let ran = Ran::new(found, ticks, result, mark);
         if is_over {
@@ -240,7 +240,7 @@ impl Engine {
         let hasher = self.hasher.clone();
         let list = running.args.lend(&hasher);
         let result = compound.step(self, &mut session, list.args(), &mut running.out, budget);
-        let is_over = !matches!(result, Ok(Step::More));
+        let is_over = !matches!(result, Ok(step) if step.goes_on());
         let busy = if is_over { None } else { compound.beside(running.id) };
         if busy.as_ref().is_some_and(|busy| busy.error.is_some()) {
             // A script counts no units: the slice is over when it says so.

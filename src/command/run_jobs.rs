@@ -153,6 +153,7 @@ fn begin(dbs: &mut [Db], shared: &mut Shared, session: &mut Session, start: Star
         out,
         phase,
         is_blocked: false,
+        away_until: None,
         is_orphan: false,
         has_waited,
         is_remembered: false,
@@ -253,6 +254,7 @@ impl Engine {
     /// Goes on with all jobs until none can go on, however long that takes: for a command that is in the middle of its
     /// work, and finds a key held that it could not name before.
     pub(super) fn finish_jobs(&mut self) {
+        self.shared.jobs.wake_away(None);
         while let Some(mut running) = self.shared.jobs.take_next() {
             running.slice_ticks = self.shared.clock.ticks();
             self.shared.jobs.exchange(&running, &mut self.dbs);
@@ -297,7 +299,7 @@ impl Engine {
         loop {
             match running.phase {
                 Phase::Find => match self.find_keys(running, budget) {
-                    Ok(Step::More) => return false,
+                    Ok(Step::More | Step::Until(_)) => return false,
                     Ok(Step::Done) => {
                         running.phase = Phase::Take(0);
                         // Only the oldest of those who take may go on: whether it is is asked again.
@@ -332,6 +334,10 @@ impl Engine {
                 }
                 Phase::Work => {
                     let result = self.work(running, budget);
+                    if let Ok(Step::Until(moment)) = result {
+                        running.away_until = Some(moment);
+                        return false;
+                    }
                     let is_done = !matches!(result, Ok(Step::More));
                     if is_done && self.begin_remembering(running, &result) {
                         running.phase = Phase::Remember(0);

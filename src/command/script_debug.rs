@@ -155,6 +155,8 @@ fn fork(engine: &mut Engine, session: &mut Session) -> Result<Side, CmdError> {
     let shared = &mut engine.shared;
     let Some(host) = &mut shared.host else { return Ok(Side::Parent) };
     let started = shared.clock.ticks();
+    // Neither of two processes can use a connection that both have.
+    shared.remotes.close_all();
     let side = host.fork(session.fd, &shared.config).map_err(|reason| {
         let before = b"ERR Fork() failed: can't run EVAL in debugging mode: ";
         CmdError::owned(&[before, reason.as_bytes()])

@@ -256,7 +256,7 @@ impl ScriptRun {
                 let inner = engine.call_nested(session, found, args, self.now, &mut reply);
                 if let Some(mut inner) = inner {
                     let mut budget = Budget::unlimited();
-                    while engine.step_inner(session, &mut inner, &mut budget) == Step::More {}
+                    while engine.step_inner(session, &mut inner, &mut budget).goes_on() {}
                     reply.append(inner.out);
                 }
                 exchange.reply.replace(reply);

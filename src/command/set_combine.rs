@@ -262,7 +262,7 @@ impl Job for Combine {
     fn step(&mut self, ctx: &mut Ctx<'_>, args: Args<'_>, budget: &mut Budget) -> Stepped {
         let stepped = self.advance(ctx, args, budget);
         match stepped {
-            Ok(Step::More) => self.listed.seal(),
+            Ok(Step::More | Step::Until(_)) => self.listed.seal(),
             Ok(Step::Done) | Err(_) => self.give_up(ctx),
         }
         stepped

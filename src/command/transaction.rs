@@ -407,12 +407,13 @@ impl Exec {
             if let Some(mut inner) = self.inner.take() {
                 let mut unlimited = Budget::unlimited();
                 let budget = if is_leaving { &mut unlimited } else { &mut *budget };
-                if engine.step_inner(session, &mut inner, budget) == Step::More {
+                let step = engine.step_inner(session, &mut inner, budget);
+                if step.goes_on() {
                     self.inner = Some(inner);
                     if is_leaving {
                         continue;
                     }
-                    return Step::More;
+                    return step;
                 }
                 if !is_leaving {
                     out.append(inner.out);

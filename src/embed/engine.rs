@@ -28,6 +28,7 @@ use crate::engine::ctx::Ctx;
 use crate::engine::engine::{Engine as Inner, Shared};
 use crate::engine::error::CmdError;
 use crate::engine::session::{Address, Session};
+use crate::net::remote::Connector;
 use crate::proto::args::{HashHint, OwnedArgs};
 use crate::proto::reply::{Output, Resp};
 use crate::store::{NewString, StringRef, Ttl};
@@ -155,6 +156,7 @@ impl Engine {
 
     fn over(mut inner: Inner) -> Engine {
         let (slot, session) = open_session(&mut inner);
+        inner.shared.remotes.connector = Some(Box::new(Connector::new(None)));
         let clock = &inner.shared.clock;
         let refresh_ticks = clock.ticks_of(REFRESH_NANOS);
         let pace = Pace {
@@ -207,7 +209,7 @@ impl Engine {
             Outcome::Running => {
                 inner.shared.jobs.give_args(args.clone());
                 // Only where slices are forced: alone, every job runs to its end at once.
-                while inner.run_jobs(0) == Work::Left {}
+                while inner.run_jobs(0) == Work::Left || inner.shared.jobs.wake_away(None) {}
                 session.waiting = None;
                 let reply = inner.shared.outbox.replies.pop().map(|(_, reply)| reply);
                 match reply {

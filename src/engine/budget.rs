@@ -22,6 +22,11 @@ impl Budget {
         Budget::units(u64::MAX)
     }
 
+    /// Whether it never ends: nobody else is served until the work is done.
+    pub fn is_unlimited(&self) -> bool {
+        self.until_ticks == u64::MAX && self.units_left > u64::MAX / 2
+    }
+
     /// Ends after this much work, however long it takes.
     pub fn units(units: u64) -> Budget {
         Budget { until_ticks: u64::MAX, units_left: units, counter: Counter::default() }

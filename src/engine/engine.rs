@@ -24,6 +24,7 @@ use crate::engine::jobs::Jobs;
 use crate::engine::latency::LatencyMonitor;
 use crate::engine::outbox::Outbox;
 use crate::engine::pubsub::Pubsub;
+use crate::engine::remote::Remotes;
 use crate::engine::scripts::Scripts;
 use crate::engine::slowlog::SlowLog;
 use crate::engine::stalls::{self, Stalls};
@@ -106,6 +107,8 @@ pub struct Shared {
     pub graveyard: Graveyard,
     /// What the network layer does for commands at once (ports, limits); absent in process.
     pub host: Option<Box<dyn Host>>,
+    /// Connections to other servers.
+    pub remotes: Remotes,
     /// Wall time of the start, in milliseconds since 1970.
     pub started_ms: i64,
     /// 40 hexadecimal digits, new at every start.
@@ -237,6 +240,7 @@ impl Engine {
                 scripts: Scripts::default(),
                 graveyard: Graveyard::default(),
                 host: None,
+                remotes: Remotes::default(),
                 is_active_expire_on: true,
                 debug: DebugSettings::default(),
                 startup_memory_bytes: 0,

@@ -54,7 +54,8 @@ pub(super) fn stats(ctx: &mut Ctx<'_>, text: &mut InfoText) {
     }
     text.field("latest_fork_usec", stats.last_fork_us);
     text.field("total_forks", stats.forks);
-    text.zeros(STATS_OF_ABSENT_FEATURES);
+    text.field("migrate_cached_sockets", shared.remotes.len());
+    text.field("slave_expires_tracked_keys", 0);
     // An entry is one allocation, and those of a page that is being emptied all move.
     text.field("active_defrag_hits", stats.compaction_moves);
     text.field("active_defrag_misses", 0);
@@ -71,20 +72,15 @@ pub(super) fn stats(ctx: &mut Ctx<'_>, text: &mut InfoText) {
     text.field("dump_payload_sanitizations", 0);
     text.field("total_reads_processed", stats.reads_processed);
     text.field("total_writes_processed", stats.writes_processed);
-    text.zeros(&[
-        "io_threaded_reads_processed",
-        "io_threaded_writes_processed",
-        "reply_buffer_shrinks",
-        "reply_buffer_expands",
-    ]);
+    text.zeros(&["io_threaded_reads_processed", "io_threaded_writes_processed"]);
+    text.field("reply_buffer_shrinks", stats.reply_buffer_shrinks);
+    text.field("reply_buffer_expands", stats.reply_buffer_expands);
     text.field("client_query_buffer_limit_disconnections", stats.query_buffer_disconnections);
     text.field("client_output_buffer_limit_disconnections", stats.output_buffer_disconnections);
     let turns = shared.stalls.turns();
     text.field("loop_turns", turns.histogram.count());
     text.field("loop_max_stall_us", turns.nanos_max / 1000);
 }
-
-const STATS_OF_ABSENT_FEATURES: &[&str] = &["migrate_cached_sockets", "slave_expires_tracked_keys"];
 
 /// Section `loop`: turns of the event loop, whole and by phase, without waiting; microseconds.
 pub(super) fn turns(ctx: &mut Ctx<'_>, text: &mut InfoText) {

@@ -12,6 +12,7 @@
 //!
 //! [`Holds`]: crate::store::Holds
 use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
 
 use slab::Slab;
 
@@ -47,6 +48,16 @@ pub enum Step {
     Done,
     /// The budget is spent: call again.
     More,
+    /// Nothing to do until something comes from outside (a `Remote`), or until this moment of `Clock::monotonic`: call
+    /// again then. Never said to a budget without end: a job with one waits itself.
+    Until(Duration),
+}
+
+impl Step {
+    /// Whether it is to be called again.
+    pub fn goes_on(self) -> bool {
+        self != Step::Done
+    }
 }
 
 /// What a step came to; an error takes the place of the whole reply.
@@ -352,6 +363,25 @@ impl Jobs {
         })
     }
 
+    /// The moment of `Clock::monotonic` at which a job that waits for something outside is to be called at the latest.
+    pub fn away_until(&self) -> Option<Duration> {
+        self.running.iter().filter_map(|running| running.away_until).min()
+    }
+
+    /// Jobs that wait for something outside look again: all of them, or those whose time has come by `now`. Whether
+    /// there are any.
+    pub fn wake_away(&mut self, now: Option<Duration>) -> bool {
+        let mut has_any = false;
+        for running in &mut self.running {
+            let is_due = |until: Duration| now.is_none_or(|now| until <= now);
+            if running.away_until.is_some_and(is_due) {
+                running.away_until = None;
+                has_any = true;
+            }
+        }
+        has_any
+    }
+
     /// Whether some job can go on.
     pub fn is_runnable(&self) -> bool {
         self.next_runnable().is_some()
@@ -364,9 +394,11 @@ impl Jobs {
         }
         let oldest = self.oldest_taker();
         if let Some(only) = self.only {
-            return self.running.iter().position(|running| running.id == only);
+            let is_it = |running: &Running| running.id == only && !running.is_away();
+            return self.running.iter().position(|running| is_it(running));
         }
         self.running.iter().position(|running| match running.phase {
+            _ if running.is_away() => false,
             Phase::Take(_) if running.holds_anything() => {
                 !running.is_blocked && Some(running.ticket) == oldest
             }
@@ -678,7 +710,7 @@ impl Ctx<'_> {
         jobs.spend_turn(ticks);
         match step {
             Step::Done => Ok(()),
-            Step::More => {
+            Step::More | Step::Until(_) => {
                 let task = Task::Job(Box::new(job));
                 jobs.parking = Some(Parking { task, taking: Taking::AtOnce });
                 Err(CmdError::Parked)

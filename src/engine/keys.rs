@@ -5,7 +5,9 @@
 //! cluster slots all ask here, so they cannot disagree.
 use crate::base::number::parse_i64;
 use crate::engine::jobs::KeyRange;
-use crate::engine::spec::{Begin, Command, Find, KeySpec, KeyUse, access, flag};
+use crate::engine::spec::{
+    Begin, Command, Find, KeyFinder, KeySpec, KeyUse, KeysUse, access, flag,
+};
 use crate::proto::args::Args;
 use crate::store::Hold;
 
@@ -30,7 +32,7 @@ pub fn keys_of(
     let before = found.len();
     match command.find_keys {
         // The specifications know where, but only the options tell what happens.
-        Some(find) if varies => find(args, found),
+        Some(find) if varies => push_found(find, args, found),
         finder => {
             let all_clear = command
                 .keys
@@ -39,11 +41,40 @@ pub fn keys_of(
                 .all(|spec| push_keys(spec, args, found));
             if !all_clear {
                 found.truncate(before);
-                finder.ok_or(KeysUnclear)?(args, found);
+                push_found(finder.ok_or(KeysUnclear)?, args, found);
             }
         }
     }
     Ok(())
+}
+
+/// The key of a request that has one and no more, where that is easily said. O(1), without memory of its own: most
+/// requests have one key.
+pub fn single_key(command: &Command, args: Args<'_>) -> Option<KeyUse> {
+    let [spec] = command.keys else { return None };
+    let Begin::Index(index) = spec.begin else { return None };
+    if !matches!(spec.find, Find::Range { last: 0, .. }) || index as usize >= args.len() {
+        return None;
+    }
+    let unclear = access::NOT_KEY | access::INCOMPLETE | access::VARIABLE_FLAGS;
+    if spec.access & unclear == 0 {
+        return Some(KeyUse { index: index as usize, access: spec.access });
+    }
+    let (mut key, mut count) = (None, 0);
+    if spec.access & unclear == access::VARIABLE_FLAGS {
+        command.find_keys?(args, &mut |KeysUse { indices, access }| {
+            key = Some(KeyUse { index: indices.start, access });
+            count += indices.len();
+        });
+    }
+    key.filter(|_| count == 1)
+}
+
+/// Appends the keys that a finder finds.
+fn push_found(find: KeyFinder, args: Args<'_>, found: &mut Vec<KeyUse>) {
+    find(args, &mut |KeysUse { indices, access }| {
+        found.extend(indices.map(|index| KeyUse { index, access }));
+    });
 }
 
 /// Appends the keys of one specification; false where it is incomplete or the request too short for
@@ -112,12 +143,21 @@ fn place_of(spec: &KeySpec, args: Args<'_>) -> KeyPlace {
     KeyPlace::Range { first: first as usize, last: last as usize, step: step as usize }
 }
 
-/// The keys of a request as ranges of its arguments, with what happens to them; `None` where they are not so easily
-/// said. O(key specifications), however many keys there are.
+fn range_of(keys: &KeysUse, hold: Hold) -> KeyRange {
+    KeyRange { first: keys.indices.start, count: keys.indices.len(), step: 1, hold }
+}
+
+/// The keys of a request as ranges of its arguments, with what happens to them; `None` where the request does not fit.
+/// O(key specifications), however many keys there are.
 pub fn uses_of(command: &Command, args: Args<'_>) -> Option<Vec<(KeyRange, u32)>> {
+    let by_finder = || {
+        let mut uses = Vec::new();
+        command.find_keys?(args, &mut |keys| uses.push((range_of(&keys, Hold::Read), keys.access)));
+        Some(uses)
+    };
     let varies = command.keys.iter().any(|spec| spec.access & access::VARIABLE_FLAGS != 0);
     if varies && command.find_keys.is_some() {
-        return None;
+        return by_finder();
     }
     let mut ranges = Vec::new();
     for spec in command.keys.iter().filter(|spec| spec.access & access::NOT_KEY == 0) {
@@ -127,14 +167,14 @@ pub fn uses_of(command: &Command, args: Args<'_>) -> Option<Vec<(KeyRange, u32)>
                 let (count, hold) = ((last - first) / step + 1, Hold::Read);
                 ranges.push((KeyRange { first, count, step, hold }, spec.access));
             }
-            KeyPlace::Range { .. } | KeyPlace::Unclear => return None,
+            KeyPlace::Range { .. } | KeyPlace::Unclear => return by_finder(),
         }
     }
     Some(ranges)
 }
 
 /// The keys of a request as ranges of its arguments, with how a job holds them; none where the request is wrong.
-/// O(key specifications), however many keys there are, but for the few commands with a finder of their own.
+/// O(key specifications), however many keys there are.
 pub fn ranges_of(command: &Command, args: Args<'_>) -> Vec<KeyRange> {
     // XREADGROUP changes groups of streams that it only reads, by their specification.
     let is_only_read = |spec: &KeySpec| spec.access & access::RO != 0;
@@ -146,14 +186,7 @@ pub fn ranges_of(command: &Command, args: Args<'_>) -> Vec<KeyRange> {
     let mut ranges = Vec::new();
     if let Some(find) = command.find_keys.or(command.looks_at) {
         // Not the specifications: they find the first STORE of several, the command obeys the last.
-        let mut keys = Vec::new();
-        find(args, &mut keys);
-        ranges.extend(keys.iter().map(|key| KeyRange {
-            first: key.index,
-            count: 1,
-            step: 1,
-            hold: hold(key.access),
-        }));
+        find(args, &mut |keys| ranges.push(range_of(&keys, hold(keys.access))));
         return ranges;
     }
     for spec in command.keys.iter().filter(|spec| spec.access & access::NOT_KEY == 0) {
@@ -178,7 +211,7 @@ fn keyword_at(word: &str, from: i64, args: Args<'_>) -> Option<i64> {
 }
 
 /// SET: with GET or a condition on the value it also reads.
-pub fn set_keys(args: Args<'_>, found: &mut Vec<KeyUse>) {
+pub fn set_keys(args: Args<'_>, found: &mut dyn FnMut(KeysUse)) {
     const READING: [&str; 5] = ["get", "ifeq", "ifne", "ifdeq", "ifdne"];
     let reads =
         |option: &[u8]| READING.iter().any(|word| option.eq_ignore_ascii_case(word.as_bytes()));
@@ -187,11 +220,11 @@ pub fn set_keys(args: Args<'_>, found: &mut Vec<KeyUse>) {
     } else {
         access::OW | access::UPDATE
     };
-    found.push(KeyUse { index: 1, access });
+    found(KeysUse::one(1, access));
 }
 
 /// BITFIELD: without SET and INCRBY it only reads; what is wrong may be meant as one of them.
-pub fn bitfield_keys(args: Args<'_>, found: &mut Vec<KeyUse>) {
+pub fn bitfield_keys(args: Args<'_>, found: &mut dyn FnMut(KeysUse)) {
     let mut index = 2;
     let mut writes = false;
     while index < args.len() && !writes {
@@ -204,18 +237,41 @@ pub fn bitfield_keys(args: Args<'_>, found: &mut Vec<KeyUse>) {
         }
     }
     let access = access::ACCESS | if writes { access::RW | access::UPDATE } else { access::RO };
-    found.push(KeyUse { index: 1, access: access | access::ACCESS });
+    found(KeysUse::one(1, access | access::ACCESS));
 }
 
 /// DELEX: without a condition it does not look at the value.
-pub fn delex_keys(args: Args<'_>, found: &mut Vec<KeyUse>) {
+pub fn delex_keys(args: Args<'_>, found: &mut dyn FnMut(KeysUse)) {
     let reads = if args.len() > 2 { access::RW } else { access::RM };
-    found.push(KeyUse { index: 1, access: reads | access::DELETE });
+    found(KeysUse::one(1, reads | access::DELETE));
+}
+
+/// MIGRATE: its one key, or those behind the first KEYS; none where both are given, which is a syntax error. What
+/// follows AUTH and AUTH2 is no option.
+pub fn migrate_keys(args: Args<'_>, found: &mut dyn FnMut(KeysUse)) {
+    let access = access::RW | access::ACCESS | access::DELETE;
+    let mut at = 6;
+    let mut keys = 3..4;
+    while at < args.len() {
+        let option = args.at(at);
+        if option.eq_ignore_ascii_case(b"keys") {
+            let end = if args.at(3).is_empty() { args.len() } else { at + 1 };
+            keys = at + 1..end;
+            break;
+        }
+        let values = match () {
+            () if option.eq_ignore_ascii_case(b"auth") => 1,
+            () if option.eq_ignore_ascii_case(b"auth2") => 2,
+            () => 0,
+        };
+        at += 1 + values;
+    }
+    found(KeysUse { indices: keys, access });
 }
 
 /// SORT: the source, and the destination of the last STORE. Keys that BY and GET make of the elements
 /// are no arguments.
-pub fn sort_keys(args: Args<'_>, found: &mut Vec<KeyUse>) {
+pub fn sort_keys(args: Args<'_>, found: &mut dyn FnMut(KeysUse)) {
     sort_ro_keys(args, found);
     let mut destination = None;
     let mut index = 2;
@@ -232,11 +288,13 @@ pub fn sort_keys(args: Args<'_>, found: &mut Vec<KeyUse>) {
         };
         index += 1 + values;
     }
-    found.extend(destination.map(|index| KeyUse { index, access: access::OW | access::UPDATE }));
+    if let Some(index) = destination {
+        found(KeysUse::one(index, access::OW | access::UPDATE));
+    }
 }
 
 /// DEBUG: what a subcommand about values looks at.
-pub fn debug_keys(args: Args<'_>, found: &mut Vec<KeyUse>) {
+pub fn debug_keys(args: Args<'_>, found: &mut dyn FnMut(KeysUse)) {
     const ABOUT_ONE: [&str; 5] = ["object", "listpack", "quicklist", "htstats-key", "sdslen"];
     let is = |name: &str| args.at(1).eq_ignore_ascii_case(name.as_bytes());
     let end = match () {
@@ -244,17 +302,17 @@ pub fn debug_keys(args: Args<'_>, found: &mut Vec<KeyUse>) {
         () if is("digest-value") => args.len(),
         () => 0,
     };
-    found.extend((2..end).map(|index| KeyUse { index, access: access::RO | access::ACCESS }));
+    found(KeysUse { indices: 2..end.max(2), access: access::RO | access::ACCESS });
 }
 
 /// SORT_RO: nothing but the source.
-pub fn sort_ro_keys(_args: Args<'_>, found: &mut Vec<KeyUse>) {
-    found.push(KeyUse { index: 1, access: access::RO | access::ACCESS });
+pub fn sort_ro_keys(_args: Args<'_>, found: &mut dyn FnMut(KeysUse)) {
+    found(KeysUse::one(1, access::RO | access::ACCESS));
 }
 
 /// GEORADIUS and GEORADIUSBYMEMBER: the source, and the destination of the last STORE or STOREDIST.
-pub fn georadius_keys(args: Args<'_>, found: &mut Vec<KeyUse>) {
-    found.push(KeyUse { index: 1, access: access::RO | access::ACCESS });
+pub fn georadius_keys(args: Args<'_>, found: &mut dyn FnMut(KeysUse)) {
+    found(KeysUse::one(1, access::RO | access::ACCESS));
     let mut destination = None;
     let mut index = 5;
     while index + 1 < args.len() {
@@ -265,12 +323,14 @@ pub fn georadius_keys(args: Args<'_>, found: &mut Vec<KeyUse>) {
         }
         index += 1;
     }
-    found.extend(destination.map(|index| KeyUse { index, access: access::OW | access::UPDATE }));
+    if let Some(index) = destination {
+        found(KeysUse::one(index, access::OW | access::UPDATE));
+    }
 }
 
 /// XREAD and XREADGROUP: what follows the option STREAMS, which may also be the name of a group, of
 /// a consumer or of a stream. Nothing where the request is wrong.
-pub fn xread_keys(args: Args<'_>, found: &mut Vec<KeyUse>) {
+pub fn xread_keys(args: Args<'_>, found: &mut dyn FnMut(KeysUse)) {
     let mut index = 1;
     while index < args.len() {
         let word = args.at(index);
@@ -278,7 +338,7 @@ pub fn xread_keys(args: Args<'_>, found: &mut Vec<KeyUse>) {
         if is("streams") {
             let count = (args.len() - index - 1) / 2;
             let access = access::RO | access::ACCESS;
-            found.extend((index + 1..index + 1 + count).map(|index| KeyUse { index, access }));
+            found(KeysUse { indices: index + 1..index + 1 + count, access });
             return;
         }
         index += match () {
@@ -295,7 +355,7 @@ mod tests {
     use super::*;
     use crate::base::hash::KeyHasher;
     use crate::engine::ctx::{CmdResult, Ctx};
-    use crate::engine::spec::{Group, KeyFinder, command};
+    use crate::engine::spec::{Group, command};
     use crate::proto::args::OwnedArgs;
 
     fn handler(_ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
@@ -385,8 +445,36 @@ mod tests {
         let hasher = KeyHasher::new(0);
         let request = OwnedArgs::from_parts(line.split(' ').map(str::as_bytes));
         let mut found = Vec::new();
-        find(request.lend(&hasher).args(), &mut found);
+        push_found(find, request.lend(&hasher).args(), &mut found);
         found.iter().map(|key| (key.index, key.access)).collect()
+    }
+
+    proptest::proptest! {
+        /// Whoever asks for the key of a request with one gets what he would find among all keys, or nothing.
+        #[test]
+        fn a_single_key_is_the_only_one(
+            words in proptest::collection::vec("get|ifeq|store|streams|keys|set|2|k", 0..6),
+            variable: bool,
+            finder in 0usize..5,
+            first in 1i16..3,
+            last in -1i16..2,
+        ) {
+            let finders: [KeyFinder; 5] = [set_keys, bitfield_keys, delex_keys, sort_keys, migrate_keys];
+            let extra = if variable { access::VARIABLE_FLAGS } else { 0 };
+            let keys = vec![KeySpec::range(RO | extra, first, last, 1)].leak();
+            let command =
+                Command { keys, find_keys: Some(finders[finder]), ..command(Group::Generic, "test", -1, handler) };
+            let hasher = KeyHasher::new(0);
+            let words = std::iter::once("c").chain(words.iter().map(String::as_str));
+            let request = OwnedArgs::from_parts(words.map(str::as_bytes));
+            let list = request.lend(&hasher);
+            let mut all = Vec::new();
+            let outcome = keys_of(&command, list.args(), &mut all);
+            if let Some(key) = single_key(&command, list.args()) {
+                proptest::prop_assert!(outcome.is_ok());
+                proptest::prop_assert_eq!(all, [key]);
+            }
+        }
     }
 
     #[test]
@@ -453,8 +541,7 @@ mod tests {
         let request = OwnedArgs::from_parts(line.split(' ').map(str::as_bytes));
         for (command, hold) in [(reader, Hold::Read), (writer, Hold::Write)] {
             let held = ranges_of(&command, request.lend(&hasher).args());
-            let held: Vec<_> = held.iter().map(|range| (range.first, range.hold)).collect();
-            assert_eq!(held, [(2, hold), (3, hold)]);
+            assert_eq!(held, [KeyRange { first: 2, count: 2, step: 1, hold }]);
         }
     }
 

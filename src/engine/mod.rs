@@ -48,6 +48,7 @@ pub mod outbox;
 pub mod process_title;
 pub mod pubsub;
 pub mod redact;
+pub mod remote;
 mod running;
 pub mod scripts;
 pub mod session;

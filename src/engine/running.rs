@@ -1,4 +1,6 @@
 //! A job under way: what it does, what it holds and where it stands.
+use std::time::Duration;
+
 use crate::engine::compound::Compound;
 use crate::engine::jobs::{Job, KeySource, Place};
 use crate::engine::session::Session;
@@ -137,6 +139,8 @@ pub struct Running {
     pub phase: Phase,
     /// It waits for a key.
     pub is_blocked: bool,
+    /// It waits for something outside, until this moment at the latest.
+    pub away_until: Option<Duration>,
     /// Nobody waits for its reply.
     pub is_orphan: bool,
     /// Its command was counted, and shown to MONITOR, when its client began to wait for keys.
@@ -157,6 +161,10 @@ impl Running {
             Phase::Take(taken) => taken > 0 || self.holds_index,
             Phase::Work | Phase::Remember(_) | Phase::Release(_) => true,
         }
+    }
+
+    pub(super) fn is_away(&self) -> bool {
+        self.away_until.is_some()
     }
 
     /// Whether it changes any of its keys.

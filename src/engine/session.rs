@@ -11,6 +11,7 @@ use crate::engine::pubsub::Subscriptions;
 use crate::engine::table::CommandId;
 use crate::engine::tracking::mode::ClientTracking;
 use crate::engine::transaction::Transaction;
+use crate::proto::limits::REPLY_BUFFER_BYTES;
 use crate::proto::reply::{Mark, Output, Resp};
 use crate::script::debugger::Debugger;
 
@@ -60,6 +61,8 @@ pub struct Session {
     pub fd: i32,
     /// Its buffers, as the network layer last saw them.
     pub io: IoFigures,
+    /// What its replies need, as the network layer last saw it.
+    pub reply_use: ReplyUse,
     /// What its job holds, if its command runs as one: the request and the reply so far, in bytes. The request, if it
     /// waits for keys to bring something.
     pub job_bytes: usize,
@@ -242,16 +245,31 @@ pub struct IoFigures {
     pub query_free_bytes: usize,
     /// Arguments of a command that is not complete yet, and commands that wait.
     pub args_bytes: usize,
-    /// Allocated for replies (CLIENT LIST `rbs`).
+    /// Allocated for replies.
     pub reply_buffer_bytes: usize,
-    /// Most of that in use at once since the last reset of the peak (CLIENT LIST `rbp`).
-    pub reply_peak_bytes: usize,
     /// Waiting to be sent, copied.
     pub reply_bytes: usize,
     /// Number of values waiting to be sent by reference.
     pub reply_blocks: usize,
     /// Their bytes.
     pub reply_block_bytes: usize,
+}
+
+/// How big a reply buffer the client would need, as of the last look; in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReplyUse {
+    /// CLIENT LIST `rbs`.
+    pub size: u32,
+    /// The most in use at once since the last reset of the peak (CLIENT LIST `rbp`).
+    pub peak: u32,
+}
+
+impl Default for ReplyUse {
+    /// The largest, until more is known.
+    fn default() -> ReplyUse {
+        let all = REPLY_BUFFER_BYTES as u32;
+        ReplyUse { size: all, peak: all }
+    }
 }
 
 impl IoFigures {
@@ -292,6 +310,7 @@ impl Session {
             connection: usize::MAX,
             fd: -1,
             io: IoFigures::default(),
+            reply_use: ReplyUse::default(),
             job_bytes: 0,
             nesting: Nesting::None,
             executing: None,

@@ -4,6 +4,8 @@
 //! reads these: lookup, arity errors, COMMAND and its subcommands, ACL categories, statistics,
 //! `docs/commands.md`. Field meanings are those of
 //! <https://redis.io/docs/latest/commands/command/>.
+use std::ops::Range;
+
 use crate::engine::ctx::{CmdResult, Ctx};
 use crate::engine::error::CmdError;
 use crate::proto::args::Args;
@@ -11,8 +13,8 @@ use crate::proto::args::Args;
 /// A plain function pointer: no box, no dynamic dispatch, no future.
 pub type Handler = fn(&mut Ctx<'_>, Args<'_>) -> CmdResult;
 
-/// Appends the keys of one command whose `keys` do not tell all; the name is argument 0.
-pub type KeyFinder = fn(Args<'_>, &mut Vec<KeyUse>);
+/// Tells the keys of one command whose `keys` do not tell all; the name is argument 0.
+pub type KeyFinder = fn(Args<'_>, &mut dyn FnMut(KeysUse));
 
 /// One command or subcommand.
 #[derive(Clone, Copy)]
@@ -286,6 +288,22 @@ pub struct KeyUse {
     pub index: usize,
     /// What happens to it; bits of [`access`].
     pub access: u32,
+}
+
+/// Keys that stand behind each other among the arguments of a command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeysUse {
+    /// Which arguments they are.
+    pub indices: Range<usize>,
+    /// What happens to each; bits of [`access`].
+    pub access: u32,
+}
+
+impl KeysUse {
+    /// A single key.
+    pub fn one(index: usize, access: u32) -> KeysUse {
+        KeysUse { indices: index..index + 1, access }
+    }
 }
 
 /// Bits of [`KeySpec::access`], with the names COMMAND prints.

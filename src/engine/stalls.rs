@@ -21,7 +21,6 @@ use crate::engine::config::Opt;
 use crate::engine::engine::Shared;
 use crate::engine::redact::{REDACTED, is_secret};
 use crate::engine::session::Session;
-use crate::engine::spec::KeyUse;
 use crate::engine::table::CommandId;
 use crate::proto::args::Args;
 
@@ -322,9 +321,11 @@ impl Shared {
         let found = self.table.found(id);
         let mut index = usize::from(found.first_key);
         if let (0, Some(find)) = (index, found.command.find_keys) {
-            let mut keys: Vec<KeyUse> = Vec::new();
-            find(args, &mut keys);
-            index = keys.first().map_or(0, |key| key.index);
+            find(args, &mut |keys| {
+                if index == 0 && !keys.indices.is_empty() {
+                    index = keys.indices.start;
+                }
+            });
         }
         if index == 0 {
             return Vec::new();

@@ -45,6 +45,10 @@ pub struct Stats {
     pub reads_processed: u64,
     /// Writes to sockets.
     pub writes_processed: u64,
+    /// How often the reply buffer that a client would need became smaller.
+    pub reply_buffer_shrinks: u64,
+    /// And how often larger.
+    pub reply_buffer_expands: u64,
     /// Clients closed for a query buffer above its limit.
     pub query_buffer_disconnections: u64,
     /// Clients closed for an output buffer above its limit.

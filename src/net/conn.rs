@@ -7,6 +7,7 @@ use std::ops::Range;
 
 use crate::base::block::Block;
 use crate::dialect::{Dialect, Splitter};
+use crate::net::reply_use::ReplySize;
 use crate::net::transport::Transport;
 use crate::proto::args::{BIG_BYTES, OwnedArgs, Span};
 use crate::proto::error::ProtocolError;
@@ -29,6 +30,8 @@ pub struct Conn {
     pub postponed: VecDeque<Postponed>,
     /// Replies not sent yet.
     pub output: Output,
+    /// How much of a reply buffer its replies need.
+    pub reply_size: ReplySize,
     /// When its output first was above the soft limit, in milliseconds since 1970; 0: it is not.
     pub over_soft_limit_ms: i64,
     /// Database of its client, as of its last request: where keys are prefetched.
@@ -127,6 +130,7 @@ impl Conn {
             partial: None,
             postponed: VecDeque::new(),
             output: Output::default(),
+            reply_size: ReplySize::default(),
             over_soft_limit_ms: 0,
             db: 0,
             is_authenticated: false,

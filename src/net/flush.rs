@@ -50,6 +50,7 @@ impl Reactor {
             // Its replies were taken back (CLIENT REPLY): the lent buffer goes home all the same.
             return self.return_output(key);
         }
+        conn.reply_size.note(conn.output.len());
         let mut bytes_sent = 0;
         if conn.is_writable {
             let stats = &mut self.engine.shared.stats;
@@ -297,7 +298,6 @@ fn note_partial(partial: &Partial, figures: &mut IoFigures) {
 /// What waits to be sent. The buffer itself may be lent, and counts once it is kept beyond the turn.
 #[inline(always)]
 pub(super) fn note_output(output: &Output, figures: &mut IoFigures) {
-    figures.reply_peak_bytes = output.bytes().len();
     figures.reply_bytes = output.bytes().len();
     figures.reply_blocks = output.blocks().len();
     figures.reply_block_bytes = output.block_bytes();

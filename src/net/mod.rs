@@ -10,6 +10,8 @@ pub mod host;
 pub mod listener;
 pub mod reactor;
 mod read;
+pub mod remote;
+mod reply_use;
 #[doc(hidden)]
 pub mod simulated;
 mod timers;

@@ -29,6 +29,7 @@ use crate::net::debug_line::Debugging;
 use crate::net::deliver::Letters;
 use crate::net::host::{LISTENER_TOKEN, Listeners, NetHost, SharedTitle};
 use crate::net::listener::Listener;
+use crate::net::remote::{Connector, REMOTE_TOKEN};
 use crate::net::timers::Timers;
 use crate::net::transport::{Readiness, Transport};
 use crate::proto::limits::BUFFER_BYTES_MAX;
@@ -161,6 +162,8 @@ impl Reactor {
         for listener in listeners {
             reactor.listeners.add(listener, &registry)?;
         }
+        let connector = Connector::new(Some(registry.try_clone()?));
+        reactor.engine.shared.remotes.connector = Some(Box::new(connector));
         let mut host = NetHost::new(
             reactor.listeners.clone(),
             registry,
@@ -363,6 +366,10 @@ impl Reactor {
                     continue;
                 }
                 _ => {}
+            }
+            if token == REMOTE_TOKEN.0 {
+                self.engine.shared.jobs.wake_away(None);
+                continue;
             }
             if token == LISTENER_TOKEN.0 {
                 self.arrivals.is_pending = true;
@@ -611,6 +618,7 @@ impl Reactor {
                 0 if has_jobs => {
                     if has_time {
                         self.engine.run_jobs(left_us);
+                        self.expect_remotes();
                     }
                     self.end_phase(Phase::Jobs);
                 }

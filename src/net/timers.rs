@@ -16,6 +16,7 @@ use crate::base::sys::Alarm;
 use crate::engine::config::Opt;
 use crate::engine::session::{Waiting, restraint};
 use crate::net::reactor::Reactor;
+use crate::net::reply_use::Change;
 
 /// Time between two measurements of the rates.
 const RATES_EVERY: Duration = Duration::from_millis(100);
@@ -149,10 +150,13 @@ impl Reactor {
         // The engine's clock may have been set meanwhile: work out anew when that moment is. And an alarm that
         // has rung watches nothing.
         (self.timers.expiry, self.timers.alarm_at) = (None, None);
+        self.engine.shared.jobs.wake_away(Some(now));
         if self.engine.shared.debug.is_cron_paused {
             return;
         }
         self.timers.is_background_due = true;
+        let shared = &mut self.engine.shared;
+        shared.remotes.close_idle(now);
         if let Some(host) = &mut self.engine.shared.host {
             host.reap();
         }
@@ -163,6 +167,14 @@ impl Reactor {
             self.engine.note_peak_memory();
         }
         self.sweep_connections();
+    }
+
+    /// Jobs that wait for other servers do so for a while only.
+    pub(super) fn expect_remotes(&mut self) {
+        let shared = &self.engine.shared;
+        if let Some(until) = shared.jobs.away_until() {
+            self.timers.next = self.timers.next.min(until);
+        }
     }
 
     /// Once CLIENT PAUSE is over, those who waited go on.
@@ -206,6 +218,15 @@ impl Reactor {
             self.timers.sweep = (self.timers.sweep + 1) % capacity;
             let key = self.timers.sweep;
             let Some(conn) = self.conns.get_mut(key) else { continue };
+            let shared = &mut self.engine.shared;
+            match conn.reply_size.follow(conn.output.len(), now_ms, &shared.debug) {
+                Change::None => {}
+                Change::Shrunk => shared.stats.reply_buffer_shrinks += 1,
+                Change::Grown => shared.stats.reply_buffer_expands += 1,
+            }
+            if let Some(session) = shared.clients.get_mut(conn.client) {
+                session.reply_use = conn.reply_size.shown();
+            }
             if conn.over_soft_limit_ms != 0 {
                 self.mark_dirty(key);
                 self.recheck_output_limit(key);

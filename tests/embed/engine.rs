@@ -2,7 +2,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use rufous::{Clock, Engine, Reply};
+use rufous::{Address, Clock, Engine, Reply, Server};
 
 const PAUSED: &str = "ERR the engine is paused by CLIENT PAUSE";
 const NOW_MS: i64 = 1_700_000_000_000;
@@ -327,4 +327,24 @@ fn dead_keys_and_large_values_go_without_being_asked_for() {
     };
     assert!((0..1000).any(|_| is_clean(&mut engine)));
     assert!(text(&mut engine, "INFO stats").contains("expired_keys:200"));
+}
+
+#[test]
+fn keys_move_from_an_engine_to_a_server() {
+    let server = Server::builder().spawn().unwrap();
+    let Address::Tcp(address) = &server.addresses()[0] else { panic!("no port") };
+    let port = address.port();
+    let mut engine = engine();
+    engine.set(b"key", b"value", None).unwrap();
+    for host in ["127.0.0.1", "localhost"] {
+        let line = format!("MIGRATE {host} {port} key 0 10000 COPY REPLACE");
+        assert_eq!(text(&mut engine, &line), "OK");
+    }
+    assert_eq!(text(&mut engine, &format!("MIGRATE 127.0.0.1 {port} key 0 10000 REPLACE")), "OK");
+    assert_eq!(engine.get(b"key").unwrap(), None);
+    assert_eq!(text(&mut engine, "MIGRATE 127.0.0.1 1 key 0 1000"), "NOKEY");
+    engine.set(b"key", b"other", None).unwrap();
+    let refused = Reply::Error("IOERR error or timeout writing to target instance".to_owned());
+    assert_eq!(ask(&mut engine, "MIGRATE 127.0.0.1 1 key 0 1000"), refused);
+    assert_eq!(server.connect().unwrap().get("key").unwrap(), Some(b"value".to_vec()));
 }

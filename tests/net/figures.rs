@@ -45,19 +45,42 @@ fn replies_that_nobody_reads_show() {
     let server = Server::start(&[]);
     let (mut observer, mut client) = (server.connect(), server.connect());
     client.roundtrip(&["CLIENT", "SETNAME", "deaf"], "+OK");
-    assert_eq!(figure(&mut observer, "deaf", "rbs"), Some(0));
+    let idle_bytes = figure(&mut observer, "deaf", "tot-mem").unwrap();
     observer.roundtrip(&["SET", "key", &"x".repeat(10_000)], "+OK");
     for _ in 0..2_000 {
         client.command(&["GET", "key"]);
     }
     eventually("waiting replies", || {
-        figure(&mut observer, "deaf", "rbs").is_some_and(|bytes| bytes > 100_000)
-            && figure(&mut observer, "deaf", "tot-mem").is_some_and(|bytes| bytes > 100_000)
+        figure(&mut observer, "deaf", "tot-mem").is_some_and(|bytes| bytes > 100_000)
     });
     for _ in 0..2_000 {
         client.reply();
     }
-    eventually("nothing left", || figure(&mut observer, "deaf", "rbs") == Some(0));
+    eventually("nothing left", || figure(&mut observer, "deaf", "tot-mem") == Some(idle_bytes));
+}
+
+#[test]
+fn reply_buffers_follow_what_is_in_use() {
+    for (name, server) in Server::both(&["--enable-debug-command", "yes"]) {
+        let (mut observer, mut client) = (server.connect(), server.connect());
+        client.roundtrip(&["CLIENT", "SETNAME", "it"], "+OK");
+        assert_eq!(figure(&mut observer, "it", "rbs"), Some(16384), "{name}");
+        observer.roundtrip(&["DEBUG", "REPLYBUFFER", "PEAK-RESET-TIME", "100"], "+OK");
+        eventually("it is idle", || figure(&mut observer, "it", "rbs") == Some(1024));
+        assert_eq!(figure(&mut observer, "it", "rbp"), Some(0), "{name}");
+        observer.roundtrip(&["DEBUG", "REPLYBUFFER", "PEAK-RESET-TIME", "NEVER"], "+OK");
+        observer.roundtrip(&["SET", "key", &"x".repeat(32_768)], "+OK");
+        eventually("it is busy", || {
+            client.ask(&["GET", "key"]);
+            figure(&mut observer, "it", "rbs") == Some(16384)
+        });
+        observer.roundtrip(&["DEBUG", "REPLYBUFFER", "RESIZING", "0"], "+OK");
+        observer.roundtrip(&["DEBUG", "REPLYBUFFER", "PEAK-RESET-TIME", "RESET"], "+OK");
+        let changes =
+            |field: &str, observer: &mut Client| observer.info(field).parse::<u64>().unwrap();
+        assert!(changes("reply_buffer_shrinks", &mut observer) >= 1, "{name}");
+        assert!(changes("reply_buffer_expands", &mut observer) >= 4, "{name}");
+    }
 }
 
 #[test]

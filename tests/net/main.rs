@@ -19,6 +19,7 @@ mod frames;
 mod in_pieces;
 mod jobs;
 mod limits;
+mod migrate;
 mod noise;
 mod pause;
 mod pieces;

@@ -11,7 +11,7 @@ use crate::engine::config::Opt;
 use crate::engine::engine::Shared;
 use crate::engine::error::CmdError;
 use crate::engine::job_keys::KeyRange;
-use crate::engine::keys::{has_keys, keys_of, uses_of};
+use crate::engine::keys::{has_keys, keys_of, single_key, uses_of};
 use crate::engine::session::{Nesting, Session, restraint};
 use crate::engine::spec::{KeyUse, flag};
 use crate::engine::table::Found;
@@ -184,17 +184,19 @@ fn with_request<R>(
     args: Args<'_>,
     ask: impl FnOnce(&Asked<'_>) -> R,
 ) -> R {
-    let mut keys: Vec<KeyUse> = Vec::new();
     let matters = user.all_selectors().any(|selector| !selector.has_all_keys);
-    if matters && has_keys(found.command) {
+    let single = if matters { single_key(found.command, args) } else { None };
+    let mut several: Vec<KeyUse> = Vec::new();
+    if matters && single.is_none() && has_keys(found.command) {
         // A request whose keys cannot be found fails anyway, and touches none.
-        let _ = keys_of(found.command, args, &mut keys);
+        let _ = keys_of(found.command, args, &mut several);
     }
+    let keys = single.as_ref().map_or(&several[..], std::slice::from_ref);
     ask(&Asked {
         command: found.id.index(),
         flags: found.command.flags,
         args,
-        keys: &keys,
+        keys,
         channels: channels_of(found),
     })
 }
