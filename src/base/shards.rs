@@ -106,6 +106,17 @@ impl<K: Hash + Eq, V> Shards<K, V> {
         self.shards.iter().flatten()
     }
 
+    /// How many small maps there are; once there are many they stay.
+    #[must_use]
+    pub fn maps_len(&self) -> usize {
+        self.shards.len()
+    }
+
+    /// The entries of one of them.
+    pub fn map_mut(&mut self, index: usize) -> impl Iterator<Item = (&K, &mut V)> {
+        self.shards.get_mut(index).into_iter().flatten()
+    }
+
     fn split(&mut self) {
         let entries = std::mem::take(&mut self.shards);
         self.shards.resize_with(SHARDS, HashMap::new);

@@ -1,16 +1,20 @@
 //! ACL: users and their rules, told and changed. What they mean is in `engine::acl`.
 use crate::base::number::{self, c_string};
 use crate::base::random::fill_from_os;
+use crate::command::acl_change::{DeleteUsers, LoadUsers, SetUser};
+use crate::command::each::tell_each;
 use crate::command::help;
 use crate::command::spec::flag::{ADMIN, LOADING, NOSCRIPT, STALE};
 use crate::command::spec::{Command, Doc, Group, category, command, container, doc};
 use crate::engine::acl::rule::is_word;
 use crate::engine::acl::selector::Selector;
 use crate::engine::acl::users::DEFAULT;
-use crate::engine::acl::{self, Acl};
+use crate::engine::acl::{self, Acl, User};
 use crate::engine::config::Opt;
 use crate::engine::ctx::{CmdResult, Ctx};
 use crate::engine::error::CmdError;
+use crate::engine::jobs::{Budget, Job, Step, Stepped};
+use crate::engine::table::Found;
 use crate::proto::args::Args;
 use crate::proto::reply::Reply;
 
@@ -228,16 +232,14 @@ fn acl_deluser(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     if args.from(2).any(|name| name == DEFAULT) {
         return Err(CmdError::Text("ERR The 'default' user cannot be removed"));
     }
-    let deleted = args.from(2).filter(|name| ctx.engine.delete_user(ctx.client, name)).count();
-    ctx.reply.count(deleted);
-    Ok(())
+    ctx.run_compound(DeleteUsers::default())
 }
 
 fn acl_dryrun(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     let (name, request) = (args.at(2), args.skip(3));
-    let Some(user) = ctx.engine.acl.get(name) else {
+    if ctx.engine.acl.get(name).is_none() {
         return Err(CmdError::owned(&[b"ERR User '", c_string(name), b"' not found"]));
-    };
+    }
     let Some(entry) = ctx.engine.table.resolve(request) else {
         let name = c_string(request.at(0));
         return Err(CmdError::owned(&[b"ERR Command '", name, b"' not found"]));
@@ -246,11 +248,30 @@ fn acl_dryrun(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
         return Err(CmdError::Arity(entry.full_name));
     }
     let found = ctx.engine.table.found(entry.id);
-    match acl::dry_run(user, found, entry.full_name, request) {
-        Some(denial) => ctx.reply.bulk(&denial),
-        None => ctx.reply.ok(),
+    let full_name = entry.full_name.to_owned();
+    ctx.run(args, DryRun { found, full_name, trial: acl::Trial::default() })
+}
+
+/// ACL DRYRUN, in slices where there are very many keys.
+struct DryRun {
+    found: Found,
+    full_name: String,
+    trial: acl::Trial,
+}
+
+impl Job for DryRun {
+    fn step(&mut self, ctx: &mut Ctx<'_>, args: Args<'_>, budget: &mut Budget) -> Stepped {
+        let (name, request) = (args.at(2), args.skip(3));
+        let Some(denial) = self.trial.step(&ctx.engine.acl, name, self.found, request, budget)
+        else {
+            return Ok(Step::More);
+        };
+        match denial.map_err(|denial| denial.told(&self.full_name, request)) {
+            Err(told) => ctx.reply.bulk(&told),
+            Ok(()) => ctx.reply.ok(),
+        }
+        Ok(Step::Done)
     }
-    Ok(())
 }
 
 /// Most bits of a password.
@@ -312,19 +333,33 @@ fn write_selector(reply: &mut Reply<'_>, acl: &Acl, selector: &Selector) {
     reply.bulk(&selector.describe_channels());
 }
 
-fn acl_list(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
-    ctx.reply.array(ctx.engine.acl.users().len());
-    for line in ctx.engine.acl.lines() {
-        ctx.reply.bulk(&[b"user ", &*line].concat());
-    }
-    Ok(())
+fn acl_list(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
+    tell_users(ctx, args, |acl, reply, name, user| {
+        reply.bulk(&[b"user ", name, b" ", &*user.describe(acl.commands())].concat());
+    })
 }
 
-fn acl_users(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
-    let users = ctx.engine.acl.users();
-    ctx.reply.array(users.len());
-    users.for_each(|(name, _)| ctx.reply.bulk(name));
-    Ok(())
+fn acl_users(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
+    tell_users(ctx, args, |_, reply, name, _| reply.bulk(name))
+}
+
+/// Users told of between two looks at the clock.
+const USERS_PER_PIECE: usize = 8;
+
+/// Tells of all users, in the order of their names.
+fn tell_users(
+    ctx: &mut Ctx<'_>,
+    args: Args<'_>,
+    tell: impl Fn(&Acl, &mut Reply<'_>, &[u8], &User) + Send + 'static,
+) -> CmdResult {
+    let mut last: Option<Vec<u8>> = None;
+    tell_each(ctx, args, USERS_PER_PIECE, move |ctx, _, reply| {
+        let acl = &ctx.engine.acl;
+        let Some((name, user)) = acl.user_after(last.as_deref()) else { return false };
+        last = Some(name.to_vec());
+        tell(acl, reply, name, user);
+        true
+    })
 }
 
 fn acl_whoami(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
@@ -337,14 +372,7 @@ fn acl_setuser(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     if !is_word(name) {
         return Err(CmdError::Text("ERR Usernames can't contain spaces or null characters"));
     }
-    let rules: Vec<&[u8]> = args.from(3).collect();
-    match ctx.engine.change_user(ctx.client, name, &rules) {
-        Ok(()) => {
-            ctx.reply.ok();
-            Ok(())
-        }
-        Err(error) => Err(CmdError::owned(&[b"ERR ", &error.message()])),
-    }
+    ctx.run_compound(SetUser::default())
 }
 
 fn needs_file(ctx: &Ctx<'_>) -> CmdResult {
@@ -361,13 +389,7 @@ fn needs_file(ctx: &Ctx<'_>) -> CmdResult {
 /// Waits for the disk, as Redis does: the file is small, and who asks wants to know.
 fn acl_load(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
     needs_file(ctx)?;
-    match ctx.engine.load_acl_file(ctx.client) {
-        Ok(()) => {
-            ctx.reply.ok();
-            Ok(())
-        }
-        Err(errors) => Err(CmdError::owned(&[b"ERR ", errors.as_bytes()])),
-    }
+    ctx.run_compound(LoadUsers::default())
 }
 
 /// Waits for the disk, as Redis does.

@@ -6,6 +6,7 @@ use crate::engine::client_line::line;
 use crate::engine::ctx::{CmdResult, Ctx};
 use crate::engine::engine::Shared;
 use crate::engine::error::CmdError;
+use crate::engine::jobs::{Budget, Job, Step, Stepped};
 use crate::engine::session::Session;
 use crate::proto::args::Args;
 
@@ -46,46 +47,100 @@ pub(super) fn client_info(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     Ok(())
 }
 
+/// Clients told of between two looks at the clock.
+const CLIENTS_PER_PIECE: usize = 8;
+
 pub(super) fn client_list(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
-    let mut text = String::new();
     let option = args.at(2);
-    if args.len() == 4 && option.eq_ignore_ascii_case(b"type") {
-        let wanted = Type::parse(args.at(3))?;
-        all_lines(ctx, args, |session| Type::of(session) == wanted, &mut text);
+    let named = if args.len() == 4 && option.eq_ignore_ascii_case(b"type") {
+        Named::All { wanted: Some(Type::parse(args.at(3))?), next: 0 }
     } else if args.len() > 3 && option.eq_ignore_ascii_case(b"id") {
-        for id in args.from(3) {
-            let id = number::parse_i64(id).ok_or(CmdError::Text("ERR Invalid client ID"))?;
-            line_of(ctx, args, id as u64, &mut text);
-        }
+        Named::ById(3)
     } else if args.len() == 2 {
-        all_lines(ctx, args, |_| true, &mut text);
+        Named::All { wanted: None, next: 0 }
     } else {
         return Err(CmdError::Syntax);
+    };
+    let mut job = ListClients { named, text: String::new() };
+    if ctx.engine.clients.len().max(args.len()) > CLIENTS_AT_ONCE {
+        return ctx.run(args, job);
     }
-    ctx.reply.verbatim("txt", text.as_bytes());
-    Ok(())
+    // Whoever wants to see what the server does is not to wait for it.
+    job.step(ctx, args, &mut Budget::unlimited()).map(|_| ())
 }
 
-/// All clients in the order of their arrival. The one whose command runs is out of the registry, and goes
-/// in between by its id.
-fn all_lines(
-    ctx: &Ctx<'_>,
-    args: Args<'_>,
-    is_wanted: impl Fn(&Session) -> bool,
-    text: &mut String,
-) {
-    let mut is_own_due = is_wanted(ctx.client);
-    for (_, session) in ctx.engine.clients.iter() {
-        if is_own_due && session.id > ctx.client.id {
-            own_line(ctx, args, text);
-            is_own_due = false;
-        }
-        if !session.is_killed && is_wanted(session) {
-            line(session, session.io.args_bytes, ctx.engine, ctx.now, text);
+/// So few are told of in one go: some 200 us.
+const CLIENTS_AT_ONCE: usize = 200;
+
+/// Of whom CLIENT LIST tells.
+enum Named {
+    /// All, or all of a type, in the order of their arrival, from this id on.
+    All {
+        /// The type.
+        wanted: Option<Type>,
+        /// The id.
+        next: u64,
+    },
+    /// Those whose ids are arguments, from this one on.
+    ById(usize),
+}
+
+/// CLIENT LIST, in slices: each line is of an instant of its own.
+struct ListClients {
+    named: Named,
+    text: String,
+}
+
+impl Job for ListClients {
+    fn step(&mut self, ctx: &mut Ctx<'_>, args: Args<'_>, budget: &mut Budget) -> Stepped {
+        loop {
+            let piece = budget.piece(CLIENTS_PER_PIECE);
+            for _ in 0..piece {
+                if !self.tell_next(ctx, args)? {
+                    ctx.reply.verbatim("txt", self.text.as_bytes());
+                    ctx.engine
+                        .graveyard
+                        .bury_garbage(Box::new(std::mem::take(&mut self.text).into_bytes()));
+                    return Ok(Step::Done);
+                }
+            }
+            if budget.spend(piece as u64) {
+                return Ok(Step::More);
+            }
         }
     }
-    if is_own_due {
-        own_line(ctx, args, text);
+
+    fn reply_bytes(&self) -> usize {
+        self.text.capacity()
+    }
+}
+
+impl ListClients {
+    /// The next line; false: there is none left.
+    fn tell_next(&mut self, ctx: &Ctx<'_>, args: Args<'_>) -> Result<bool, CmdError> {
+        match &mut self.named {
+            Named::ById(index) => {
+                if *index == args.len() {
+                    return Ok(false);
+                }
+                let id = number::parse_i64(args.at(*index));
+                *index += 1;
+                let id = id.ok_or(CmdError::Text("ERR Invalid client ID"))?;
+                line_of(ctx, args, id as u64, &mut self.text);
+            }
+            Named::All { wanted, next } => {
+                let Some(id) = ctx.engine.clients.id_from(*next) else { return Ok(false) };
+                *next = id + 1;
+                let session = match id == ctx.client.id {
+                    true => Some(&*ctx.client),
+                    false => ctx.engine.clients.by_id(id),
+                };
+                if session.is_some_and(|one| wanted.is_none_or(|wanted| Type::of(one) == wanted)) {
+                    line_of(ctx, args, id, &mut self.text);
+                }
+            }
+        }
+        Ok(true)
     }
 }
 
@@ -94,8 +149,7 @@ fn line_of(ctx: &Ctx<'_>, args: Args<'_>, id: u64, text: &mut String) {
     if id == ctx.client.id {
         return own_line(ctx, args, text);
     }
-    let slot = ctx.engine.clients.slot_of(id);
-    let session = slot.and_then(|slot| ctx.engine.clients.get(slot));
+    let session = ctx.engine.clients.by_id(id);
     if let Some(session) = session.filter(|session| !session.is_killed) {
         line(session, session.io.args_bytes, ctx.engine, ctx.now, text);
     }

@@ -3,6 +3,7 @@
 //! The options and every rule about them are in `engine::config`; here are only the replies, and
 //! the order in which a change takes effect: the values first, then what the network layer does
 //! at once (ports, limits), which can fail and then takes everything back.
+use crate::command::each::visit_each;
 use crate::command::spec::flag::{ADMIN, LOADING, NOSCRIPT, STALE};
 use crate::command::spec::{Command, Doc, Group, command, container, doc};
 use crate::engine::config::{Opt, Origin, SetError};
@@ -82,15 +83,22 @@ const CONFIG_SET: Command = Command {
 };
 
 fn config_get(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
-    let patterns: Vec<&[u8]> = args.from(2).collect();
-    let found = ctx.engine.config.get(&patterns);
-    ctx.reply.map(found.len());
-    for (name, value) in found {
-        ctx.reply.bulk(&name);
-        ctx.reply.bulk(&value);
-    }
-    Ok(())
+    let mut found = Vec::new();
+    visit_each(ctx, args, 2..args.len(), PATTERNS_PER_PIECE, move |ctx, args, index| {
+        ctx.engine.config.find(args.at(index), &mut found);
+        if index + 1 == args.len() {
+            ctx.reply.map(found.len());
+            for (name, value) in &found {
+                ctx.reply.bulk(name);
+                ctx.reply.bulk(value);
+            }
+        }
+        Ok(())
+    })
 }
+
+/// Patterns compared with all options between two looks at the clock.
+const PATTERNS_PER_PIECE: usize = 4;
 
 fn config_set(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     if !args.len().is_multiple_of(2) {

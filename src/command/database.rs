@@ -98,7 +98,12 @@ fn swapdb(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     let (Some(first), Some(second)) = (in_range(first), in_range(second)) else {
         return Err(CmdError::Text("ERR DB index is out of range"));
     };
-    ctx.tell_swap(first, second);
+    if first == second {
+        ctx.engine.stats.dirty += 1;
+        ctx.reply.ok();
+        return Ok(());
+    }
+    let is_long = ctx.tell_swap(first, second);
     let mut chosen = ctx
         .dbs()
         .enumerate()
@@ -108,6 +113,9 @@ fn swapdb(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
         std::mem::swap(one, other);
     }
     drop(chosen);
+    if is_long {
+        ctx.tell_swapped(first, second);
+    }
     if ctx.engine.jobs.is_active() {
         let Shared { jobs, outbox, .. } = &mut *ctx.engine;
         jobs.swapped(first, second, &mut outbox.wakes);

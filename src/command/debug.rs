@@ -2,8 +2,6 @@
 //!
 //! Only what really does something is offered; the rest of Redis's subcommands is answered as unknown, and
 //! those of persistence by an error that says so. Digests are in `debug_digest`.
-use std::fmt::Write as _;
-use std::io;
 use std::time::Duration;
 
 use crate::base::c_number::leading_int;
@@ -11,6 +9,7 @@ use crate::base::glob::{Case, glob_match};
 use crate::base::number;
 use crate::command::debug_digest_job;
 use crate::command::debug_object;
+use crate::command::debug_populate;
 use crate::command::help;
 use crate::command::spec::flag::{ADMIN, LOADING, NOSCRIPT, PROTECTED, STALE, SYSCMD};
 use crate::command::spec::{Command, Group, command, doc};
@@ -22,7 +21,7 @@ use crate::engine::keys::debug_keys;
 use crate::engine::session::Session;
 use crate::proto::args::Args;
 use crate::proto::reply::{Output, Resp};
-use crate::store::{Db, NewString, StringRef, Ttl};
+use crate::store::{Db, StringRef};
 use crate::types::limits::LIST_PACKED_THRESHOLD;
 
 /// The table of contents of this family.
@@ -71,11 +70,11 @@ fn debug(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
         (b"quicklist-packed-threshold", 3) => packed_threshold(ctx, args),
         (b"digest", 2) => debug_digest_job::digest(ctx, args),
         (b"digest-value", _) => debug_digest_job::digest_value(ctx, args),
-        (b"htstats", 3) => table_stats(ctx, args),
+        (b"htstats", 3) => debug_populate::table_stats(ctx, args),
         (b"htstats-key" | b"listpack", 3) | (b"quicklist", 3 | 4) => {
             debug_object::encoding(ctx, args, &name)
         }
-        (b"populate", 3..=5) => populate(ctx, args),
+        (b"populate", 3..=5) => debug_populate::populate(ctx, args),
         (b"sdslen", 3) => string_sizes(ctx, args),
         (b"client-eviction", 2) => client_eviction(ctx),
         (b"config-rewrite-force-all", 2) => {
@@ -232,94 +231,6 @@ fn packed_threshold(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     ))?;
     ctx.engine.limits.list_packed_threshold =
         if bytes == 0 { LIST_PACKED_THRESHOLD } else { bytes as usize };
-    done(ctx)
-}
-
-/// How full the buckets of a database are, in the words Redis has for the chains of its hash tables.
-/// DIFFERS: a bucket holds up to twelve keys before anything is chained, and TTLs have no table of their own.
-fn table_stats(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
-    const EMPTY: &str = "No stats available for empty dictionaries\n";
-    let index = number::parse_i64(args.at(2)).ok_or(CmdError::NotInteger)?;
-    let db = usize::try_from(index).ok().and_then(|index| ctx.db_at(index));
-    let db = db.ok_or(CmdError::Text("ERR Out of range database"))?;
-    let mut text = "[Dictionary HT]\nHash table 0 stats (main hash table):\n".to_owned();
-    if db.is_empty() {
-        text.push_str(EMPTY);
-    } else {
-        write_bucket_counts(db, &mut text);
-    }
-    text.push_str("[Expires HT]\nHash table 0 stats (main hash table):\n");
-    match db.expires_len() {
-        0 => text.push_str(EMPTY),
-        count => {
-            let _ = writeln!(text, " number of elements: {count}");
-        }
-    }
-    ctx.reply.verbatim("txt", text.as_bytes());
-    Ok(())
-}
-
-fn write_bucket_counts(db: &Db, text: &mut String) {
-    let mut buckets_by_keys = [0usize; 50];
-    let (mut keys_max, mut keys) = (0, 0);
-    for bucket in 0..db.buckets() {
-        let mut count = 0usize;
-        db.for_each_bucket(bucket..bucket + 1, &mut |_| count += 1);
-        buckets_by_keys[count.min(49)] += 1;
-        keys_max = keys_max.max(count);
-        keys += count;
-    }
-    let used = db.buckets() - buckets_by_keys[0];
-    let average = keys as f64 / used.max(1) as f64;
-    let _ = writeln!(
-        text,
-        " table size: {}\n number of elements: {}\n different slots: {used}\n max chain length: \
-         {keys_max}\n avg chain length (counted): {average:.2}\n avg chain length (computed): \
-         {:.2}\n Chain length distribution:",
-        db.buckets(),
-        db.len(),
-        db.len() as f64 / used.max(1) as f64,
-    );
-    for (count, buckets) in buckets_by_keys.iter().enumerate().filter(|(_, buckets)| **buckets > 0)
-    {
-        let share = *buckets as f64 * 100.0 / db.buckets() as f64;
-        let _ = writeln!(text, "   {count}: {buckets} ({share:.2}%)");
-    }
-}
-
-/// Longest key and value text before padding (Redis prints them into 128 bytes).
-const POPULATED_BYTES_MAX: usize = 127;
-
-/// Keys `prefix:0`, `prefix:1` …; those that exist are left alone.
-fn populate(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
-    let positive = |text: &[u8]| match number::parse_i64(text) {
-        Some(value) if value >= 0 => Ok(value),
-        _ => Err(CmdError::Text("ERR value is out of range, must be positive")),
-    };
-    let count = positive(args.at(2))?;
-    let size = if args.len() == 5 { positive(args.at(4))? as usize } else { 0 };
-    let prefix = if args.len() > 3 { args.at(3) } else { b"key" };
-    let prefix = prefix.split(|byte| *byte == 0).next().unwrap_or(&[]);
-    let (mut key_text, mut value) = (Vec::new(), Vec::new());
-    for number in 0..count {
-        key_text.clear();
-        key_text.extend_from_slice(prefix);
-        let _ = io::Write::write_fmt(&mut key_text, format_args!(":{number}"));
-        key_text.truncate(POPULATED_BYTES_MAX);
-        let key = args.hasher().key(&key_text);
-        if ctx.db.peek(key).is_some() {
-            continue;
-        }
-        value.clear();
-        let _ = io::Write::write_fmt(&mut value, format_args!("value:{number}"));
-        if size > 0 {
-            value.resize(size, 0);
-        }
-        ctx.db
-            .set_string(key, NewString::Bytes(&value), Ttl::Clear)
-            .map_err(|_| CmdError::OutOfMemory)?;
-        // Not a change that a snapshot would be taken for, as in Redis.
-    }
     done(ctx)
 }
 

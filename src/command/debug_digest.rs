@@ -99,6 +99,10 @@ impl EntryDigest {
 
     /// Goes on by about so many elements, or quarters of a kilobyte; the entry is the same at every step.
     pub(super) fn step(&mut self, entry: &EntryRef<'_>, units: usize) -> Progress {
+        let units = match entry.value() {
+            ValueRef::String(_) | ValueRef::Document(_) => units,
+            value => units_of_size(units, entry.memory_usage(), len_of(value)),
+        };
         let EntryDigest { digest, place } = self;
         if matches!(place, Place::Start) {
             digest.mix(&type_number(entry.kind()).to_be_bytes());
@@ -148,6 +152,24 @@ impl EntryDigest {
     /// What it has come to.
     pub(super) fn digest(&self) -> Digest {
         self.digest
+    }
+}
+
+/// As many elements as take the time of so many small ones, by their size in the mean.
+fn units_of_size(units: usize, bytes: usize, elements: usize) -> usize {
+    let mean_units = bytes / elements.max(1) / BYTES_PER_UNIT;
+    (units / mean_units.max(1)).max(1)
+}
+
+/// Elements of a value.
+pub(super) fn len_of(value: ValueRef<'_>) -> usize {
+    match value {
+        ValueRef::String(_) | ValueRef::Document(_) => 1,
+        ValueRef::List(list) => list.len(),
+        ValueRef::Set(set) => set.len(),
+        ValueRef::Hash(hash) => hash.len(),
+        ValueRef::Zset(zset) => zset.len(),
+        ValueRef::Stream(stream) => stream.len(),
     }
 }
 

@@ -6,11 +6,11 @@
 //! FLUSHALL and SWAPDB wait.
 //!
 //! Cost: `debug_digest`. For tests, as all of DEBUG.
-use crate::command::debug_digest::{Digest, EntryDigest};
+use crate::command::debug_digest::{Digest, EntryDigest, len_of};
 use crate::engine::ctx::{CmdResult, Ctx};
 use crate::engine::jobs::{Budget, INDEX, Job, Step, Stepped};
 use crate::proto::args::Args;
-use crate::store::{Db, EntryRef, Hold, ValueRef, Visitor, WalkId};
+use crate::store::{Db, EntryRef, Hold, Visitor, WalkId};
 
 /// Elements between two looks at the clock: about 20 us.
 const ELEMENTS_PER_PIECE: usize = 32;
@@ -112,16 +112,7 @@ fn keyed(key: &[u8]) -> Digest {
 }
 
 fn is_big(entry: &EntryRef<'_>) -> bool {
-    let elements = match entry.value() {
-        ValueRef::String(string) => string.len() / (BYTES_AT_ONCE / ELEMENTS_AT_ONCE),
-        ValueRef::Document(bytes) => bytes.len() / (BYTES_AT_ONCE / ELEMENTS_AT_ONCE),
-        ValueRef::List(list) => list.len(),
-        ValueRef::Set(set) => set.len(),
-        ValueRef::Hash(hash) => hash.len(),
-        ValueRef::Zset(zset) => zset.len(),
-        ValueRef::Stream(stream) => stream.len(),
-    };
-    elements > ELEMENTS_AT_ONCE
+    len_of(entry.value()) > ELEMENTS_AT_ONCE || entry.memory_usage() > BYTES_AT_ONCE
 }
 
 impl Job for DigestAll {

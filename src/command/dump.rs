@@ -15,6 +15,7 @@ use crate::command::spec::{Command, Doc, Group, KeySpec, category, command, doc}
 use crate::engine::ctx::{CmdResult, Ctx, Event};
 use crate::engine::error::CmdError;
 use crate::engine::jobs::{Budget, Job, Step, Stepped};
+use crate::engine::session::Nesting;
 use crate::persist::dump_pieces::{FooterCheck, StringReader, Unreadable};
 use crate::persist::rdb_format::{Checksum, Text, value_type};
 use crate::persist::value_reader::ValueReader;
@@ -283,8 +284,12 @@ impl Restore {
     fn put(&self, ctx: &mut Ctx<'_>, args: Args<'_>, restored: Restored) -> CmdResult {
         let Restore { choices, ttl_ms, .. } = self;
         let (key, ttl_ms) = (args.key(1), *ttl_ms);
-        // It takes effect now, however long it was read: until now others saw the key as it was.
-        let now = ctx.engine.clock.unix_ms();
+        // It takes effect now, however long it was read: until now others saw the key as it was. All that a transaction
+        // or a script does is of one instant.
+        let now = match ctx.client.nesting {
+            Nesting::None => ctx.engine.clock.unix_ms(),
+            Nesting::Transaction | Nesting::Script => ctx.now,
+        };
         let expiry = match ttl_ms {
             0 => None,
             _ if choices.is_absolute => Some(ttl_ms),

@@ -400,6 +400,10 @@ fn check_restraints(
         session.waiting = Some(Waiting::Pause);
         return Ok(Verdict::Wait);
     }
+    if shared.watch.is_sweeping() && transaction::waits_for_sweep(shared, session, command) {
+        shared.keep_waiting(session);
+        return Ok(Verdict::Wait);
+    }
     session.waiting = None;
     if is_queueing && !transaction::is_control(command) {
         return Ok(Verdict::Queue(found));

@@ -5,7 +5,8 @@
 //! stored answers. Without names, INFO and DOCS answer about every command: some hundred
 //! microseconds, once per client.
 use crate::base::glob::{Case, glob_match};
-use crate::command::keys::{has_keys, keys_of};
+use crate::command::each::visit_each;
+use crate::command::keys::{has_keys, keys_of, uses_of};
 use crate::command::spec::flag::{LOADING, STALE};
 use crate::command::spec::{
     Begin, Command, Doc, Find, Group, KeySpec, KeyUse, access, category, command, doc, flag,
@@ -14,8 +15,10 @@ use crate::command::syntax::{self, Argument, Kind};
 use crate::command::table::{CommandEntry, CommandTable, LegacyRange};
 use crate::engine::ctx::{CmdResult, Ctx};
 use crate::engine::error::CmdError;
+use crate::engine::jobs::KeyRange;
 use crate::proto::args::Args;
 use crate::proto::reply::Reply;
+use crate::store::Hold;
 
 /// The table of contents of this family.
 pub(super) const COMMANDS: &[Command] = &[COMMAND];
@@ -141,32 +144,56 @@ fn command_count(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
 }
 
 fn command_info(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
-    let (table, reply) = parts(ctx);
     if args.len() == 2 {
-        write_info_of_all(table, reply);
-    } else {
-        write_info_of(table, reply, args);
+        return command_all(ctx, args);
     }
-    Ok(())
+    ctx.reply.array(args.len() - 2);
+    visit_each(ctx, args, 2..args.len(), COMMANDS_PER_PIECE, |ctx, args, index| {
+        let (table, reply) = parts(ctx);
+        match table.lookup_full(args.at(index)) {
+            Some(entry) => write_info(table, reply, entry),
+            None => reply.null(),
+        }
+        Ok(())
+    })
 }
 
 fn command_docs(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
+    if args.len() > 2 {
+        return docs_of(ctx, args);
+    }
     let (table, reply) = parts(ctx);
-    let open = reply.array_open();
-    let mut count = 0;
-    let mut tell = |entry: &CommandEntry| {
+    reply.map(table.commands().len());
+    table.commands().for_each(|entry| {
         reply.bulk(entry.full_name.as_bytes());
         write_docs(table, reply, entry);
-        count += 1;
-    };
-    if args.len() == 2 {
-        table.commands().for_each(&mut tell);
-    } else {
-        args.from(2).filter_map(|name| table.lookup_full(name)).for_each(&mut tell);
-    }
-    reply.map_close(open, count);
+    });
     Ok(())
 }
+
+/// Those of all commands named that there are: they are counted first.
+fn docs_of(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
+    let names = args.len() - 2;
+    let mut count = 0;
+    visit_each(ctx, args, 0..2 * names, COMMANDS_PER_PIECE, move |ctx, args, index| {
+        let (table, reply) = parts(ctx);
+        let entry = table.lookup_full(args.at(2 + index % names));
+        if index < names {
+            count += usize::from(entry.is_some());
+        }
+        if index + 1 == names {
+            reply.map(count);
+        }
+        if let (true, Some(entry)) = (index >= names, entry) {
+            reply.bulk(entry.full_name.as_bytes());
+            write_docs(table, reply, entry);
+        }
+        Ok(())
+    })
+}
+
+/// Commands told of between two looks at the clock.
+const COMMANDS_PER_PIECE: usize = 4;
 
 /// COMMAND LIST: which commands to leave in.
 enum Filter<'b> {
@@ -226,31 +253,45 @@ fn command_list(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
 }
 
 fn command_getkeys(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
-    let (table, reply) = parts(ctx);
-    let request = args.skip(2);
-    let keys = keys_in(table, request)?;
-    reply.array(keys.len());
-    for key in keys {
-        reply.bulk(request.at(key.index));
-    }
-    Ok(())
+    tell_keys(ctx, args, |reply, key, _| reply.bulk(key))
 }
 
 fn command_getkeysandflags(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
-    let (table, reply) = parts(ctx);
-    let request = args.skip(2);
-    let keys = keys_in(table, request)?;
-    reply.array(keys.len());
-    for key in keys {
+    tell_keys(ctx, args, |reply, key, flags| {
         reply.array(2);
-        reply.bulk(request.at(key.index));
-        write_names(reply, key.access, access::NAMES, "");
-    }
-    Ok(())
+        reply.bulk(key);
+        write_names(reply, flags, access::NAMES, "");
+    })
 }
 
-/// The keys of a request that does not run.
-fn keys_in(table: &CommandTable, request: Args<'_>) -> Result<Vec<KeyUse>, CmdError> {
+/// Keys told of between two looks at the clock.
+const KEYS_PER_PIECE: usize = 64;
+
+/// Tells of each key of a request that does not run, in slices.
+fn tell_keys(
+    ctx: &mut Ctx<'_>,
+    args: Args<'_>,
+    tell: impl Fn(&mut Reply<'_>, &[u8], u32) + Send + 'static,
+) -> CmdResult {
+    let uses = keys_in(&ctx.engine.table, args.skip(2))?;
+    let count = uses.iter().map(|(range, _)| range.count).sum();
+    ctx.reply.array(count);
+    let (mut range, mut nth) = (0, 0);
+    visit_each(ctx, args, 0..count, KEYS_PER_PIECE, move |ctx, args, _| {
+        while uses.get(range).is_some_and(|(keys, _)| nth >= keys.count) {
+            (range, nth) = (range + 1, 0);
+        }
+        if let Some((keys, flags)) = uses.get(range) {
+            tell(&mut ctx.reply, args.at(2 + keys.first + nth * keys.step), *flags);
+        }
+        nth += 1;
+        Ok(())
+    })
+}
+
+/// The keys of a request that does not run, as ranges of its arguments, with what it does to them. O(key
+/// specifications) but for the few commands with a finder of their own.
+fn keys_in(table: &CommandTable, request: Args<'_>) -> Result<Vec<(KeyRange, u32)>, CmdError> {
     let entry = table.resolve(request).ok_or(CmdError::Text("ERR Invalid command specified"))?;
     if !has_keys(entry.command) {
         return Err(CmdError::Text("ERR The command has no key arguments"));
@@ -258,12 +299,20 @@ fn keys_in(table: &CommandTable, request: Args<'_>) -> Result<Vec<KeyUse>, CmdEr
     if !entry.accepts(request.len()) {
         return Err(CmdError::Text("ERR Invalid number of arguments specified for command"));
     }
+    if let Some(uses) = uses_of(entry.command, request)
+        && uses.iter().any(|(range, _)| range.count > 0)
+    {
+        return Ok(uses);
+    }
     let mut keys = Vec::new();
     let is_clear = keys_of(entry.command, request, &mut keys).is_ok() && !keys.is_empty();
     if !is_clear && !entry.has(flag::NO_MANDATORY_KEYS) {
         return Err(CmdError::Text("ERR Invalid arguments specified for command"));
     }
-    Ok(keys)
+    let single = |key: &KeyUse| {
+        (KeyRange { first: key.index, count: 1, step: 1, hold: Hold::Read }, key.access)
+    };
+    Ok(keys.iter().map(single).collect())
 }
 
 fn command_help(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
@@ -302,16 +351,6 @@ fn write_info_of_all(table: &CommandTable, reply: &mut Reply<'_>) {
     reply.array(table.commands().len());
     for entry in table.commands() {
         write_info(table, reply, entry);
-    }
-}
-
-fn write_info_of(table: &CommandTable, reply: &mut Reply<'_>, args: Args<'_>) {
-    reply.array(args.len() - 2);
-    for name in args.from(2) {
-        match table.lookup_full(name) {
-            Some(entry) => write_info(table, reply, entry),
-            None => reply.null(),
-        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Layer 5: the commands of Redis, declared and handled. No family imports another.
 mod acl;
+mod acl_change;
 mod bit_edit;
 mod bitfield;
 mod bitmap;
@@ -18,9 +19,11 @@ mod debug;
 mod debug_digest;
 mod debug_digest_job;
 mod debug_object;
+mod debug_populate;
 pub mod direct;
 mod distribution;
 mod dump;
+mod each;
 mod eval;
 pub mod execute;
 mod expire;
@@ -95,6 +98,7 @@ mod string_weigh;
 pub mod syntax;
 mod transaction;
 mod wait_many;
+mod watch_many;
 mod zset;
 mod zset_combine;
 mod zset_combine_job;

@@ -213,7 +213,8 @@ impl Engine {
         }
         let mut places = Chunks::default();
         if taking == Taking::AtOnce {
-            while compound.find_places(self, &mut places, &mut Budget::unlimited()) == Step::More {}
+            let mut unlimited = Budget::unlimited();
+            while compound.find_places(self, args, &mut places, &mut unlimited) == Step::More {}
             let further = self.shared.jobs.take_further();
             places.extend(further.into_iter().map(|place| (place, Hold::Read)));
         }

@@ -3,6 +3,7 @@
 //! Recording is done around every command (`execute`); these commands read and reset what was recorded. The
 //! advice of LATENCY DOCTOR and the picture of LATENCY GRAPH are in `latency_report`.
 use crate::base::number;
+use crate::command::each::tell_each;
 use crate::command::spec::flag::{ADMIN, LOADING, NOSCRIPT, STALE};
 use crate::command::spec::{Command, Doc, Group, command, container, doc};
 use crate::command::table::CommandEntry;
@@ -11,7 +12,9 @@ use crate::engine::ctx::{CmdResult, Ctx};
 use crate::engine::error::CmdError;
 use crate::engine::latency::Series;
 use crate::engine::session::restraint;
+use crate::engine::slowlog;
 use crate::proto::args::Args;
+use crate::proto::reply::Reply;
 
 /// The table of contents of this family.
 pub(super) const COMMANDS: &[Command] = &[SLOWLOG, LATENCY, MONITOR];
@@ -157,21 +160,31 @@ fn slowlog_get(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
         },
         _ => return Err(CmdError::subcommand_syntax("slowlog", args.at(1))),
     };
-    let reply = &mut ctx.reply;
-    let shown =
-        ctx.engine.slowlog.entries().len().min(usize::try_from(count).unwrap_or(usize::MAX));
-    reply.array(shown);
-    for entry in ctx.engine.slowlog.entries().take(shown) {
-        reply.array(6);
-        reply.int(entry.id as i64);
-        reply.int(entry.unix_seconds);
-        reply.int(entry.micros as i64);
-        reply.array(entry.arguments.len());
-        entry.arguments.iter().for_each(|argument| reply.bulk(argument));
-        reply.bulk(entry.peer.as_bytes());
-        reply.bulk(&entry.client_name);
-    }
-    Ok(())
+    let newest = ctx.engine.slowlog.entries().next();
+    let mut before = newest.map_or(0, |newest| newest.id + 1);
+    let mut left = usize::try_from(count).unwrap_or(usize::MAX);
+    tell_each(ctx, args, ENTRIES_PER_PIECE, move |ctx, _, reply| {
+        let entry = ctx.engine.slowlog.older_than(before).next().filter(|_| left > 0);
+        if let Some(entry) = entry {
+            (before, left) = (entry.id, left - 1);
+            tell_slow(reply, entry);
+        }
+        entry.is_some()
+    })
+}
+
+/// Entries told of between two looks at the clock.
+const ENTRIES_PER_PIECE: usize = 8;
+
+fn tell_slow(reply: &mut Reply<'_>, entry: &slowlog::Entry) {
+    reply.array(6);
+    reply.int(entry.id as i64);
+    reply.int(entry.unix_seconds);
+    reply.int(entry.micros as i64);
+    reply.array(entry.arguments.len());
+    entry.arguments.iter().for_each(|argument| reply.bulk(argument));
+    reply.bulk(entry.peer.as_bytes());
+    reply.bulk(&entry.client_name);
 }
 
 fn slowlog_len(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
@@ -180,7 +193,8 @@ fn slowlog_len(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
 }
 
 fn slowlog_reset(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
-    ctx.engine.slowlog.reset();
+    let forgotten = ctx.engine.slowlog.reset();
+    ctx.engine.graveyard.bury_garbage(Box::new(forgotten));
     ctx.reply.ok();
     Ok(())
 }

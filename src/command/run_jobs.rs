@@ -218,6 +218,14 @@ impl Engine {
                     break;
                 }
             }
+            if is_free && self.shared.watch.is_sweeping() {
+                self.shared.jobs.count_slice();
+                self.sweep_watched();
+                if self.shared.clock.ticks() >= until || self.shared.jobs.is_forced() {
+                    break;
+                }
+                continue;
+            }
             let Some(mut running) = self.shared.jobs.take_next() else { break };
             let started = self.shared.clock.ticks();
             running.slice_ticks = started;
@@ -261,7 +269,8 @@ impl Engine {
 
     /// Whether [`Engine::run_jobs`] has something to go on with.
     pub fn has_work_for_jobs(&self) -> bool {
-        self.shared.jobs.is_runnable() || (self.has_ready_keys() && !self.shared.jobs.is_stopped())
+        let has_more = self.has_ready_keys() || self.shared.watch.is_sweeping();
+        self.shared.jobs.is_runnable() || (has_more && !self.shared.jobs.is_stopped())
     }
 
     /// Tells tracers and the stall ledger of a slice.
@@ -364,7 +373,8 @@ impl Engine {
         if let (Task::Compound(Some(compound)), KeySource::Places(places)) =
             (&mut running.task, &mut running.keys)
         {
-            return Ok(compound.find_places(self, places, budget));
+            let list = running.args.lend(&self.hasher);
+            return Ok(compound.find_places(self, list.args(), places, budget));
         }
         let KeySource::Found { hashes, .. } = &mut running.keys else { return Ok(Step::Done) };
         let list = running.args.lend(&self.hasher);

@@ -1,4 +1,5 @@
 //! SCRIPT: the cache of scripts, and the end of one that takes too long.
+use crate::command::each::visit_each;
 use crate::command::help;
 use crate::command::script_debug;
 use crate::command::spec::flag::{ALLOW_BUSY, LOADING, NOSCRIPT, STALE};
@@ -110,14 +111,17 @@ fn help(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     help::reply(ctx, args, HELP)
 }
 
+/// Digests looked up between two looks at the clock.
+const DIGESTS_PER_PIECE: usize = 64;
+
 fn exists(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     ctx.reply.array(args.len() - 2);
-    for text in args.from(2) {
-        let is_kept =
-            scripts::sha_from_hex(text).is_some_and(|sha| ctx.engine.scripts.contains(&sha));
+    visit_each(ctx, args, 2..args.len(), DIGESTS_PER_PIECE, |ctx, args, index| {
+        let sha = scripts::sha_from_hex(args.at(index));
+        let is_kept = sha.is_some_and(|sha| ctx.engine.scripts.contains(&sha));
         ctx.reply.int(is_kept.into());
-    }
-    Ok(())
+        Ok(())
+    })
 }
 
 fn load(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
@@ -134,7 +138,8 @@ fn flush(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     if args.len() > 3 || (args.len() == 3 && !is_mode(args.at(2))) {
         return Err(CmdError::Text("ERR SCRIPT FLUSH only support SYNC|ASYNC option"));
     }
-    ctx.engine.scripts.flush();
+    let forgotten = ctx.engine.scripts.flush();
+    ctx.engine.graveyard.bury_garbage(Box::new(forgotten));
     ctx.reply.ok();
     Ok(())
 }

@@ -14,8 +14,11 @@ use crate::command::claims::{self, Around, places_of_db};
 use crate::command::keys::ranges_of;
 use crate::command::nested::Inner;
 use crate::command::script_run;
-use crate::command::spec::flag::{ALLOW_BUSY, FAST, LOADING, NOSCRIPT, SKIP_SLOWLOG, STALE};
+use crate::command::spec::flag::{
+    ALLOW_BUSY, EMPTIES, FAST, LOADING, NOSCRIPT, SKIP_SLOWLOG, STALE,
+};
 use crate::command::spec::{Command, Group, KeySpec, access, category, command, doc};
+use crate::command::watch_many;
 use crate::engine::acl;
 use crate::engine::changes::listener;
 use crate::engine::compound::Compound;
@@ -96,6 +99,19 @@ pub(super) fn may_end(command: &Command) -> bool {
     is_own && matches!(command.name, "exec" | "discard" | "quit" | "reset")
 }
 
+/// Whether a command waits until it is known which keys watched have come with a database: EXEC of one who watches, and
+/// what would have to look at all keys watched again.
+#[cold]
+pub(super) fn waits_for_sweep(shared: &Shared, session: &Session, command: &Command) -> bool {
+    match &session.transaction {
+        Some(transaction) => {
+            command.name == "exec"
+                && (shared.watch.is_watching(session.id) || transaction.is_about_all())
+        }
+        None => command.name == "swapdb" || command.flags & EMPTIES != 0,
+    }
+}
+
 /// Queues a command that nothing is wrong with.
 #[cold]
 pub(super) fn queue(
@@ -145,10 +161,10 @@ fn multi(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
 }
 
 fn discard(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
-    let Some(transaction) = ctx.client.end_transaction() else {
+    if ctx.client.transaction.is_none() {
         return Err(CmdError::Text("ERR DISCARD without MULTI"));
-    };
-    ctx.engine.graveyard.bury_garbage(Box::new(transaction.into_commands()));
+    }
+    bury(ctx.engine, ctx.client.end_transaction());
     ctx.engine.unwatch(ctx.client);
     ctx.reply.ok();
     Ok(())
@@ -160,16 +176,10 @@ fn watch(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     }
     // Keys that change later change nothing about a transaction that is lost already.
     if !ctx.engine.watch.is_dirty(ctx.client.id) {
-        let db = ctx.db_index();
-        for index in 1..args.len() {
-            // One past its time is gone now: it is no change that it goes.
-            ctx.db.peek(args.key(index));
-            ctx.engine.watch.watch(ctx.client.id, db, args.at(index));
+        if ctx.is_long(args.len() - 2) {
+            return ctx.run_compound(watch_many::WatchMany::new(ctx, args.len()));
         }
-        ctx.client.watched_bytes = ctx.engine.watch.memory_bytes(ctx.client.id);
-        ctx.engine.clients.recount(ctx.client);
-        ctx.dbs().for_each(|db| db.record_expired = true);
-        ctx.engine.listen(listener::WATCHED | listener::RECORDING, true);
+        watch_many::watch_some(ctx, args, 1..args.len());
     }
     ctx.reply.ok();
     Ok(())
@@ -196,18 +206,11 @@ fn exec(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
     if ctx.client.transaction.is_none() {
         return Err(CmdError::Text("ERR EXEC without MULTI"));
     }
-    let id = ctx.client.id;
-    if ctx.engine.listeners & listener::WATCHED != 0 {
-        expire_watched(ctx);
-    }
-    let is_dirty = ctx.engine.watch.is_dirty(id);
-    if !ctx.engine.watch.is_empty() {
+    let is_lost = is_lost(ctx.engine, ctx.client, ctx.now);
+    let is_aborted = ctx.client.transaction.as_ref().is_some_and(|queued| queued.is_aborted());
+    if is_lost || is_aborted {
         ctx.engine.unwatch(ctx.client);
-    }
-    let Some(transaction) = ctx.client.end_transaction() else { return Ok(()) };
-    if is_dirty || transaction.is_aborted() {
-        let is_aborted = transaction.is_aborted();
-        ctx.engine.graveyard.bury_garbage(Box::new(transaction.into_commands()));
+        bury(ctx.engine, ctx.client.end_transaction());
         if is_aborted {
             return Err(CmdError::Text(
                 "EXECABORT Transaction discarded because of previous errors.",
@@ -216,16 +219,30 @@ fn exec(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
         ctx.reply.null_array();
         return Ok(());
     }
+    let Some(transaction) = ctx.client.end_transaction() else { return Ok(()) };
     let (now, db) = (ctx.now, ctx.db_index());
-    ctx.run_compound(Exec { transaction, next: 0, inner: None, looked_at: 0, db, now })
+    let (next, looked_at, looks_for) = (0, 0, Hold::Write);
+    ctx.run_compound(Exec {
+        transaction,
+        next,
+        inner: None,
+        looked_at,
+        looks_for,
+        home: db,
+        db,
+        now,
+    })
 }
 
-/// Keys that the client watches and whose time is over are gone now, and those who watch them learn of it.
-fn expire_watched(ctx: &mut Ctx<'_>) {
-    for (index, key) in ctx.engine.watch.keys_of(ctx.client.id) {
-        let Some(db) = ctx.db_at(index) else { continue };
-        db.peek(db.key(&key));
-        ctx.tell_news_of(index);
+/// Whether a key that the client watches has changed, or its time is over.
+fn is_lost(shared: &Shared, client: &Session, now: UnixMillis) -> bool {
+    shared.listeners & listener::WATCHED != 0
+        && (shared.watch.is_dirty(client.id) || shared.watch.is_past(client.id, now))
+}
+
+fn bury(shared: &mut Shared, transaction: Option<Box<Transaction>>) {
+    if let Some(transaction) = transaction {
+        shared.graveyard.bury_garbage(Box::new(transaction.into_commands()));
     }
 }
 
@@ -272,6 +289,11 @@ struct Exec {
     inner: Option<Box<Inner>>,
     /// So many of them have been asked for their keys.
     looked_at: usize,
+    /// For which of them: what is both read and written is taken for writing first, since nobody who reads, the
+    /// transaction itself neither, is made to let go of a key.
+    looks_for: Hold,
+    /// The database that the first of them works in.
+    home: usize,
     /// The database that the next of those works in.
     db: usize,
     /// All of them see this instant.
@@ -295,6 +317,16 @@ impl Compound for Exec {
         if self.next == 0 {
             // It may have waited for its keys, and what it sets is to live from when it is set.
             self.now = engine.shared.clock.unix_ms();
+            // While it waited keys that its client watches may have changed, too.
+            let is_lost = is_lost(&engine.shared, session, self.now);
+            if !engine.shared.watch.is_empty() {
+                engine.shared.unwatch(session);
+            }
+            if is_lost {
+                bury(&mut engine.shared, Some(std::mem::take(&mut self.transaction)));
+                Reply::new(out, session.resp).null_array();
+                return Ok(Step::Done);
+            }
             Reply::new(out, session.resp).array(self.transaction.commands().len());
         }
         let before = std::mem::replace(&mut session.nesting, Nesting::Transaction);
@@ -305,8 +337,7 @@ impl Compound for Exec {
         session.executing = None;
         session.nesting = before;
         if step == Step::Done {
-            let commands = std::mem::take(&mut *self.transaction).into_commands();
-            engine.shared.graveyard.bury_garbage(Box::new(commands));
+            bury(&mut engine.shared, Some(std::mem::take(&mut self.transaction)));
         }
         Ok(step)
     }
@@ -314,6 +345,7 @@ impl Compound for Exec {
     fn find_places(
         &mut self,
         engine: &Engine,
+        _args: Args<'_>,
         places: &mut Chunks<(Place, Hold)>,
         budget: &mut Budget,
     ) -> Step {
@@ -324,20 +356,27 @@ impl Compound for Exec {
             places.extend(base.map(|(place, _)| (place, Hold::Write)));
             return Step::Done;
         }
-        if self.looked_at == 0 {
+        if self.looked_at == 0 && self.looks_for == Hold::Write {
             let dbs = std::iter::once(self.db).chain(self.transaction.dbs().iter().copied());
             let dbs: BTreeSet<usize> = dbs.filter(|&db| db < around.db_count).collect();
             places.extend(dbs.into_iter().flat_map(places_of_db));
         }
-        while let Some(queued) = self.transaction.commands().get(self.looked_at) {
-            self.looked_at += 1;
-            let before = places.len();
-            self.db = add_keys(around, self.db, queued, &engine.hasher, places);
-            if budget.spend((places.len() - before).max(1) as u64) {
-                return Step::More;
+        loop {
+            while let Some(queued) = self.transaction.commands().get(self.looked_at) {
+                self.looked_at += 1;
+                let mut found = Vec::new();
+                self.db = add_keys(around, self.db, queued, &engine.hasher, &mut found);
+                let count = found.len().max(1) as u64;
+                places.extend(found.into_iter().filter(|&(_, hold)| hold == self.looks_for));
+                if budget.spend(count) {
+                    return Step::More;
+                }
             }
+            if self.looks_for == Hold::Read {
+                return Step::Done;
+            }
+            (self.looks_for, self.looked_at, self.db) = (Hold::Read, 0, self.home);
         }
-        Step::Done
     }
 
     fn busy(&self) -> Option<&'static str> {

@@ -13,6 +13,8 @@ const BLOCKS_PER_STEP: usize = 2;
 const SUBSCRIPTIONS_PER_STEP: usize = 32;
 /// Queues of keys that those who wait no longer leave between two looks at the clock.
 const QUEUES_PER_STEP: usize = 32;
+/// Keys that nobody watches any longer left, or those who watch one marked, between two looks at the clock.
+const WATCHED_PER_STEP: usize = 32;
 /// Keys that clients have read and that are forgotten between two looks at the clock, if few clients have read each.
 const FORGOTTEN_PER_STEP: usize = 32;
 /// Elements of big collections looked after between two looks at the clock.
@@ -51,6 +53,16 @@ impl Engine {
             }
         }
         while !self.shared.blocking.leave_queues(QUEUES_PER_STEP) {
+            if is_spent(self) {
+                return Work::Left;
+            }
+        }
+        while !self.shared.scripts.wane() {
+            if is_spent(self) {
+                return Work::Left;
+            }
+        }
+        while !self.shared.watch.free_slice(WATCHED_PER_STEP) {
             if is_spent(self) {
                 return Work::Left;
             }

@@ -6,8 +6,10 @@
 //!
 //! Keys that expire while a command looks at them are noted in their database (`expired_log`) while somebody wants
 //! to know, and told before the next change of the same command, at the latest when it ends.
+use crate::base::time::UnixMillis;
 use crate::engine::ctx::{Ctx, Event};
-use crate::engine::engine::{Engine, Shared};
+use crate::engine::engine::{Engine, Shared, restraint};
+use crate::engine::watch::Seen;
 use crate::store::Db;
 
 /// Bits of [`Shared::listeners`].
@@ -46,7 +48,10 @@ impl Shared {
             }
         }
         if self.listeners & listener::WATCHED != 0 && event.modifies() {
-            self.watch.touch(db, key);
+            match event {
+                Event::Expired => self.watch.expired(db, key),
+                _ => self.watch.touch(db, key),
+            }
         }
         if self.listeners & listener::TRACKED != 0 && event.modifies() {
             self.key_is_void(key);
@@ -98,25 +103,31 @@ impl Ctx<'_> {
         self.tell_trackers(|engine| engine.key_is_void(key));
     }
 
-    /// Database `index` is about to lose all its keys: those watched that exist change. O(keys watched in it).
+    /// Database `index` is about to lose all its keys: those watched that exist change.
     pub(super) fn tell_flush(&mut self, index: usize) {
         if self.engine.listeners & listener::WATCHED != 0 {
-            for key in self.engine.watch.keys_in(index) {
-                self.touch_if_there(&[index], index, &key);
-            }
+            self.finish_sweeps();
+            self.engine.watch.emptied_one(index);
         }
     }
 
     /// Two databases are about to change places: keys watched in one that exist in either change, and what has expired
-    /// has done so where it was. O(keys watched in them).
-    pub fn tell_swap(&mut self, first: usize, second: usize) {
+    /// has done so where it was. Whether it is to be looked at slice by slice which keys come: [`Ctx::tell_swapped`]
+    /// begins that, once they have changed places.
+    pub fn tell_swap(&mut self, first: usize, second: usize) -> bool {
         if self.engine.listeners == 0 {
-            return;
+            return false;
         }
+        let mut is_long = false;
         if self.engine.listeners & listener::WATCHED != 0 {
-            for index in [first, second] {
-                for key in self.engine.watch.keys_in(index) {
-                    self.touch_if_there(&[first, second], index, &key);
+            self.finish_sweeps();
+            let watch = &self.engine.watch;
+            is_long =
+                !self.is_alone() && self.is_long(watch.keys_in(first) + watch.keys_in(second));
+            for (index, other) in [(first, second), (second, first)] {
+                self.engine.watch.emptied_one(index);
+                if !is_long {
+                    self.sweep_before(index, other);
                 }
             }
         }
@@ -124,6 +135,41 @@ impl Ctx<'_> {
             self.tell_news_of(index);
         }
         self.tell_all_void();
+        is_long
+    }
+
+    /// Two databases have changed places, and very many keys are watched there.
+    pub fn tell_swapped(&mut self, first: usize, second: usize) {
+        for index in [first, second] {
+            self.engine.watch.begin_sweep(index, self.now);
+        }
+        self.engine.restrain(restraint::SWEEPING, true);
+    }
+
+    /// As [`Watch::sweep_before`], of database `other` that takes the place of `index`.
+    ///
+    /// [`Watch::sweep_before`]: crate::engine::watch::Watch::sweep_before
+    fn sweep_before(&mut self, index: usize, other: usize) {
+        let mut watch = std::mem::take(&mut self.engine.watch);
+        if let Some(db) = self.db_at(other) {
+            watch.sweep_before(index, |key| db.peek(db.key(key)).is_some());
+        }
+        self.engine.watch = watch;
+    }
+
+    /// Looks at all that is still to be looked at where databases have changed places, however long that takes: for
+    /// the next such change that cannot wait, being a part of a transaction or a script.
+    fn finish_sweeps(&mut self) {
+        if !self.engine.watch.is_sweeping() {
+            return;
+        }
+        let mut watch = std::mem::take(&mut self.engine.watch);
+        while !watch.sweep(|index, key, since| match self.db_at(index) {
+            Some(db) => seen_at(db, key, since),
+            None => Seen::Missing,
+        }) {}
+        self.engine.watch = watch;
+        self.engine.end_sweeps();
     }
 
     /// Tells those who keep copies of keys that all are void.
@@ -139,14 +185,35 @@ impl Ctx<'_> {
             self.engine.tracking.maker = 0;
         }
     }
+}
 
-    /// Marks those who watch a key of database `watched`, if one of these databases has it.
-    fn touch_if_there(&mut self, places: &[usize], watched: usize, key: &[u8]) {
-        let is_there = places
-            .iter()
-            .any(|&place| self.db_at(place).is_some_and(|db| db.peek(db.key(key)).is_some()));
-        if is_there {
-            self.engine.watch.touch(watched, key);
+/// What a key was at a time, if it has not changed since.
+fn seen_at(db: &Db, key: &[u8], since: UnixMillis) -> Seen {
+    match db.peek_stale(db.key(key)).map(|entry| entry.expiry()) {
+        None => Seen::Missing,
+        Some(Some(until)) if since > until => Seen::Expired,
+        Some(until) => Seen::There(until),
+    }
+}
+
+impl Shared {
+    /// It is known again of all keys watched whether they have changed: who waited for that goes on.
+    fn end_sweeps(&mut self) {
+        self.restrain(restraint::SWEEPING, false);
+        self.jobs.wake_kept(&mut self.outbox.wakes);
+    }
+}
+
+impl Engine {
+    /// Looks at some of the keys watched where databases have changed places.
+    pub fn sweep_watched(&mut self) {
+        let dbs = &self.dbs;
+        let is_over = self.shared.watch.sweep(|index, key, since| match dbs.get(index) {
+            Some(db) => seen_at(db, key, since),
+            None => Seen::Missing,
+        });
+        if is_over {
+            self.shared.end_sweeps();
         }
     }
 }

@@ -127,10 +127,14 @@ impl Clients {
         self.slots.get(slot).is_some_and(Option::is_none)
     }
 
+    /// The first id from this one on that somebody has, even one who is out. O(log n).
+    pub fn id_from(&self, id: u64) -> Option<u64> {
+        self.by_id.range(id..).next().map(|(&id, _)| id)
+    }
+
     /// The client with this id, unless it is out. O(log n).
-    pub fn by_id(&mut self, id: u64) -> Option<&mut Session> {
-        let slot = *self.by_id.get(&id)?;
-        self.get_mut(slot)
+    pub fn by_id(&self, id: u64) -> Option<&Session> {
+        self.get(self.slot_of(id)?)
     }
 
     /// Where the client with this id is, even while it is out. O(log n).

@@ -34,10 +34,11 @@ pub trait Compound: Send {
     fn find_places(
         &mut self,
         engine: &Engine,
+        args: Args<'_>,
         places: &mut Chunks<(Place, Hold)>,
         budget: &mut Budget,
     ) -> Step {
-        let _ = (engine, places, budget);
+        let _ = (engine, args, places, budget);
         Step::Done
     }
 

@@ -427,33 +427,36 @@ impl Config {
     /// CONFIG GET: names and values of what the patterns match, each name once. An exact name is
     /// given back as it was asked; a pattern finds names and aliases, but nothing hidden.
     pub fn get(&self, patterns: &[&[u8]]) -> Vec<(Vec<u8>, Vec<u8>)> {
-        let mut found: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
+        let mut found = Vec::new();
+        patterns.iter().for_each(|pattern| self.find(pattern, &mut found));
+        found
+    }
+
+    /// As [`Config::get`], for one pattern more. O(options).
+    pub fn find(&self, pattern: &[u8], found: &mut Vec<(Vec<u8>, Vec<u8>)>) {
         let listed = |found: &[(Vec<u8>, Vec<u8>)], name: &[u8]| {
             found.iter().any(|(other, _)| other.eq_ignore_ascii_case(name))
         };
-        for &pattern in patterns {
-            if !pattern.iter().any(|byte| matches!(byte, b'[' | b'*' | b'?')) {
-                if let Some((opt, _)) = Opt::find(pattern)
-                    && !listed(&found, pattern)
-                {
-                    found.push((pattern.to_vec(), self.show(opt)));
-                }
+        if !pattern.iter().any(|byte| matches!(byte, b'[' | b'*' | b'?')) {
+            if let Some((opt, _)) = Opt::find(pattern)
+                && !listed(found, pattern)
+            {
+                found.push((pattern.to_vec(), self.show(opt)));
+            }
+            return;
+        }
+        for opt in ALL {
+            let spec = opt.spec();
+            if spec.has(HIDDEN) {
                 continue;
             }
-            for opt in ALL {
-                let spec = opt.spec();
-                if spec.has(HIDDEN) {
-                    continue;
-                }
-                for name in [Some(spec.name), spec.alias].into_iter().flatten() {
-                    let name = name.as_bytes();
-                    if glob_match(pattern, name, Case::Insensitive) && !listed(&found, name) {
-                        found.push((name.to_vec(), self.show(opt)));
-                    }
+            for name in [Some(spec.name), spec.alias].into_iter().flatten() {
+                let name = name.as_bytes();
+                if glob_match(pattern, name, Case::Insensitive) && !listed(found, name) {
+                    found.push((name.to_vec(), self.show(opt)));
                 }
             }
         }
-        found
     }
 
     /// The value of an option as CONFIG GET shows it.

@@ -164,6 +164,8 @@ pub mod restraint {
     pub const FLOODED: u32 = 1 << 3;
     /// `min-replicas-to-write` asks for replicas.
     pub const NO_REPLICAS: u32 = 1 << 4;
+    /// Databases with very many watched keys have changed places.
+    pub const SWEEPING: u32 = 1 << 5;
 }
 
 /// A script that has been running for longer than `busy-reply-threshold`, or a transaction that goes on in slices and

@@ -135,8 +135,7 @@ impl Functions {
     /// Deletes all libraries, and the interpreter with all its memory.
     pub fn flush(&mut self, scripts: &mut Scripts) {
         self.libraries = Libraries::default();
-        scripts.functions.clear();
-        scripts.functions_bytes = 0;
+        scripts.forget_functions();
     }
 
     /// Loads the libraries of a payload whose footer was checked.

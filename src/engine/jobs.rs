@@ -687,7 +687,7 @@ impl Ctx<'_> {
     }
 
     /// Whether nobody else is there to be served meanwhile.
-    fn is_alone(&self) -> bool {
+    pub(super) fn is_alone(&self) -> bool {
         match self.client.nesting {
             Nesting::Script => true,
             _ => self.engine.is_alone(self.client),

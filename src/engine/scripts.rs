@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 
+use crate::base::pieces::{Garbage, Progress};
 use crate::script::exchange::{Done, Event, Task};
 use crate::script::guest::Kind;
 use crate::script::shebang::{self, Flags};
@@ -35,6 +36,8 @@ pub struct Scripts {
     pub interpreter_bytes: usize,
     /// The interpreter of FCALL.
     pub functions: Shelved,
+    /// Interpreters that nobody needs any more, with what they still keep.
+    retired: Vec<Shelved>,
     /// Bytes that interpreter uses, as of the last function.
     pub functions_bytes: usize,
     /// The script that takes longer than `busy-reply-threshold`.
@@ -48,6 +51,21 @@ struct Script {
     flags: Flags,
     /// Where it is compiled: generation of the interpreter, and slot.
     compiled: Option<(u64, usize)>,
+}
+
+/// Scripts that nobody can call any more.
+pub struct Forgotten(std::collections::hash_map::IntoIter<Sha, Script>);
+
+/// Sources that are as long to free as a megabyte.
+const SOURCES_PER_UNIT: usize = 64;
+
+impl Garbage for Forgotten {
+    fn free_slice(&mut self, units: usize) -> Progress {
+        match self.0.by_ref().take(units * SOURCES_PER_UNIT).last() {
+            Some(_) => Progress::More,
+            None => Progress::Done,
+        }
+    }
 }
 
 /// A script that keeps the server busy.
@@ -75,6 +93,7 @@ impl Default for Scripts {
             interpreter: Shelved::new(Kind::Scripts),
             interpreter_bytes: 0,
             functions: Shelved::new(Kind::Functions),
+            retired: Vec::new(),
             functions_bytes: 0,
             slow: None,
         }
@@ -190,12 +209,31 @@ impl Scripts {
         }
     }
 
-    /// SCRIPT FLUSH: forgets all, and the interpreter with them.
-    pub fn flush(&mut self) {
-        self.cached = HashMap::default();
+    /// SCRIPT FLUSH: forgets all, and the interpreter with them. O(1): what it kept is freed in slices.
+    pub fn flush(&mut self) -> Forgotten {
         self.source_bytes = 0;
         self.interpreter_bytes = 0;
-        self.interpreter.clear();
+        self.retired.push(self.interpreter.retire());
+        Forgotten(std::mem::take(&mut self.cached).into_iter())
+    }
+
+    /// FUNCTION FLUSH: forgets the interpreter, as [`Scripts::flush`].
+    pub fn forget_functions(&mut self) {
+        self.functions_bytes = 0;
+        self.retired.push(self.functions.retire());
+    }
+
+    /// Whether interpreters are left that nobody needs.
+    pub fn is_waning(&self) -> bool {
+        !self.retired.is_empty()
+    }
+
+    /// Frees some of what such an interpreter keeps; true once none is left.
+    pub fn wane(&mut self) -> bool {
+        if self.retired.last_mut().is_some_and(Shelved::wane) {
+            self.retired.pop();
+        }
+        self.retired.is_empty()
     }
 }
 

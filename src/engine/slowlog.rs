@@ -2,6 +2,7 @@
 //! <https://redis.io/docs/latest/commands/slowlog/>
 use std::collections::VecDeque;
 
+use crate::base::pieces::{Garbage, Progress};
 use crate::engine::config::Opt;
 use crate::engine::engine::{Shared, Thresholds};
 use crate::engine::redact::{REDACTED, is_secret};
@@ -66,19 +67,39 @@ impl SlowLog {
         self.entries.truncate(entries_max);
     }
 
+    /// The newest entries of those older than this one, newest first. O(log n), and O(1) each.
+    pub fn older_than(&self, id: u64) -> impl Iterator<Item = &Entry> {
+        let newer = self.entries.partition_point(|entry| entry.id >= id);
+        self.entries.range(newer..)
+    }
+
     /// The entries, newest first.
     pub fn entries(&self) -> impl ExactSizeIterator<Item = &Entry> {
         self.entries.iter()
     }
 
-    /// Drops all entries.
-    pub fn reset(&mut self) {
-        self.entries.clear();
+    /// Drops all entries; they are returned to be freed.
+    pub fn reset(&mut self) -> Forgotten {
+        Forgotten(std::mem::take(&mut self.entries))
     }
 
     /// Drops what is over `entries_max`.
     pub fn shorten(&mut self, entries_max: usize) {
         self.entries.truncate(entries_max);
+    }
+}
+
+/// Entries nobody sees any more.
+pub struct Forgotten(VecDeque<Entry>);
+
+/// Entries that are as long to free as a megabyte.
+const ENTRIES_PER_UNIT: usize = 64;
+
+impl Garbage for Forgotten {
+    fn free_slice(&mut self, units: usize) -> Progress {
+        let left = self.0.len().saturating_sub(units * ENTRIES_PER_UNIT);
+        self.0.truncate(left);
+        if left == 0 { Progress::Done } else { Progress::More }
     }
 }
 

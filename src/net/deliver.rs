@@ -115,8 +115,9 @@ impl Reactor {
         self.check_output_limit(key);
     }
 
-    /// A message to one of many clients stands in its output. To write to all of their sockets at once may take long,
-    /// so beyond what a turn does in place they are written to in slices, at the end of this turn and the next ones.
+    /// A message, or the reply that it waited for, stands in the output of one of many clients, or it is to be closed.
+    /// To write to all of their sockets at once may take long, so beyond what a turn does in place they are written to
+    /// in slices, at the end of this turn and the next ones.
     pub(super) fn flush_soon_or_later(&mut self, key: usize) {
         let Some(conn) = self.conns.get_mut(key).filter(|conn| !conn.is_dirty) else { return };
         if self.letters.cost < IN_PLACE_COST_MAX {

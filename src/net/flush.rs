@@ -179,7 +179,7 @@ impl Reactor {
             let key = session.connection;
             if let Some(conn) = self.conns.get_mut(key) {
                 conn.is_dead = true;
-                self.mark_dirty(key);
+                self.flush_soon_or_later(key);
             }
         }
         if let Some(client) = self.engine.shared.outbox.farewell {
@@ -205,7 +205,8 @@ impl Reactor {
         conn.output.append(reply);
         conn.is_closing |= session.closes_after_reply;
         conn.is_waiting = false;
-        self.mark_dirty(key);
+        // Very many may have waited for one key.
+        self.flush_soon_or_later(key);
         self.make_ready(key);
         self.note_figures(key);
         self.check_output_limit(key);

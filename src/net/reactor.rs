@@ -595,12 +595,14 @@ impl Reactor {
         let is_tick = self.timers.take_background_due();
         let has_due = is_tick || self.expiry == Work::Left || self.engine.is_expiry_due();
         let shared = &self.engine.shared;
-        let has_jobs = !shared.jobs.is_empty() || self.engine.has_ready_keys();
+        let has_jobs = !shared.jobs.is_empty() || self.engine.has_work_for_jobs();
         let has_dead = is_tick
             || self.background == Work::Left
             || !shared.graveyard.is_empty()
             || shared.pubsub.is_leaving()
             || shared.blocking.is_leaving()
+            || shared.watch.is_leaving()
+            || shared.scripts.is_waning()
             || self.engine.shared.tracking.is_over_limit()
             || self.engine.is_evicting();
         if !(has_jobs || has_due || has_dead) {

@@ -33,6 +33,9 @@ pub enum Task {
         /// What its registration said.
         slot: usize,
     },
+    /// Nothing will be run any more: forget some of what is kept, and free some of it: [`Done::Waning`], or, once
+    /// little is left, [`Done::Forgotten`].
+    Wane,
     /// Forget what is in this slot.
     Forget {
         /// Where it is kept.
@@ -80,6 +83,8 @@ pub enum Done {
     Compiled(usize),
     /// It was forgotten.
     Forgotten,
+    /// There is more to forget.
+    Waning,
     /// It registered these functions.
     Loaded(Vec<Registration>),
     /// There is no such function here (any more).

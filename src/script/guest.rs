@@ -57,6 +57,8 @@ pub struct Guest<'y> {
     /// What the debugger works with, where scripts are debugged.
     pub tools: OnceCell<Tools>,
     functions: Slots,
+    /// Collections that have ended since all functions were forgotten.
+    sweeps: Cell<u8>,
     registered: RefCell<Option<Vec<Registration>>>,
 }
 
@@ -81,6 +83,12 @@ impl Body for Tick {
         guest.tick(stack).map(|()| 0)
     }
 }
+
+/// Collections that have to end after all is forgotten: what the first one finds may have been marked before, and what
+/// holds something else is freed before it.
+const SWEEPS_TO_WANE: u8 = 3;
+/// Functions forgotten by one task of an interpreter that nobody needs any more.
+const FORGOTTEN_PER_TASK: usize = 32;
 
 /// Functions by the number of their slot. They lie in a table of Lua: handles of mlua are few thousands at most.
 struct Slots {
@@ -112,6 +120,17 @@ impl Slots {
             self.free.borrow_mut().push(slot);
         }
         Ok(())
+    }
+}
+
+impl Slots {
+    /// Forgets some functions, those kept last first; true: none is left.
+    fn forget_some(&self, count: usize) -> Result<bool> {
+        for _ in 0..count.min(self.len.get()) {
+            self.functions.raw_set(self.len.get(), Value::Nil)?;
+            self.len.set(self.len.get() - 1);
+        }
+        Ok(self.len.get() == 0)
     }
 }
 
@@ -150,6 +169,7 @@ pub fn run(yielder: &Yielder<Answer, Event>, kind: Kind, exchange: Rc<Exchange>,
         is_running: Cell::new(false),
         tools: OnceCell::new(),
         functions,
+        sweeps: Cell::new(0),
         registered: RefCell::default(),
     };
     let ended = raise::lend::<Lent, _>(&lua, &guest, |lent| {
@@ -373,6 +393,13 @@ impl Guest<'_> {
             Task::Forget { slot } => {
                 self.functions.take(slot)?;
                 Ok(Done::Forgotten)
+            }
+            Task::Wane => {
+                let is_empty = self.functions.forget_some(FORGOTTEN_PER_TASK)?;
+                let is_swept = lua.gc_step()?;
+                self.sweeps.set(self.sweeps.get() + u8::from(is_empty && is_swept));
+                let is_over = self.sweeps.get() == SWEEPS_TO_WANE;
+                Ok(if is_over { Done::Forgotten } else { Done::Waning })
             }
         }
     }

@@ -212,3 +212,29 @@ fn libraries_register_and_are_called() {
     assert!(matches!(interpreter.begin(Task::Forget { slot }), Event::Done(Done::Forgotten)));
     assert!(matches!(interpreter.begin(Task::Call { slot }), Event::Done(Done::Missing)));
 }
+
+#[test]
+fn what_is_retired_is_freed_in_slices() {
+    let mut shelved = Shelved::new(Kind::Scripts);
+    let mut interpreter = shelved.take().unwrap();
+    compile(&mut interpreter, "return 0");
+    let least_bytes = interpreter.exchange.memory_bytes.get();
+    for number in 0..2000 {
+        interpreter.exchange.source.replace(format!("return {number}").into_bytes());
+        assert!(matches!(interpreter.begin(Task::Compile), Event::Done(Done::Compiled(_))));
+    }
+    let full_bytes = interpreter.exchange.memory_bytes.get();
+    shelved.put(interpreter);
+    let mut old = shelved.retire();
+    assert!(!shelved.is_here() && old.is_here());
+    let mut steps = 0;
+    while !old.wane() {
+        steps += 1;
+        assert!(steps < 100_000, "it does not end");
+    }
+    // 32 functions in each step, and then more to sweep.
+    assert!(steps > 2000 / 32, "{steps}");
+    let left_bytes = old.take().unwrap().exchange.memory_bytes.get();
+    let least_bytes = least_bytes + (full_bytes - least_bytes) / 3;
+    assert!(left_bytes < least_bytes, "{left_bytes} of {full_bytes}, less than {least_bytes}");
+}

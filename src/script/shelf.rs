@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use slab::Slab;
 
+use crate::script::exchange::{Done, Event, Task};
 use crate::script::guest::Kind;
 use crate::script::interpreter::Interpreter;
 
@@ -73,6 +74,24 @@ impl Shelved {
                 *place = Some(interpreter);
             }
         });
+    }
+
+    /// Takes the interpreter off for good, to be dropped later: the next one taken is new.
+    pub fn retire(&mut self) -> Shelved {
+        let generation = self.generation;
+        let home = self.home.take();
+        Shelved { kind: self.kind, home, generation }
+    }
+
+    /// Frees some of what an interpreter keeps that was retired; true: little is left, so that it can be dropped.
+    pub fn wane(&mut self) -> bool {
+        if !self.is_here() {
+            return true;
+        }
+        let Some(mut interpreter) = self.take() else { return true };
+        let event = interpreter.begin(Task::Wane);
+        self.put(interpreter);
+        !matches!(event, Event::Done(Done::Waning))
     }
 
     /// Drops the interpreter, and with it all it compiled: the next one taken is new.

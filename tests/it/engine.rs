@@ -243,6 +243,8 @@ impl Execute for Rufous {
                 output.append(reply);
             }
         }
+        // What databases that have changed places have brought is looked at.
+        while self.engine.run_jobs(0) == Work::Left {}
         assert!(self.engine.dbs.iter().all(|db| db.holds.is_empty() && !db.has_walks()));
         self.carry_out_kills();
         output.to_bytes()

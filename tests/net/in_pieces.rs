@@ -216,3 +216,82 @@ fn what_a_client_has_read_is_remembered_in_slices() {
     assert_eq!(told[2], Reply::Array(vec![Reply::Bulk(b"c".to_vec())]));
     server.assert_healthy();
 }
+
+#[test]
+fn what_is_asked_about_very_much_is_answered_in_slices() {
+    let file = std::env::temp_dir().join(format!("rufous-users-{}.acl", std::process::id()));
+    std::fs::write(&file, "user default on nopass ~* &* +@all\nuser pu on ~a* +@all\n").unwrap();
+    let path = file.to_str().unwrap();
+    let mut server = Server::start(&[OPTIONS, &["--aclfile", path]].concat());
+    let [mut control, mut client] = [(); 2].map(|()| server.connect());
+    control.roundtrip(&["CONFIG", "SET", "slowlog-log-slower-than", "0"], "+OK");
+    (0..5).for_each(|_| control.roundtrip(&["PING"], "+PONG"));
+    control.roundtrip(&["CONFIG", "SET", "slowlog-log-slower-than", "-1"], "+OK");
+    let lines = [
+        "COMMAND GETKEYS MGET a b c",
+        "COMMAND GETKEYSANDFLAGS MSET a 1 b 2 c 3",
+        "COMMAND INFO get nothing set",
+        "COMMAND DOCS get nothing set",
+        "SCRIPT EXISTS a b c",
+        "ACL DRYRUN pu MGET a1 a2 a3",
+        "ACL DRYRUN pu MGET a1 b2 a3",
+        "ACL LIST",
+        "ACL USERS",
+        "ACL SETUSER other on ~a ~b (~c +get)",
+        "ACL SETUSER other on ~a ~b (~c",
+        "ACL LOAD",
+        "ACL DELUSER nobody nothing other",
+        "CONFIG GET maxmemory* port hz",
+        "SLOWLOG GET 3",
+        "DEBUG POPULATE 100",
+        "DEBUG HTSTATS 0",
+        "WATCH a b c",
+    ];
+    for line in lines {
+        let words: Vec<&str> = line.split(' ').collect();
+        client.command(&words);
+        let at_once = client.reply();
+        stop_after(&mut control, "0");
+        client.command(&words);
+        assert_waits(&mut client);
+        assert_eq!(control.info("jobs_running"), "1", "{line}");
+        step(&mut control, 1);
+        assert_eq!(control.info("jobs_running"), "1", "{line}: it takes more than two slices");
+        run(&mut control);
+        assert_eq!(client.reply(), at_once, "{line}");
+        control.roundtrip(&["DEBUG", "JOBS", "UNITS", "0"], "+OK");
+    }
+    std::fs::remove_file(&file).unwrap();
+    server.assert_healthy();
+}
+
+#[test]
+fn clients_are_listed_in_slices() {
+    let mut server = Server::start(OPTIONS);
+    let [mut control, mut client] = [(); 2].map(|()| server.connect());
+    let _others: Vec<Client> = (0..300).map(|_| server.connect()).collect();
+    eventually("all are there", || control.info("connected_clients") == "302");
+    stop_after(&mut control, "0");
+    client.command(&["CLIENT", "LIST"]);
+    assert_waits(&mut client);
+    let _late = server.connect();
+    control.roundtrip(&["PING"], "+PONG");
+    run(&mut control);
+    let Reply::Bulk(text) = client.reply() else { panic!("no list") };
+    let text = String::from_utf8(text).unwrap();
+    assert_eq!(text.lines().filter(|line| line.contains("cmd=client|list")).count(), 1, "{text}");
+    let ids: Vec<u64> = text
+        .lines()
+        .map(|line| line.strip_prefix("id=").unwrap().split(' ').next().unwrap().parse().unwrap())
+        .collect();
+    assert!(ids.len() >= 302 && ids.is_sorted(), "{text}");
+    // Nobody looks at more in one slice than is allowed, by a type or by ids.
+    for line in ["CLIENT LIST TYPE normal", "CLIENT LIST ID 1 2 3 4"] {
+        stop_after(&mut control, "0");
+        client.command(&line.split(' ').collect::<Vec<_>>());
+        assert_waits(&mut client);
+        run(&mut control);
+        assert!(matches!(client.reply(), Reply::Bulk(_)), "{line}");
+    }
+    server.assert_healthy();
+}

@@ -30,3 +30,4 @@ mod slices;
 mod sort;
 mod stalls;
 mod turns;
+mod watching;

@@ -122,3 +122,32 @@ fn a_wait_does_not_end_while_its_key_is_ready() {
         assert_right(&plan(&[Door::Resp2, Door::Resp2], 1, steps.concat()));
     }
 }
+
+/// RESTORE in a transaction that time passed in counted its TTL from its own end, all else from EXEC's instant.
+#[test]
+fn all_of_a_transaction_counts_time_from_its_beginning() {
+    let line = "TRANSACTION 4 PSETEX k1 5000 v1 5 RESTORE k2 5000 v2 REPLACE 4 PSETEX k3 5000 v3";
+    for pause in 0..20 {
+        let steps =
+            [send(0, line).to_vec(), turns(pause), vec![Step::Advance(7)], turns(30)].concat();
+        assert_right(&plan(&[Door::Resp2], 1, steps));
+    }
+}
+
+/// SWAPDB in EXEC took a database away from jobs that were letting go of their keys: those were held for ever.
+#[test]
+fn a_swap_in_a_transaction_waits_for_jobs_that_let_go() {
+    let sends = [
+        (3, "TOUCH k3"),
+        (3, "TRANSACTION 3 MGET k4 k4 7 MSET k1 v10 k1 5 k3 2"),
+        (1, "EXISTS k2 k3"),
+        (1, "LCS k2 k1"),
+        (2, "MGET k3 k1 k4 k3"),
+        (3, "FLUSHDB ASYNC"),
+        (2, "TRANSACTION 3 RENAME k3 k3 2 INCR k2 3 UNLINK k2 k1"),
+        (3, "TRANSACTION 3 SWAPDB 0 1"),
+    ];
+    let steps = sends.iter().map(|&(client, line)| Step::Send(client, words(line))).collect();
+    let plan = plan(&[Door::Resp3; 5], 2, steps);
+    assert_right(&Plan { ticks_per_reading: 400_000, ..plan });
+}

@@ -4,6 +4,7 @@
 //! bit for the command; to find the keys, and one glob match per key and pattern where not all are allowed.
 use super::denials::{Context, Entry, Reason};
 use super::user::{Asked, Channels, Denial, User};
+use super::users::Acl;
 use crate::engine::budget::Budget;
 use crate::engine::client_line;
 use crate::engine::config::Opt;
@@ -215,16 +216,45 @@ fn channels_of(found: Found) -> Option<Channels> {
     }
 }
 
-/// Why `user` may not run a request, if so, as ACL DRYRUN tells it.
-pub fn dry_run(user: &User, found: Found, full_name: &str, args: Args<'_>) -> Option<Vec<u8>> {
-    let denial = with_request(user, found, args, |asked| user.check(asked)).err()?;
-    let (what, object, kind): (&[u8], &[u8], &[u8]) = match denial {
-        Denial::Command => (b"run", full_name.as_bytes(), b"command"),
-        Denial::Key(index) => (b"access", args.at(index), b"key"),
-        Denial::Channel(index) => (b"access", args.at(index), b"channel"),
-    };
-    let parts = [b"This user has no permissions to ", what, b" the '", object, b"' ", kind];
-    Some(parts.concat())
+/// What would become of a request, found out in slices (ACL DRYRUN).
+#[derive(Debug, Default)]
+pub struct Trial {
+    checking: Checking,
+}
+
+impl Trial {
+    /// Goes on; `None`: the slice is over. Rules that change meanwhile have it begin again; of a user that is gone the
+    /// answer is that of one who may nothing.
+    pub fn step(
+        &mut self,
+        acl: &Acl,
+        user: &[u8],
+        found: Found,
+        args: Args<'_>,
+        budget: &mut Budget,
+    ) -> Option<Result<(), Denial>> {
+        let Some(user) = acl.get(user) else { return Some(Err(Denial::Command)) };
+        let uses = if channels_of(found).is_some() { None } else { uses_of(found.command, args) };
+        let Some(uses) = uses else {
+            return Some(with_request(user, found, args, |asked| user.check(asked)));
+        };
+        if self.checking.changes != acl.changes() {
+            self.checking = Checking { changes: acl.changes(), ..Checking::default() };
+        }
+        self.checking.step(user, found, args, &uses, budget)
+    }
+}
+
+impl Denial {
+    /// As ACL DRYRUN tells it.
+    pub fn told(self, full_name: &str, args: Args<'_>) -> Vec<u8> {
+        let (what, object, kind): (&[u8], &[u8], &[u8]) = match self {
+            Denial::Command => (b"run", full_name.as_bytes(), b"command"),
+            Denial::Key(index) => (b"access", args.at(index), b"key"),
+            Denial::Channel(index) => (b"access", args.at(index), b"channel"),
+        };
+        [b"This user has no permissions to ", what, b" the '", object, b"' ", kind].concat()
+    }
 }
 
 /// Whether a client may read whatever key in a request that it may run (SORT BY and GET).

@@ -5,47 +5,97 @@
 //! ```
 //!
 //! A file is taken as a whole or not at all, and what is wrong with it is told for all of its lines at once.
-use std::collections::HashSet;
-
 use super::commands::Commands;
 use super::rule::{RuleError, Rulebook, is_word, merge_selectors};
 use super::user::User;
-use super::users::DEFAULT;
+use super::users::{Accounts, DEFAULT};
+use crate::base::shards::Shards;
 use crate::engine::table::CommandTable;
 
-/// The users of an ACL file, or all that is wrong with it. `shown` is the file's name as it is configured.
+/// An ACL file on its way, line by line.
+#[derive(Debug)]
+pub struct FileParser {
+    /// The file's name as it is configured.
+    shown: String,
+    allows_channels: bool,
+    text: Vec<u8>,
+    /// Bytes of it, and lines, that were read.
+    at: usize,
+    lines: usize,
+    names: Shards<Vec<u8>, ()>,
+    accounts: Accounts,
+    errors: String,
+}
+
+impl FileParser {
+    /// Of this text. `default` is as new where he is not in the file.
+    pub fn new(text: Vec<u8>, shown: String, book: Rulebook<'_>) -> FileParser {
+        FileParser {
+            shown,
+            allows_channels: book.allows_channels,
+            text,
+            at: 0,
+            lines: 0,
+            names: Shards::default(),
+            accounts: Accounts::new(book.commands),
+            errors: String::new(),
+        }
+    }
+
+    /// Reads the next line; false: there was none left.
+    pub fn step(&mut self, commands: &Commands) -> bool {
+        let Some(rest) = self.text.get(self.at..).filter(|rest| !rest.is_empty()) else {
+            return false;
+        };
+        let len = rest.iter().position(|&byte| byte == b'\n').unwrap_or(rest.len());
+        let line = trim(&rest[..len], b" \t\r\n");
+        (self.at, self.lines) = (self.at + len + 1, self.lines + 1);
+        if line.is_empty() {
+            return true;
+        }
+        let place = format!("{}:{}", self.shown, self.lines);
+        let book = Rulebook { commands, allows_channels: self.allows_channels };
+        match parse_line(line, &place, &mut self.names, book) {
+            Ok((name, user)) => self.accounts.put(&name, user, commands),
+            Err(wrong) => self.errors.push_str(&wrong),
+        }
+        true
+    }
+
+    /// The users, or all that is wrong with the file.
+    pub fn finish(mut self) -> Result<Accounts, String> {
+        if self.errors.is_empty() {
+            return Ok(self.accounts);
+        }
+        self.errors.push_str(
+            "WARNING: ACL errors detected, no change to the previously active ACL rules was \
+             performed",
+        );
+        Err(self.errors)
+    }
+}
+
+/// The users of the text of an ACL file, in the order of their names, or all that is wrong with it.
+///
+/// # Errors
+/// As [`FileParser::finish`].
 pub fn parse_file(
     text: &[u8],
     shown: &str,
     book: Rulebook<'_>,
 ) -> Result<Vec<(Vec<u8>, User)>, String> {
-    let mut users: Vec<(Vec<u8>, User)> = Vec::new();
-    let mut names: HashSet<&[u8]> = HashSet::new();
-    let mut errors = String::new();
-    for (index, line) in text.split(|&byte| byte == b'\n').enumerate() {
-        let line = trim(line, b" \t\r\n");
-        if line.is_empty() {
-            continue;
-        }
-        let place = format!("{shown}:{}", index + 1);
-        match parse_line(line, &place, &mut names, book) {
-            Ok(user) => users.push(user),
-            Err(wrong) => errors.push_str(&wrong),
-        }
-    }
-    if errors.is_empty() {
-        return Ok(users);
-    }
-    errors.push_str(
-        "WARNING: ACL errors detected, no change to the previously active ACL rules was performed",
-    );
-    Err(errors)
+    let mut parser = FileParser::new(text.to_vec(), shown.to_owned(), book);
+    while parser.step(book.commands) {}
+    let has_default = parser.names.get(DEFAULT).is_some();
+    let accounts = parser.finish()?;
+    let users = accounts.users().filter(|&(name, _)| has_default || name != DEFAULT);
+    Ok(users.map(|(name, user)| (name.to_vec(), user.clone())).collect())
 }
 
-fn parse_line<'t>(
-    line: &'t [u8],
+fn parse_line(
+    line: &[u8],
     place: &str,
-    names: &mut HashSet<&'t [u8]>,
+    names: &mut Shards<Vec<u8>, ()>,
     book: Rulebook<'_>,
 ) -> Result<(Vec<u8>, User), String> {
     let words: Vec<&[u8]> = line.split(|&byte| byte == b' ').collect();
@@ -57,7 +107,9 @@ fn parse_line<'t>(
         // The quote is Redis's.
         return Err(format!("'{place}: username '{}' contains invalid characters. ", shown()));
     }
-    if !names.insert(name) {
+    let names_before = names.len();
+    names.get_or_default(name.to_vec());
+    if names.len() == names_before {
         let line = place.rsplit(':').next().unwrap_or_default();
         return Err(format!("WARNING: Duplicate user '{}' found on line {line}. ", shown()));
     }
@@ -127,7 +179,7 @@ impl UserLines {
         let rules: Vec<&[u8]> = rules.iter().map(Vec::as_slice).collect();
         let rules = match merge_selectors(&rules) {
             Ok(rules) => rules,
-            Err(opener) => return refused(opener, RuleError::Syntax),
+            Err(opener) => return refused(&opener, RuleError::Syntax),
         };
         let book = Rulebook { commands: &self.commands, allows_channels: false };
         let mut user = User::new(book.allows_channels);
@@ -159,7 +211,7 @@ pub fn configured_users(
             format!("Error loading ACL rule '{rule}' for the user named '{shown}': {error}")
         };
         let rules: Vec<&[u8]> = rules.iter().map(Vec::as_slice).collect();
-        let rules = merge_selectors(&rules).map_err(|opener| failed(opener, RuleError::Syntax))?;
+        let rules = merge_selectors(&rules).map_err(|opener| failed(&opener, RuleError::Syntax))?;
         let mut user = User::new(book.allows_channels);
         if name == DEFAULT {
             // He is there already, and is reset.

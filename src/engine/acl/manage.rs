@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use super::check::note_denial;
 use super::denials::Reason;
-use super::file;
+use super::file::{self, FileParser};
 use super::rule::Rulebook;
 use super::selector::channel_is_listed;
 use super::user::User;
-use super::users::{Acl, DEFAULT, Identity, RulesError, WrongPassword};
+use super::users::{Accounts, Acl, DEFAULT, Identity, RulesError, WrongPassword, apply};
 use crate::base::quote::{quote_into, split_args};
 use crate::engine::config::Opt;
 use crate::engine::config_choice::AclPubsubDefault;
@@ -122,12 +122,28 @@ impl Shared {
         rules: &[&[u8]],
     ) -> Result<(), RulesError> {
         let user = self.acl.changed_user(name, rules, self.allows_channels())?;
+        self.put_changed_user(session, name, user);
+        Ok(())
+    }
+
+    /// The user called `name`, or a new one, to be changed rule by rule.
+    pub fn user_to_change(&self, name: &[u8]) -> User {
+        self.acl.user_to_change(name, self.allows_channels())
+    }
+
+    /// Changes such a user by one rule; or why not.
+    pub fn apply_rule(&self, user: &mut User, rule: &[u8]) -> Result<(), RulesError> {
+        apply(user, rule, self.rulebook())
+    }
+
+    /// Puts such a user into his place; what follows for his clients. O(clients) where he may do everything now, or not
+    /// any more, or loses channels.
+    pub fn put_changed_user(&mut self, session: &mut Session, name: &[u8], user: User) {
         let loses_channels = self.acl.get(name).is_some_and(|old| loses_channels(old, &user));
         self.put_user(session, name, user);
         if loses_channels {
             self.close_listeners(session, name);
         }
-        Ok(())
     }
 
     fn put_user(&mut self, session: &mut Session, name: &[u8], user: User) {
@@ -211,10 +227,10 @@ impl Shared {
     }
 
     /// ACL LOAD: the users of the ACL file take the place of all others, whose clients are closed, but for those of
-    /// `default`; or none, with all that is wrong with the file. Waits for the disk.
-    pub fn load_acl_file(&mut self, session: &mut Session) -> Result<(), String> {
-        let users = self.read_acl_file()?;
-        self.acl.replace_all(users);
+    /// `default`. O(clients).
+    pub fn put_users(&mut self, session: &mut Session, accounts: Accounts) {
+        let old = self.acl.replace_all(accounts);
+        self.graveyard.bury_garbage(Box::new(old));
         self.thresholds.needs_password = self.acl.needs_password();
         let is_restricted = !self.acl.is_unrestricted(None);
         // All others are closed.
@@ -223,16 +239,19 @@ impl Shared {
             client.restrain(restraint::ACL, is_restricted);
         }
         self.close_clients(session, |_| true);
-        Ok(())
     }
 
-    fn read_acl_file(&self) -> Result<Vec<(Vec<u8>, User)>, String> {
+    /// The ACL file, to be read line by line. Waits for the disk.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn open_acl_file(&self) -> Result<FileParser, String> {
         let shown = String::from_utf8_lossy(self.config.text(Opt::AclFile));
         let path = self.config.path(Opt::AclFile).unwrap_or_default();
         let text = std::fs::read(path).map_err(|error| {
             format!("Error loading ACLs, opening file '{shown}': {}", os_reason(&error))
         })?;
-        file::parse_file(&text, &shown, self.rulebook())
+        Ok(FileParser::new(text, shown.into_owned(), self.rulebook()))
     }
 
     /// ACL SAVE: all users, as a new ACL file in the place of the old one. Waits for the disk.
@@ -271,10 +290,11 @@ impl Shared {
             self.acl.put(&name, user);
         }
         if has_file {
-            let users = self.read_acl_file().map_err(|errors| {
-                format!("Aborting Redis startup because of ACL errors: {errors}")
-            })?;
-            self.acl.replace_all(users);
+            let aborting =
+                |errors| format!("Aborting Redis startup because of ACL errors: {errors}");
+            let mut parser = self.open_acl_file().map_err(aborting)?;
+            while parser.step(self.acl.commands()) {}
+            self.acl.replace_all(parser.finish().map_err(aborting)?);
         }
         self.thresholds.needs_password = self.acl.needs_password();
         Ok(())

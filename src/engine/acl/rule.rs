@@ -80,31 +80,53 @@ pub fn is_word(text: &[u8]) -> bool {
     !text.iter().any(|&byte| byte == 0 || is_c_space(byte))
 }
 
-/// Rules with the pieces of each selector put together: clients and lines send `(~a +get)` as two words. The error is
-/// the word that opens a selector nobody closes.
-pub fn merge_selectors<'w>(words: &[&'w [u8]]) -> Result<Vec<Cow<'w, [u8]>>, &'w [u8]> {
-    let mut merged: Vec<Cow<'w, [u8]>> = Vec::with_capacity(words.len());
-    let mut open: Option<(&'w [u8], Vec<u8>)> = None;
-    for &word in words {
+/// Puts the pieces of each selector together: clients and lines send `(~a +get)` as two words.
+#[derive(Debug, Default)]
+pub struct Merger {
+    /// A selector that has not ended: its first word, and all so far.
+    open: Option<(Vec<u8>, Vec<u8>)>,
+}
+
+impl Merger {
+    /// The next word: a rule, or `None` inside of a selector. The error is the word that opens a selector nobody
+    /// closes.
+    pub fn feed<'w>(&mut self, word: &'w [u8]) -> Result<Option<Cow<'w, [u8]>>, Vec<u8>> {
         let is_closing = word.ends_with(b")");
-        match &mut open {
-            // DIFFERS: Redis forgets the selector that was open, and the rules in it.
-            Some((opener, _)) if word.starts_with(b"(") && !is_closing => return Err(*opener),
-            Some((_, text)) => {
-                text.push(b' ');
-                text.extend_from_slice(word);
-                if is_closing {
-                    merged.extend(open.take().map(|(_, text)| Cow::Owned(text)));
-                }
+        let is_opening = word.starts_with(b"(") && !is_closing;
+        let Some((opener, text)) = &mut self.open else {
+            if is_opening {
+                self.open = Some((word.to_vec(), word.to_vec()));
+                return Ok(None);
             }
-            None if word.starts_with(b"(") && !is_closing => open = Some((word, word.to_vec())),
-            None => merged.push(Cow::Borrowed(word)),
+            return Ok(Some(Cow::Borrowed(word)));
+        };
+        if is_opening {
+            // DIFFERS: Redis forgets the selector that was open, and the rules in it.
+            return Err(std::mem::take(opener));
         }
+        text.push(b' ');
+        text.extend_from_slice(word);
+        if !is_closing {
+            return Ok(None);
+        }
+        Ok(self.open.take().map(|(_, text)| Cow::Owned(text)))
     }
-    match open {
-        Some((opener, _)) => Err(opener),
-        None => Ok(merged),
+
+    /// All words were fed; the next belongs to another list. The error is as in [`Merger::feed`].
+    pub fn finish(&mut self) -> Result<(), Vec<u8>> {
+        self.open.take().map_or(Ok(()), |(opener, _)| Err(opener))
     }
+}
+
+/// Rules with the pieces of each selector put together. The error is the word that opens a selector nobody closes.
+pub fn merge_selectors<'w>(words: &[&'w [u8]]) -> Result<Vec<Cow<'w, [u8]>>, Vec<u8>> {
+    let mut merged: Vec<Cow<'w, [u8]>> = Vec::with_capacity(words.len());
+    let mut merger = Merger::default();
+    for &word in words {
+        merged.extend(merger.feed(word)?);
+    }
+    merger.finish()?;
+    Ok(merged)
 }
 
 impl User {

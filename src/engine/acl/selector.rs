@@ -2,7 +2,8 @@
 //! needs one that allows all of it.
 //!
 //! A check is one bit for the command, one glob match per key and pattern, and nothing for keys where all are allowed.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{BuildHasher, RandomState};
 
 use super::commands::{CommandSet, Commands};
 use crate::base::glob::{Case, glob_match};
@@ -52,6 +53,69 @@ pub struct Selector {
     pub has_all_channels: bool,
     /// The channels that may be named, none of the patterns twice.
     pub channels: Vec<Box<[u8]>>,
+    /// Where the patterns of keys stand, where they are many.
+    key_places: Places,
+    /// Where those of channels do.
+    channel_places: Places,
+}
+
+/// Patterns found by looking at all of them.
+const FEW_PATTERNS: usize = 64;
+/// Patterns whose places are noted by one search.
+const NOTED_PER_SEARCH: usize = 64;
+
+/// Where each pattern of a list stands, by its hash, once they are many: so that the list grows by one in no time. It
+/// is noted little by little, and follows from the list, so any two are equal and a copy begins anew.
+#[derive(Debug, Default)]
+struct Places {
+    by_hash: HashMap<u64, usize>,
+    hasher: RandomState,
+    noted: usize,
+    /// Two patterns of one hash: only looking at all of them tells.
+    has_twins: bool,
+}
+
+impl Clone for Places {
+    fn clone(&self) -> Places {
+        Places::default()
+    }
+}
+
+impl PartialEq for Places {
+    fn eq(&self, _: &Places) -> bool {
+        true
+    }
+}
+
+impl Eq for Places {}
+
+impl Places {
+    /// Where a pattern stands in a list of `len` that has grown at its end, or was emptied, since the last call.
+    fn find<'l>(
+        &mut self,
+        len: usize,
+        at: impl Fn(usize) -> &'l Box<[u8]>,
+        pattern: &[u8],
+    ) -> Option<usize> {
+        if len < FEW_PATTERNS || len < self.noted {
+            *self = Places::default();
+        }
+        if len < FEW_PATTERNS || self.has_twins {
+            return (0..len).find(|&place| **at(place) == *pattern);
+        }
+        let end = len.min(self.noted + NOTED_PER_SEARCH);
+        for place in self.noted..end {
+            let hash = self.hasher.hash_one(&**at(place));
+            self.has_twins |= self.by_hash.insert(hash, place).is_some();
+        }
+        self.noted = end;
+        if self.has_twins {
+            return self.find(len, at, pattern);
+        }
+        let noted = self.by_hash.get(&self.hasher.hash_one(pattern)).copied();
+        let noted = noted.filter(|&place| **at(place) == *pattern);
+        noted.or_else(|| (self.noted..len).find(|&place| **at(place) == *pattern))
+    }
 }
 
 impl Selector {
@@ -124,16 +188,20 @@ impl Selector {
 
     /// Adds a pattern of keys, or what may be done with one that is there.
     pub(super) fn allow_keys(&mut self, pattern: &[u8], access: u8) {
-        match self.keys.iter_mut().find(|known| *known.pattern == *pattern) {
+        let keys = &mut self.keys;
+        let place = self.key_places.find(keys.len(), |at| &keys[at].pattern, pattern);
+        match place.and_then(|at| keys.get_mut(at)) {
             Some(known) => known.access |= access,
-            None => self.keys.push(KeyPattern { access, pattern: pattern.into() }),
+            None => keys.push(KeyPattern { access, pattern: pattern.into() }),
         }
     }
 
     /// Adds a pattern of channels.
     pub(super) fn allow_channels(&mut self, pattern: &[u8]) {
-        if !self.channels.iter().any(|known| **known == *pattern) {
-            self.channels.push(pattern.into());
+        let channels = &mut self.channels;
+        let place = self.channel_places.find(channels.len(), |at| &channels[at], pattern);
+        if place.is_none() {
+            channels.push(pattern.into());
         }
     }
 }

@@ -6,7 +6,7 @@ use super::denials::{AclLog, Context, Entry, Reason};
 use super::file::{UserLines, configured_users, parse_file};
 use super::rule::{RuleError, Rulebook, merge_selectors};
 use super::user::{Asked, Channels, Denial, PasswordHash, User};
-use super::users::Acl;
+use super::users::{Accounts, Acl};
 use crate::base::clock::Clock;
 use crate::base::hash::KeyHasher;
 use crate::command::CATALOGUE;
@@ -162,7 +162,7 @@ fn selectors_in_pieces() {
         let text = |words: Vec<std::borrow::Cow<'_, [u8]>>| {
             words.iter().map(|word| String::from_utf8_lossy(word).into_owned()).collect::<Vec<_>>()
         };
-        let opener = |word: &[u8]| String::from_utf8_lossy(word).into_owned();
+        let opener = |word: Vec<u8>| String::from_utf8_lossy(&word).into_owned();
         merge_selectors(&words).map(text).map_err(opener)
     };
     assert_eq!(merged(&["on", "(~a", "+get", ")", "off"]).unwrap(), ["on", "(~a +get )", "off"]);
@@ -270,7 +270,9 @@ fn who_is_who() {
     assert!(acl.remove(b"alice") && !acl.remove(b"alice") && !acl.remove(b"default"));
     change(&mut acl, "bob", &["on", "nopass", "+@all", "~*", "&*"]);
     assert!(acl.user_of(alice.as_ref()).is_none(), "bob has taken his place, but is not him");
-    acl.replace_all(vec![(b"zoe".to_vec(), User::new(false))]);
+    let mut accounts = Accounts::new(acl.commands());
+    accounts.put(b"zoe", User::new(false), acl.commands());
+    acl.replace_all(accounts);
     let names: Vec<&[u8]> = acl.users().map(|(name, _)| name).collect();
     assert_eq!(names, [&b"default"[..], b"zoe"]);
     assert!(acl.default_user().needs_no_password);
