@@ -90,6 +90,8 @@ fn pop_many(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
         return Ok(());
     }
     if count == size {
+        // Redis reads it as SMEMBERS does: a hit.
+        ctx.db.read(args.key(1));
         return run(ctx, args, count, PopAll { cursor: SetCursor::default(), count });
     }
     run(ctx, args, count, PopMany { left: count, count })
