@@ -228,7 +228,7 @@ pub(super) fn account(
         session.filter_reply(ran.mark, out);
     }
     if session.is(restraint::TRACKING) {
-        let about = (ran.id, ran.command, ran.is_remembered);
+        let about = (ran.id, ran.command, ran.is_remembered || ran.has_waited);
         client_tracking::after_command(shared, session, about, args);
     }
     // After the command, as in Redis: a SELECT shows the database it chose, a RESET no longer sees itself.
@@ -376,8 +376,11 @@ fn check_restraints(
     if shared.lacks_replicas() && flags & flag::WRITE != 0 {
         return Err(NO_REPLICAS);
     }
-    if session.is(restraint::SUBSCRIBED) && !may_run_while_listening(command) {
-        return Err(refusal_while_listening(shared.table.full_name(found.id)));
+    if session.is(restraint::SUBSCRIBED)
+        && let full_name = shared.table.full_name(found.id)
+        && !may_run_while_listening(full_name)
+    {
+        return Err(refusal_while_listening(full_name));
     }
     if shared.is_flooded() && is_publishing(command) && !is_queueing {
         session.waiting = Some(Waiting::Room);
@@ -398,6 +401,8 @@ fn check_restraints(
     }
     if shared.is_paused(flags & (flag::WRITE | flag::MAY_REPLICATE) != 0) {
         session.waiting = Some(Waiting::Pause);
+        // CLIENT LIST shows what waits.
+        session.last_command = Some(found.id);
         return Ok(Verdict::Wait);
     }
     if shared.watch.is_sweeping() && transaction::waits_for_sweep(shared, session, command) {
@@ -478,8 +483,8 @@ fn refuse(
     out: &mut Output,
 ) {
     let mark = out.mark();
-    // CLIENT LIST shows what was asked for, as in Redis.
-    session.last_command = refusal.id.or(session.last_command);
+    // CLIENT LIST shows what was asked for, as in Redis: of what is unknown `NULL`.
+    session.last_command = refusal.id;
     if let Some(stats) = refusal.id.and_then(|id| shared.stats.commands.get_mut(id.index())) {
         stats.rejected += 1;
     }

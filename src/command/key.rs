@@ -283,6 +283,8 @@ fn move_key(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
         let _ = source.put(key, entry);
         return Err(CmdError::OutOfMemory);
     }
+    // It is new there before it leaves here.
+    ctx.tell_news_of(target_index);
     ctx.changed(Event::MoveFrom, key.bytes);
     ctx.changed_in(target_index, Event::MoveTo, key.bytes);
     ctx.reply.int(1);

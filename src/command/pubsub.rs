@@ -221,9 +221,10 @@ fn sunsubscribe(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     ctx.run(args, Unsubscribe { kind: Kind::Shard, done: 0 })
 }
 
-/// Who expects one reply per request cannot subscribe; in a transaction it could always be done.
+/// Who expects one reply per request cannot subscribe; in a transaction it could always be done, but not to shards.
 fn begin(ctx: &mut Ctx<'_>, args: Args<'_>, kind: Kind, name: &str) -> CmdResult {
-    if ctx.client.is_blocking_denied && ctx.client.nesting != Nesting::Transaction {
+    let is_tolerated = ctx.client.nesting == Nesting::Transaction && kind != Kind::Shard;
+    if ctx.client.is_blocking_denied && !is_tolerated {
         return Err(CmdError::owned(&[
             b"ERR ",
             name.as_bytes(),
@@ -248,9 +249,10 @@ fn tell(ctx: &mut Ctx<'_>, kind: Kind, word: [&str; 3], name: Option<&[u8]>, slo
 }
 
 /// Whether a client that listens in RESP2 may run it: what it gets is messages, and only these are answered by such.
-pub(super) fn may_run_while_listening(command: &Command) -> bool {
+/// By its full name: SLOWLOG RESET is no RESET.
+pub(super) fn may_run_while_listening(full_name: &str) -> bool {
     matches!(
-        command.name,
+        full_name,
         "ping"
             | "subscribe"
             | "ssubscribe"

@@ -596,6 +596,7 @@ impl Engine {
             && running.session.is(restraint::TRACKING)
             && matches!(running.keys, KeySource::Ranges(_))
             && self.shared.jobs.is_long(running.keys.len())
+            && !running.has_waited
             && client_tracking::remembers(&running.session, running.found.command);
         if is_one {
             // A key found expired is void before it is remembered as read.

@@ -10,6 +10,7 @@
 use std::sync::Arc;
 
 use crate::command::claims;
+use crate::command::client_tracking;
 use crate::command::execute::{self, Ran};
 use crate::command::keys::ranges_of;
 use crate::command::run_jobs::{self, Parked};
@@ -21,7 +22,7 @@ use crate::engine::engine::{Engine, Shared};
 use crate::engine::error::CmdError;
 use crate::engine::jobs::{Budget, Place};
 use crate::engine::monitor;
-use crate::engine::session::Session;
+use crate::engine::session::{Session, restraint};
 use crate::proto::args::Args;
 use crate::proto::reply::Output;
 use crate::store::{Hold, Kind};
@@ -50,6 +51,10 @@ pub(super) fn begin_wait(
     shared.stats.count_call(ran.id, ran.ticks, None);
     if let Some(blocked) = shared.blocking.newest_mut() {
         blocked.ticks = ran.ticks;
+    }
+    if session.is(restraint::TRACKING) {
+        // What it waits for it has read: not again when it is served.
+        client_tracking::after_command(shared, session, (ran.id, ran.command, false), args);
     }
     let is_hidden = ran.command.flags & (flag::SKIP_MONITOR | flag::ADMIN) != 0;
     if !shared.monitors.is_empty() && !is_hidden {

@@ -94,6 +94,8 @@ fn pop_many(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     ctx.changed_by(Event::SPop, args.at(1), count);
     ctx.reply.set(count);
     if count == size {
+        // Redis reads it as SMEMBERS does: a hit.
+        ctx.db.read(args.key(1));
         return run(ctx, args, count, PopAll { cursor: SetCursor::default() });
     }
     run(ctx, args, count, PopMany { left: count })

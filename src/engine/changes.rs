@@ -9,6 +9,7 @@
 use crate::base::time::UnixMillis;
 use crate::engine::ctx::{Ctx, Event};
 use crate::engine::engine::{Engine, Shared, restraint};
+use crate::engine::session::Nesting;
 use crate::engine::watch::Seen;
 use crate::store::Db;
 
@@ -78,10 +79,16 @@ impl Ctx<'_> {
         if db != self.db_index() {
             self.tell_news_of(db);
         }
-        self.engine.tracking.maker = self.client.id;
+        self.begin_change();
         self.engine.key_changed(db, event, key);
         self.hear();
-        self.engine.tracking.maker = 0;
+        self.engine.tracking.end_change();
+    }
+
+    /// What is told from here on is a change that this client makes.
+    fn begin_change(&mut self) {
+        let is_script = self.client.nesting == Nesting::Script;
+        self.engine.tracking.begin_change(self.client.id, is_script);
     }
 
     /// Tells all who listen what database `index` has noted: which keys have expired, which are new or were missed.
@@ -180,9 +187,9 @@ impl Ctx<'_> {
     /// Tells those who keep copies of keys something that this client made so.
     fn tell_trackers(&mut self, tell: impl FnOnce(&mut Shared)) {
         if self.engine.listeners & listener::TRACKED != 0 {
-            self.engine.tracking.maker = self.client.id;
+            self.begin_change();
             tell(self.engine);
-            self.engine.tracking.maker = 0;
+            self.engine.tracking.end_change();
         }
     }
 }

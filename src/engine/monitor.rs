@@ -20,8 +20,11 @@ use crate::proto::args::Args;
 pub fn feed(shared: &mut Shared, session: &Session, args: Args<'_>) {
     let full_name = session.last_command.map_or("", |id| shared.table.entry(id).full_name);
     let message: Arc<[u8]> = line(full_name, session, args, shared.clock.unix_us()).into();
-    let Shared { outbox, monitors, .. } = shared;
-    outbox.messages.extend(monitors.iter().map(|slot| (*slot, Arc::clone(&message))));
+    let Shared { outbox, monitors, clients, .. } = shared;
+    // One that leaves hears nothing any more, not even that it does.
+    let leaving = session.closes_after_reply.then(|| clients.slot_of(session.id)).flatten();
+    let hearers = monitors.iter().filter(|slot| Some(**slot) != leaving);
+    outbox.messages.extend(hearers.map(|slot| (*slot, Arc::clone(&message))));
 }
 
 fn line(full_name: &str, session: &Session, args: Args<'_>, unix_us: i64) -> Vec<u8> {

@@ -53,7 +53,9 @@ pub struct Tracking {
     /// `tracking-table-max-keys`; 0: no limit.
     keys_max: usize,
     /// Id of the client whose change is being told; 0: nobody's.
-    pub maker: u64,
+    maker: u64,
+    /// The same for those who hear of prefixes: as in Redis what a script changes is nobody's own change.
+    prefix_maker: u64,
     scratch: Vec<Reader>,
 }
 
@@ -109,6 +111,7 @@ impl Tracking {
             clients: BTreeSet::new(),
             keys_max: 0,
             maker: 0,
+            prefix_maker: 0,
             scratch: Vec::new(),
         }
     }
@@ -142,6 +145,17 @@ impl Tracking {
     #[must_use]
     pub fn is_broadcast_due(&self) -> bool {
         self.broadcast.is_due()
+    }
+
+    /// What is told from here on is a change that this client makes, by a script of its or not.
+    pub fn begin_change(&mut self, client: u64, is_script: bool) {
+        self.maker = client;
+        self.prefix_maker = if is_script { 0 } else { client };
+    }
+
+    /// What is told from here on nobody makes.
+    pub fn end_change(&mut self) {
+        (self.maker, self.prefix_maker) = (0, 0);
     }
 
     /// Takes over `tracking-table-max-keys`.
@@ -253,7 +267,7 @@ impl Shared {
     #[cold]
     pub fn key_is_void(&mut self, key: &[u8]) {
         if !self.tracking.broadcast.is_empty() {
-            let maker = self.tracking.maker;
+            let maker = self.tracking.prefix_maker;
             self.tracking.broadcast.note(key, maker);
         }
         if !self.tracking.readers.is_empty() {

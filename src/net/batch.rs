@@ -331,6 +331,9 @@ impl Reactor {
                 // Where nothing is waited for it goes on in the next turn.
                 (current.is_postponing, current.is_waiting) =
                     (true, current.session.waiting.is_some());
+                // Its end is known already: to be looked at once the request is put away.
+                current.is_leaving = current.session.waiting == Some(Waiting::Pause)
+                    && (conn.is_hung_up || conn.is_eof);
                 return;
             }
             Outcome::Running => {

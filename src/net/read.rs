@@ -135,15 +135,17 @@ impl Reactor {
         true
     }
 
-    /// The client has closed its side while it may be waiting for keys to bring something: then it gets nothing any
-    /// more, as in Redis.
+    /// The client has closed its side while it may be waiting for keys to bring something, or for a pause to end: then
+    /// nothing is done for it any more, as in Redis.
     #[cold]
     fn leave_wait(&mut self, key: usize) {
         let Some(conn) = self.conns.get_mut(key) else { return };
         let session = self.engine.shared.clients.get(conn.client);
-        if session.is_none_or(|session| session.waiting != Some(Waiting::Blocked)) {
+        let waiting = session.and_then(|session| session.waiting);
+        if !matches!(waiting, Some(Waiting::Blocked | Waiting::Pause)) {
             return;
         }
+        conn.postponed.clear();
         (conn.is_eof, conn.is_closing) = (true, true);
         self.engine.forget_client(conn.client);
         self.mark_dirty(key);
