@@ -459,11 +459,15 @@ mod tests {
             first in 1i16..3,
             last in -1i16..2,
         ) {
-            let finders: [KeyFinder; 5] = [set_keys, bitfield_keys, delex_keys, sort_keys, migrate_keys];
+            let finders: [KeyFinder; 5] =
+                [set_keys, bitfield_keys, delex_keys, sort_keys, migrate_keys];
             let extra = if variable { access::VARIABLE_FLAGS } else { 0 };
             let keys = vec![KeySpec::range(RO | extra, first, last, 1)].leak();
-            let command =
-                Command { keys, find_keys: Some(finders[finder]), ..command(Group::Generic, "test", -1, handler) };
+            let command = Command {
+                keys,
+                find_keys: Some(finders[finder]),
+                ..command(Group::Generic, "test", -1, handler)
+            };
             let hasher = KeyHasher::new(0);
             let words = std::iter::once("c").chain(words.iter().map(String::as_str));
             let request = OwnedArgs::from_parts(words.map(str::as_bytes));
