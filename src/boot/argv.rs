@@ -148,13 +148,13 @@ pub fn load(
     Ok(config)
 }
 
-/// The line which `--version` prints. It keeps Redis's fields, which scripts look for.
+/// The line which `--version` prints. It keeps Redis's fields, in which scripts look for what they may ask for: `v` is
+/// the version of Redis that we are like.
 pub fn version() -> String {
     format!(
-        "Rufous server v={} sha=00000000:0 malloc=libc bits={} build=0 redis_version={}\n",
-        env!("CARGO_PKG_VERSION"),
+        "Rufous server v={REDIS_VERSION} sha=00000000:0 malloc=libc bits={} build=0 rufous_version={}\n",
         usize::BITS,
-        REDIS_VERSION
+        env!("CARGO_PKG_VERSION"),
     )
 }
 

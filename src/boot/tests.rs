@@ -98,7 +98,8 @@ fn printing_instead_of_running() {
     let request = |arg: &str| argv::parse(&[arg.into()], Path::new("/")).unwrap();
     for arg in ["-v", "--version"] {
         let Request::Print(text) = request(arg) else { panic!("{arg}") };
-        assert!(text.starts_with("Rufous server v=") && text.ends_with("redis_version=7.0.15\n"));
+        assert!(text.starts_with("Rufous server v=7.0.15 sha="), "{text}");
+        assert!(text.ends_with(&format!("rufous_version={}\n", env!("CARGO_PKG_VERSION"))));
         assert_eq!(text.lines().count(), 1);
     }
     for arg in ["-h", "--help"] {

@@ -53,8 +53,8 @@ impl<'a> Ctx<'a> {
         }
     }
 
-    /// As [`Ctx::changed`], for a reply begun at `mark` that comes after what the command tells of: who hears of his own
-    /// changes is to hear both in Redis's order.
+    /// As [`Ctx::changed`], for a reply begun at `mark` that comes after what the command tells of: who hears of his
+    /// own changes is to hear both in Redis's order.
     pub fn changed_before_reply(&mut self, mark: Mark, event: Event, key: &[u8]) {
         if self.engine.listeners == 0 {
             return self.changed(event, key);
