@@ -69,7 +69,9 @@ struct Wishes {
 }
 
 fn lcs(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
-    let (first, second) = (take(ctx, args.key(1))?, take(ctx, args.key(2))?);
+    // Both are looked up, whatever the first one is: INFO counts it.
+    let (first, second) = (take(ctx, args.key(1)), take(ctx, args.key(2)));
+    let (first, second) = (first?, second?);
     let wishes = parse(args)?;
     let (a, b) = (first.as_bytes(), second.as_bytes());
     check_size(ctx, a, b)?;

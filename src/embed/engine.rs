@@ -439,7 +439,8 @@ impl Engine {
             shared.settle_pending(&mut self.session, &mut told);
             shared.outbox.messages.push((self.slot, told.to_bytes().into()));
         }
-        for (slot, message) in shared.outbox.messages.drain(..) {
+        let outbox = &mut shared.outbox;
+        for (slot, message) in outbox.messages.drain(..).chain(outbox.monitor_lines.drain(..)) {
             if slot == self.slot {
                 self.messages.push_back(message);
             }

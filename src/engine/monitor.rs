@@ -13,7 +13,7 @@ use std::sync::Arc;
 use crate::base::quote::quote_into;
 use crate::engine::engine::Shared;
 use crate::engine::redact::{REDACTED, is_secret};
-use crate::engine::session::{Address, Nesting, Session};
+use crate::engine::session::{Address, Nesting, Replies, Session};
 use crate::proto::args::Args;
 
 /// Sends the command that `session` has just run to all monitoring clients.
@@ -21,10 +21,14 @@ pub fn feed(shared: &mut Shared, session: &Session, args: Args<'_>) {
     let full_name = session.last_command.map_or("", |id| shared.table.entry(id).full_name);
     let message: Arc<[u8]> = line(full_name, session, args, shared.clock.unix_us()).into();
     let Shared { outbox, monitors, clients, .. } = shared;
-    // One that leaves hears nothing any more, not even that it does.
-    let leaving = session.closes_after_reply.then(|| clients.slot_of(session.id)).flatten();
-    let hearers = monitors.iter().filter(|slot| Some(**slot) != leaving);
-    outbox.messages.extend(hearers.map(|slot| (*slot, Arc::clone(&message))));
+    // One that leaves hears nothing any more, not even that it does; and these lines are replies to CLIENT REPLY.
+    let own_slot = clients.slot_of(session.id);
+    let hears = |slot: usize| match own_slot == Some(slot) {
+        true => !session.closes_after_reply && matches!(session.replies, Replies::On),
+        false => clients.get(slot).is_none_or(|other| matches!(other.replies, Replies::On)),
+    };
+    let hearers = monitors.iter().filter(|slot| hears(**slot));
+    outbox.monitor_lines.extend(hearers.map(|slot| (*slot, Arc::clone(&message))));
 }
 
 fn line(full_name: &str, session: &Session, args: Args<'_>, unix_us: i64) -> Vec<u8> {

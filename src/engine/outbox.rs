@@ -9,6 +9,8 @@ use crate::proto::reply::Output;
 pub struct Outbox {
     /// Bytes for other clients: the client's slot, the encoded message.
     pub messages: Vec<(usize, Arc<[u8]>)>,
+    /// Lines of MONITOR, in the same form: a command is shown after all that it tells others.
+    pub monitor_lines: Vec<(usize, Arc<[u8]>)>,
     /// Something was published since the last look: `Shared::pubsub` knows what and to whom.
     pub has_letters: bool,
     /// What clients are told of copies of keys once the reply is complete that is being written to them.
@@ -40,6 +42,7 @@ impl Outbox {
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.messages.is_empty()
+            && self.monitor_lines.is_empty()
             && !self.has_letters
             && self.pending.is_empty()
             && self.kills.is_empty()

@@ -149,11 +149,9 @@ impl Reactor {
     /// Carries out what a command asked of the network layer.
     #[cold]
     pub(super) fn carry_out(&mut self) {
-        if !self.engine.shared.outbox.pending.is_empty() {
-            self.settle_pending();
-        }
         let outbox = &mut self.engine.shared.outbox;
         let messages = std::mem::take(&mut outbox.messages);
+        let monitor_lines = std::mem::take(&mut outbox.monitor_lines);
         let kills = std::mem::take(&mut outbox.kills);
         let wakes = std::mem::take(&mut outbox.wakes);
         let replies = std::mem::take(&mut outbox.replies);
@@ -166,9 +164,19 @@ impl Reactor {
         if std::mem::take(&mut self.engine.shared.outbox.has_letters) {
             self.deliver_in_place();
         }
+        if !self.engine.shared.outbox.pending.is_empty() {
+            // Behind what was told in the middle of the command.
+            self.settle_pending();
+            for (client, message) in std::mem::take(&mut self.engine.shared.outbox.messages) {
+                self.deliver(client, &message);
+            }
+        }
         for (client, reply) in replies {
             self.catch_up(client);
             self.answer(client, reply);
+        }
+        for (client, line) in monitor_lines {
+            self.deliver(client, &line);
         }
         for client in wakes {
             self.wake(client);
@@ -177,6 +185,8 @@ impl Reactor {
             let Some(session) = self.engine.shared.clients.get_mut(client) else { continue };
             session.is_killed = true;
             let key = session.connection;
+            // What comes next in this turn is not published to it.
+            self.engine.shared.forget_listener(client);
             if let Some(conn) = self.conns.get_mut(key) {
                 conn.is_dead = true;
                 self.flush_soon_or_later(key);
