@@ -112,6 +112,8 @@ struct World {
     least_ms: i64,
     /// Some option has the server close clients of its own accord.
     closes_clients: bool,
+    /// Somebody has sent a PAUSE, so that any command may wait.
+    may_pause: bool,
     doors: Vec<Door>,
     links: Vec<Link>,
     /// The link of each client, if it is connected.
@@ -159,6 +161,7 @@ impl World {
             time,
             has_collections: plan.has_collections,
             least_ms: START_MS,
+            may_pause: false,
             closes_clients: plan.options.iter().any(|(name, _)| CLOSING.contains(name)),
             doors: plan.doors.clone(),
             links: Vec::new(),
@@ -276,6 +279,7 @@ impl World {
         }
         let is_last = words[0] == b"QUIT" || words[0] == b"GARBAGE";
         link.may_end |= is_last;
+        self.may_pause |= words[0] == b"PAUSE";
         let db = link.db;
         if words[0] == b"SELECT" {
             link.db = if words[1] == b"1" { 1 } else { 0 };
@@ -365,7 +369,8 @@ impl World {
         if link.peer.is_closed_by_server() {
             link.is_gone = true;
             // As in Redis: who waits and sends nothing more is gone.
-            let may_end = link.may_end || (link.is_shut && link.may_wait);
+            let may_wait = link.may_wait || self.may_pause;
+            let may_end = link.may_end || (link.is_shut && may_wait);
             let is_cut_short = !link.unanswered.is_empty() && !may_end;
             if is_cut_short {
                 self.fail(format!("the server has closed c{} for no reason", index + 1));
