@@ -167,11 +167,17 @@ impl Conn {
 
     /// What a connection that closes leaves behind: received and not executed, or not sent. To be freed in pieces
     /// where it is big.
-    pub fn into_remains(self) -> (Vec<OwnedArgs>, Output) {
-        let Conn { partial, postponed, output, .. } = self;
-        let unfinished = partial.map(|partial| partial.into_args());
-        let waiting = postponed.into_iter().filter_map(Postponed::into_args);
-        (unfinished.into_iter().chain(waiting).filter(OwnedArgs::is_big).collect(), output)
+    pub fn into_remains(mut self) -> (Vec<OwnedArgs>, Output) {
+        let mut requests = self.drop_postponed();
+        let unfinished = self.partial.map(|partial| partial.into_args());
+        requests.extend(unfinished.filter(OwnedArgs::is_big));
+        (requests, self.output)
+    }
+
+    /// Requests that wait are not to run. Those that are big are returned, to be freed in pieces.
+    pub fn drop_postponed(&mut self) -> Vec<OwnedArgs> {
+        let requests = self.postponed.drain(..).filter_map(Postponed::into_args);
+        requests.filter(OwnedArgs::is_big).collect()
     }
 }
 

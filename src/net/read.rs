@@ -145,8 +145,10 @@ impl Reactor {
         if !matches!(waiting, Some(Waiting::Blocked | Waiting::Pause)) {
             return;
         }
-        conn.postponed.clear();
+        let requests = conn.drop_postponed();
         (conn.is_eof, conn.is_closing) = (true, true);
+        let graveyard = &mut self.engine.shared.graveyard;
+        requests.into_iter().for_each(|args| graveyard.bury_garbage(Box::new(args)));
         self.engine.forget_client(conn.client);
         self.mark_dirty(key);
     }
