@@ -249,20 +249,21 @@ fn acl_dryrun(ctx: &mut Ctx<'_>, args: Args<'_>) -> CmdResult {
     }
     let found = ctx.engine.table.found(entry.id);
     let full_name = entry.full_name.to_owned();
-    ctx.run(args, DryRun { found, full_name, trial: acl::Trial::default() })
+    ctx.run(args, DryRun { found, full_name, checking: acl::Checking::default() })
 }
 
 /// ACL DRYRUN, in slices where there are very many keys.
 struct DryRun {
     found: Found,
     full_name: String,
-    trial: acl::Trial,
+    checking: acl::Checking,
 }
 
 impl Job for DryRun {
     fn step(&mut self, ctx: &mut Ctx<'_>, args: Args<'_>, budget: &mut Budget) -> Stepped {
         let (name, request) = (args.at(2), args.skip(3));
-        let Some(denial) = self.trial.step(&ctx.engine.acl, name, self.found, request, budget)
+        let acl = &ctx.engine.acl;
+        let Some(denial) = self.checking.go_on(acl, acl.get(name), self.found, request, budget)
         else {
             return Ok(Step::More);
         };

@@ -211,7 +211,7 @@ fn keys_in(ranges: &[KeyRange], from: usize) -> impl Iterator<Item = (usize, Hol
     of(Hold::Write).chain(of(Hold::Read)).flat_map(move |range| {
         let skipped = left.min(range.count);
         left -= skipped;
-        (skipped..range.count).map(|nth| (range.first + nth * range.step, range.hold))
+        (skipped..range.count).map(|nth| (range.at(nth), range.hold))
     })
 }
 

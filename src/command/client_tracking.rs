@@ -218,7 +218,5 @@ pub(super) fn note_script(session: &mut Session, command: &Command, args: Args<'
 }
 
 fn keys_of<'a>(ranges: &'a [KeyRange], args: Args<'a>) -> impl Iterator<Item = &'a [u8]> + 'a {
-    ranges.iter().flat_map(move |range| {
-        (0..range.count).map(move |nth| args.at(range.first + nth * range.step))
-    })
+    ranges.iter().flat_map(move |range| (0..range.count).map(move |nth| args.at(range.at(nth))))
 }

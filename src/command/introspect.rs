@@ -6,10 +6,10 @@
 //! microseconds, once per client.
 use crate::base::glob::{Case, glob_match};
 use crate::command::each::visit_each;
-use crate::command::keys::{has_keys, keys_of, uses_of};
+use crate::command::keys::{has_keys, uses_of};
 use crate::command::spec::flag::{LOADING, STALE};
 use crate::command::spec::{
-    Begin, Command, Doc, Find, Group, KeySpec, KeyUse, access, category, command, doc, flag,
+    Begin, Command, Doc, Find, Group, KeySpec, access, category, command, doc, flag,
 };
 use crate::command::syntax::{self, Argument, Kind};
 use crate::command::table::{CommandEntry, CommandTable, LegacyRange};
@@ -18,7 +18,6 @@ use crate::engine::error::CmdError;
 use crate::engine::jobs::KeyRange;
 use crate::proto::args::Args;
 use crate::proto::reply::Reply;
-use crate::store::Hold;
 
 /// The table of contents of this family.
 pub(super) const COMMANDS: &[Command] = &[COMMAND];
@@ -282,15 +281,14 @@ fn tell_keys(
             (range, nth) = (range + 1, 0);
         }
         if let Some((keys, flags)) = uses.get(range) {
-            tell(&mut ctx.reply, args.at(2 + keys.first + nth * keys.step), *flags);
+            tell(&mut ctx.reply, args.at(2 + keys.at(nth)), *flags);
         }
         nth += 1;
         Ok(())
     })
 }
 
-/// The keys of a request that does not run, as ranges of its arguments, with what it does to them. O(key
-/// specifications) but for the few commands with a finder of their own.
+/// The keys of a request that does not run, as ranges of its arguments, with what it does to them.
 fn keys_in(table: &CommandTable, request: Args<'_>) -> Result<Vec<(KeyRange, u32)>, CmdError> {
     let entry = table.resolve(request).ok_or(CmdError::Text("ERR Invalid command specified"))?;
     if !has_keys(entry.command) {
@@ -299,20 +297,12 @@ fn keys_in(table: &CommandTable, request: Args<'_>) -> Result<Vec<(KeyRange, u32
     if !entry.accepts(request.len()) {
         return Err(CmdError::Text("ERR Invalid number of arguments specified for command"));
     }
-    if let Some(uses) = uses_of(entry.command, request)
-        && uses.iter().any(|(range, _)| range.count > 0)
-    {
-        return Ok(uses);
-    }
-    let mut keys = Vec::new();
-    let is_clear = keys_of(entry.command, request, &mut keys).is_ok() && !keys.is_empty();
-    if !is_clear && !entry.has(flag::NO_MANDATORY_KEYS) {
+    let uses = uses_of(entry.command, request).unwrap_or_default();
+    let has_any = uses.iter().any(|(range, _)| range.count > 0);
+    if !has_any && !entry.has(flag::NO_MANDATORY_KEYS) {
         return Err(CmdError::Text("ERR Invalid arguments specified for command"));
     }
-    let single = |key: &KeyUse| {
-        (KeyRange { first: key.index, count: 1, step: 1, hold: Hold::Read }, key.access)
-    };
-    Ok(keys.iter().map(single).collect())
+    Ok(uses)
 }
 
 fn command_help(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {

@@ -176,7 +176,7 @@ impl Engine {
         let mut places = vec![own];
         for range in ranges_of(blocked.found.command, args) {
             for nth in 0..range.count {
-                let index = range.first + nth * range.step;
+                let index = range.at(nth);
                 if !blocked.places.contains(&index) {
                     places.push(((ready.db, args.key(index).hash), range.hold));
                 }

@@ -171,10 +171,7 @@ impl Ctx<'_> {
             return;
         }
         let mut watch = std::mem::take(&mut self.engine.watch);
-        while !watch.sweep(|index, key, since| match self.db_at(index) {
-            Some(db) => seen_at(db, key, since),
-            None => Seen::Missing,
-        }) {}
+        while !watch.sweep(|index, key, since| seen_at(self.db_at(index).as_deref(), key, since)) {}
         self.engine.watch = watch;
         self.engine.end_sweeps();
     }
@@ -195,8 +192,9 @@ impl Ctx<'_> {
 }
 
 /// What a key was at a time, if it has not changed since.
-fn seen_at(db: &Db, key: &[u8], since: UnixMillis) -> Seen {
-    match db.peek_stale(db.key(key)).map(|entry| entry.expiry()) {
+fn seen_at(db: Option<&Db>, key: &[u8], since: UnixMillis) -> Seen {
+    let entry = db.and_then(|db| db.peek_stale(db.key(key)));
+    match entry.map(|entry| entry.expiry()) {
         None => Seen::Missing,
         Some(Some(until)) if since > until => Seen::Expired,
         Some(until) => Seen::There(until),
@@ -215,10 +213,8 @@ impl Engine {
     /// Looks at some of the keys watched where databases have changed places.
     pub fn sweep_watched(&mut self) {
         let dbs = &self.dbs;
-        let is_over = self.shared.watch.sweep(|index, key, since| match dbs.get(index) {
-            Some(db) => seen_at(db, key, since),
-            None => Seen::Missing,
-        });
+        let look = |index: usize, key: &[u8], since| seen_at(dbs.get(index), key, since);
+        let is_over = self.shared.watch.sweep(look);
         if is_over {
             self.shared.end_sweeps();
         }

@@ -32,6 +32,13 @@ pub struct KeyRange {
     pub hold: Hold,
 }
 
+impl KeyRange {
+    /// The argument of the nth of them, from 0.
+    pub fn at(&self, nth: usize) -> usize {
+        self.first + nth * self.step
+    }
+}
+
 /// The keys of a job.
 #[derive(Debug)]
 pub enum KeySource {

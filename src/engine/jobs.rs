@@ -394,8 +394,8 @@ impl Jobs {
         }
         let oldest = self.oldest_taker();
         if let Some(only) = self.only {
-            let is_it = |running: &Running| running.id == only && !running.is_away();
-            return self.running.iter().position(|running| is_it(running));
+            let mut running = self.running.iter();
+            return running.position(|running| running.id == only && !running.is_away());
         }
         self.running.iter().position(|running| match running.phase {
             _ if running.is_away() => false,

@@ -5,9 +5,7 @@
 //! cluster slots all ask here, so they cannot disagree.
 use crate::base::number::parse_i64;
 use crate::engine::jobs::KeyRange;
-use crate::engine::spec::{
-    Begin, Command, Find, KeyFinder, KeySpec, KeyUse, KeysUse, access, flag,
-};
+use crate::engine::spec::{Begin, Command, Find, KeySpec, KeyUse, KeysUse, access, flag};
 use crate::proto::args::Args;
 use crate::store::Hold;
 
@@ -28,22 +26,8 @@ pub fn keys_of(
     args: Args<'_>,
     found: &mut Vec<KeyUse>,
 ) -> Result<(), KeysUnclear> {
-    let varies = command.keys.iter().any(|spec| spec.access & access::VARIABLE_FLAGS != 0);
-    let before = found.len();
-    match command.find_keys {
-        // The specifications know where, but only the options tell what happens.
-        Some(find) if varies => push_found(find, args, found),
-        finder => {
-            let all_clear = command
-                .keys
-                .iter()
-                .filter(|spec| spec.access & access::NOT_KEY == 0)
-                .all(|spec| push_keys(spec, args, found));
-            if !all_clear {
-                found.truncate(before);
-                push_found(finder.ok_or(KeysUnclear)?, args, found);
-            }
-        }
+    for (keys, access) in uses_of(command, args).ok_or(KeysUnclear)? {
+        found.extend((0..keys.count).map(|nth| KeyUse { index: keys.at(nth), access }));
     }
     Ok(())
 }
@@ -68,25 +52,6 @@ pub fn single_key(command: &Command, args: Args<'_>) -> Option<KeyUse> {
         });
     }
     key.filter(|_| count == 1)
-}
-
-/// Appends the keys that a finder finds.
-fn push_found(find: KeyFinder, args: Args<'_>, found: &mut Vec<KeyUse>) {
-    find(args, &mut |KeysUse { indices, access }| {
-        found.extend(indices.map(|index| KeyUse { index, access }));
-    });
-}
-
-/// Appends the keys of one specification; false where it is incomplete or the request too short for
-/// it.
-fn push_keys(spec: &KeySpec, args: Args<'_>, found: &mut Vec<KeyUse>) -> bool {
-    let (first, last, step) = match place_of(spec, args) {
-        KeyPlace::Nowhere => return true,
-        KeyPlace::Unclear => return false,
-        KeyPlace::Range { first, last, step } => (first, last, step),
-    };
-    found.extend((first..=last).step_by(step).map(|index| KeyUse { index, access: spec.access }));
-    spec.access & access::INCOMPLETE == 0
 }
 
 /// Where the keys of one specification are.
@@ -355,7 +320,7 @@ mod tests {
     use super::*;
     use crate::base::hash::KeyHasher;
     use crate::engine::ctx::{CmdResult, Ctx};
-    use crate::engine::spec::{Group, command};
+    use crate::engine::spec::{Group, KeyFinder, command};
     use crate::proto::args::OwnedArgs;
 
     fn handler(_ctx: &mut Ctx<'_>, _args: Args<'_>) -> CmdResult {
@@ -445,8 +410,10 @@ mod tests {
         let hasher = KeyHasher::new(0);
         let request = OwnedArgs::from_parts(line.split(' ').map(str::as_bytes));
         let mut found = Vec::new();
-        push_found(find, request.lend(&hasher).args(), &mut found);
-        found.iter().map(|key| (key.index, key.access)).collect()
+        find(request.lend(&hasher).args(), &mut |KeysUse { indices, access }| {
+            found.extend(indices.map(|index| (index, access)));
+        });
+        found
     }
 
     proptest::proptest! {

@@ -321,7 +321,7 @@ fn send(conn: &mut Conn) -> Result<usize, ErrorKind> {
         let piece = &unsent[..unsent.len().min(WRITE_BYTES_MAX)];
         (piece.len(), conn.transport.write(piece))
     } else {
-        let parts = unsent_parts(&conn.output);
+        let parts = unsent_parts(&conn.output, WRITE_BYTES_MAX);
         let wanted: usize = parts.iter().map(|part| part.len()).sum();
         (wanted, conn.transport.write_vectored(&parts))
     };
@@ -334,9 +334,9 @@ fn send(conn: &mut Conn) -> Result<usize, ErrorKind> {
     Ok(written)
 }
 
-/// What one call is given: as many parts and bytes as a turn allows.
-fn unsent_parts(output: &Output) -> Vec<IoSlice<'_>> {
-    let mut room = WRITE_BYTES_MAX;
+/// What one call is given: up to `PARTS_MAX` parts of so many bytes.
+pub(super) fn unsent_parts(output: &Output, bytes_max: usize) -> Vec<IoSlice<'_>> {
+    let mut room = bytes_max;
     let bounded = output.parts().take(PARTS_MAX).map_while(|part| {
         let taken = part.len().min(room);
         room -= taken;
@@ -363,7 +363,7 @@ mod tests {
             assert_eq!(all, b"headBLOCKSECONDtail");
             let mut sent = 0;
             while !output.is_empty() {
-                let parts = unsent_parts(&output);
+                let parts = unsent_parts(&output, WRITE_BYTES_MAX);
                 let joined: Vec<u8> = parts.iter().flat_map(|part| part.iter().copied()).collect();
                 assert_eq!(joined, &all[sent..], "after {sent}");
                 assert_eq!(output.len(), all.len() - sent);

@@ -3,7 +3,7 @@
 //! Addresses are connected to without waiting. A name has to be looked up first, for which systems offer nothing but
 //! waiting (getaddrinfo(3)): that is done by a thread of its own, which touches nothing else and ends with its answer.
 //! All have one token in the poll: who can go on is found by trying.
-use std::io::{self, ErrorKind, IoSlice, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::os::fd::AsFd;
 use std::sync::Arc;
@@ -16,15 +16,13 @@ use mio::{Interest, Registry, Token};
 
 use crate::base::sys::{self, Ready};
 use crate::engine::remote::{Connect, Remote};
+use crate::net::flush::unsent_parts;
 use crate::proto::reply::Output;
 
 /// Token of every such connection.
 pub const REMOTE_TOKEN: Token = Token(usize::MAX - 4);
 /// Most that is sent at once: some 20 us.
 const SEND_BYTES_MAX: usize = 64 * 1024;
-/// Parts sent at once.
-const PARTS_MAX: usize = 16;
-
 /// Names looked up at a time. Nobody can end a look-up, even when nobody waits for it any more.
 const LOOK_UPS_MAX: usize = 16;
 
@@ -163,16 +161,7 @@ impl Remote for Socket {
     }
 
     fn send(&mut self, output: &mut Output) -> io::Result<usize> {
-        let mut room = SEND_BYTES_MAX;
-        let parts: Vec<IoSlice<'_>> = output
-            .parts()
-            .take(PARTS_MAX)
-            .map_while(|part| {
-                let taken = part.len().min(room);
-                room -= taken;
-                (taken > 0).then(|| IoSlice::new(&part[..taken]))
-            })
-            .collect();
+        let parts = unsent_parts(output, SEND_BYTES_MAX);
         let sent = self.stream()?.write_vectored(&parts)?;
         output.consume(sent);
         Ok(sent)

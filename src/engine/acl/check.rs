@@ -84,32 +84,39 @@ pub fn check_slice(
     args: Args<'_>,
     budget: &mut Budget,
 ) -> Result<bool, CmdError> {
-    let changes = shared.acl.changes();
-    let uses = if channels_of(found).is_some() { None } else { uses_of(found.command, args) };
-    let Some(uses) = uses else { return check(shared, session, found, args).map(|()| true) };
-    let mut checking = session.checking.take().filter(|checking| checking.changes == changes);
-    let work = &mut **checking
-        .get_or_insert_with(|| Box::new(Checking { changes, ..Checking::default() }));
+    let mut checking = session.checking.take().unwrap_or_default();
     let user = shared.acl.user_of(session.user.as_ref());
-    let outcome = match user {
-        Some(user) => work.step(user, found, args, &uses, budget),
-        None => Some(Err(Denial::Command)),
-    };
-    match outcome {
+    match checking.go_on(&shared.acl, user, found, args, budget) {
         Some(Err(denial)) => Err(deny(shared, session, found, args, denial)),
-        Some(Ok(())) => {
-            session.checking = checking;
-            Ok(true)
-        }
-        None => {
-            session.checking = checking;
-            Ok(false)
+        outcome => {
+            session.checking = Some(checking);
+            Ok(outcome.is_some())
         }
     }
 }
 
 impl Checking {
-    /// Goes on; `None`: the slice is over.
+    /// Goes on finding out whether a user may run a request, without a log; `None`: the slice is over. Rules that
+    /// change meanwhile have it begin again; one who is gone may nothing.
+    pub fn go_on(
+        &mut self,
+        acl: &Acl,
+        user: Option<&User>,
+        found: Found,
+        args: Args<'_>,
+        budget: &mut Budget,
+    ) -> Option<Result<(), Denial>> {
+        let Some(user) = user else { return Some(Err(Denial::Command)) };
+        let uses = if channels_of(found).is_some() { None } else { uses_of(found.command, args) };
+        let Some(uses) = uses else {
+            return Some(with_request(user, found, args, |asked| user.check(asked)));
+        };
+        if self.changes != acl.changes() {
+            *self = Checking { changes: acl.changes(), ..Checking::default() };
+        }
+        self.step(user, found, args, &uses, budget)
+    }
+
     fn step(
         &mut self,
         user: &User,
@@ -157,10 +164,7 @@ fn some_keys(uses: &[(KeyRange, u32)], from: usize, count: usize) -> Vec<KeyUse>
         let first = skipped.min(range.count);
         skipped -= first;
         let end = range.count.min(first + count - keys.len());
-        keys.extend(
-            (first..end)
-                .map(|nth| KeyUse { index: range.first + nth * range.step, access: *access }),
-        );
+        keys.extend((first..end).map(|nth| KeyUse { index: range.at(nth), access: *access }));
     }
     keys
 }
@@ -213,35 +217,6 @@ fn channels_of(found: Found) -> Option<Channels> {
         "subscribe" | "ssubscribe" => Some(Channels { last: usize::MAX, are_patterns: false }),
         "psubscribe" => Some(Channels { last: usize::MAX, are_patterns: true }),
         _ => None,
-    }
-}
-
-/// What would become of a request, found out in slices (ACL DRYRUN).
-#[derive(Debug, Default)]
-pub struct Trial {
-    checking: Checking,
-}
-
-impl Trial {
-    /// Goes on; `None`: the slice is over. Rules that change meanwhile have it begin again; of a user that is gone the
-    /// answer is that of one who may nothing.
-    pub fn step(
-        &mut self,
-        acl: &Acl,
-        user: &[u8],
-        found: Found,
-        args: Args<'_>,
-        budget: &mut Budget,
-    ) -> Option<Result<(), Denial>> {
-        let Some(user) = acl.get(user) else { return Some(Err(Denial::Command)) };
-        let uses = if channels_of(found).is_some() { None } else { uses_of(found.command, args) };
-        let Some(uses) = uses else {
-            return Some(with_request(user, found, args, |asked| user.check(asked)));
-        };
-        if self.checking.changes != acl.changes() {
-            self.checking = Checking { changes: acl.changes(), ..Checking::default() };
-        }
-        self.checking.step(user, found, args, &uses, budget)
     }
 }
 

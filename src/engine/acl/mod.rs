@@ -25,7 +25,7 @@ mod tests;
 pub mod user;
 pub mod users;
 
-pub use check::{Checking, Trial, check, check_channels, check_slice, may_read_all_keys, may_run};
+pub use check::{Checking, check, check_channels, check_slice, may_read_all_keys, may_run};
 pub use denials::{AclLog, Context, Reason};
 pub use file::FileParser;
 pub use user::User;
